@@ -1,0 +1,71 @@
+# `make demo` and `make test` set up everything they need; `make help` lists the rest.
+#
+# PYTHON=/path/to/python   the Python to build .venv with (default: .ci/find-python looks for one)
+# PYTEST_ARGS="-n 2 -x"    extra arguments of pytest
+PYTEST_ARGS ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# Neither may leak another Python's packages into .venv.
+unexport PYTHONPATH PYTHONHOME
+
+VENV := .venv/bin/python
+PEERS := .venv-peers/bin/python
+USABLE := $(VENV) -c 'import pip, sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-all lint format bench bench-peers clean FORCE
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/.installed ## Sample the posterior of a real Hubble lens; results in demo/
+	$(VENV) examples/demo.py
+
+test: lint ## Lint, type check and run the default tests
+	$(VENV) -m pytest $(PYTEST_ARGS)
+
+test-all: lint ## The same with the tests marked slow
+	$(VENV) -m pytest -m "" $(PYTEST_ARGS)
+
+lint: .venv/.installed ## Lint and type check
+	$(VENV) -m ruff check .
+	$(VENV) -m mypy
+
+format: .venv/.installed ## Sort imports and format the code
+	$(VENV) -m ruff check --select I --fix .
+	$(VENV) -m ruff format .
+
+bench: .venv/.installed ## Time the evidence and its gradient on the reference problem
+	$(VENV) benchmarks/evidence.py
+
+bench-peers: .venv/.installed .venv-peers/.installed ## Time PyAutoLens (in .venv-peers) on the same problem
+	$(VENV) benchmarks/peers.py
+
+venv: .venv/.installed ## Create .venv and install pymc_lens with its development tools
+	@echo "$$($(VENV) --version) in $(CURDIR)/.venv"
+
+# A stamp vouches for nothing once the Python beneath has been removed or upgraded away.
+.venv/.installed: pyproject.toml $(if $(shell $(USABLE) && echo usable),,FORCE)
+	@$(USABLE) || { \
+	    python=$$(.ci/find-python) || exit 1; \
+	    echo "Creating .venv with $$python"; \
+	    "$$python" -m venv --clear .venv; }
+	@echo "Setting up .venv: installing pymc_lens and its dependencies, about a minute"
+	@$(VENV) -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+# PyAutoLens pins versions that pymc_lens does not want, hence the second environment.
+.venv-peers/.installed:
+	@python=$$(.ci/find-python) || exit 1; \
+	    echo "Creating .venv-peers with $$python"; \
+	    "$$python" -m venv --clear .venv-peers
+	@echo "Setting up .venv-peers: installing PyAutoLens and its dependencies, some minutes"
+	@$(PEERS) -m pip install --quiet autolens==2026.10.26.1
+	@touch $@
+
+FORCE:
+
+clean: ## Remove caches, builds and the demo's results (delete .venv by hand)
+	rm -rf demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -path './.venv*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

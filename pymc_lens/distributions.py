@@ -1,0 +1,149 @@
+"""The image of a lens with a pixelized source, as a PyMC distribution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from pymc.logprob.abstract import _logprob
+from pytensor.tensor.random.op import RandomVariable
+from pytensor.tensor.variable import TensorVariable
+
+from pymc_lens.graph import build_inversion
+from pymc_lens.imaging import Imaging
+from pymc_lens.inversion.problem import InversionInputs, PixelizedInversion
+from pymc_lens.ops import LogEvidence
+from pymc_lens.tracer import Tracer
+
+
+class PixelizedImageRV(RandomVariable):
+    """Random image of a source and linear light drawn from their priors, lensed, blurred, with noise.
+
+    Parameters
+    ----------
+    problem : PixelizedInversion
+    """
+
+    name = "pixelized_image"
+    signature = "(r,a),(v,a),(l,g),(h)->(p)"
+    dtype = "float64"
+    _print_name = ("PixelizedImage", "\\operatorname{PixelizedImage}")
+    __props__ = (*RandomVariable.__props__, "problem")
+
+    def __init__(self, problem: PixelizedInversion, **kwargs: Any) -> None:
+        self.problem = problem
+        super().__init__(**kwargs)
+
+    def _supp_shape_from_params(self, dist_params: Any, param_shapes: Any = None) -> list[Any]:
+        return [pt.constant(self.problem.imaging.fitted.size, dtype="int64")]
+
+    def rng_fn(self, rng: np.random.Generator, *args: Any) -> np.ndarray:  # type: ignore[override]
+        """Draw images of shape ``size + (n_fitted,)``; parameters may carry the same leading dimensions."""
+        *parameters, size = args
+        core = (2, 2, 2, 1)
+        batch = np.broadcast_shapes(
+            size or (), *(part.shape[: part.ndim - n] for part, n in zip(parameters, core, strict=True))
+        )
+        parts = [
+            np.broadcast_to(part, batch + part.shape[part.ndim - n :])
+            for part, n in zip(parameters, core, strict=True)
+        ]
+        images = np.empty((*batch, self.problem.imaging.fitted.size))
+        data = np.zeros(self.problem.imaging.fitted.size)
+        for place in np.ndindex(batch):
+            inputs = InversionInputs(data, *(np.ascontiguousarray(part[place]) for part in parts))
+            images[place] = self.problem.draw_prior_image(inputs, rng)
+        return images
+
+
+class PixelizedImage(pm.Continuous):
+    r"""Image of a lens whose source is pixelized and marginalised analytically.
+
+    The log-probability is the Bayesian evidence of the pixelized inversion (Suyu et al. 2006, MNRAS 371, 983,
+    eq. 19): source pixels and linear light amplitudes have Gaussian priors and are integrated out. A draw
+    takes source and amplitudes from these priors, lenses and blurs them, and adds noise.
+
+    Parameters
+    ----------
+    name : str
+    tracer : Tracer
+        Lens and pixelized source; its numbers may be random variables.
+    observed : Imaging, optional
+        The dataset to condition on.
+    dataset : Imaging, optional
+        Where there is nothing to condition on: the dataset whose mask, PSF and noise the image has.
+    dims : str, optional
+        Name of the image's dimension, by default ``"<name>_pixel"``: the fitted pixels in the order of
+        `Imaging.fitted`.
+    **kwargs
+        As of any PyMC distribution.
+
+    Raises
+    ------
+    TypeError
+        If ``observed`` or ``dataset`` is not `Imaging`, or neither or both are given.
+    ValueError
+        If the tracer has no pixelized source.
+    """
+
+    rv_type = PixelizedImageRV
+
+    def __new__(  # noqa: D102
+        cls,
+        name: str,
+        tracer: Tracer,
+        *,
+        observed: Imaging | None = None,
+        dataset: Imaging | None = None,
+        dims: str | None = None,
+        **kwargs: Any,
+    ) -> TensorVariable:
+        if (observed is None) == (dataset is None):
+            raise TypeError("observed: give the dataset either as observed=... or as dataset=..., not both or none.")
+        imaging = observed if observed is not None else dataset
+        if not isinstance(imaging, Imaging):
+            raise TypeError(f"observed: expected Imaging, got {type(imaging).__name__}.")
+        model = pm.modelcontext(None)
+        dims = dims or f"{name}_pixel"
+        if dims not in model.coords:
+            model.add_coord(dims, np.arange(imaging.fitted.size))
+        return super().__new__(
+            cls,
+            name,
+            tracer,
+            imaging,
+            observed=None if observed is None else imaging.data_fitted,
+            dims=dims,
+            **kwargs,
+        )
+
+    @classmethod
+    def dist(cls, tracer: Tracer, dataset: Imaging, **kwargs: Any) -> TensorVariable:  # type: ignore[override]
+        """Return an image that is not registered in a model; see the class for the parameters."""
+        problem, inputs = build_inversion(tracer, dataset)
+        return super().dist(inputs, problem=problem, **kwargs)
+
+    @classmethod
+    def rv_op(  # noqa: D102
+        cls, *dist_params: TensorVariable, problem: PixelizedInversion, **kwargs: Any
+    ) -> Any:
+        return PixelizedImageRV(problem)(*dist_params, **kwargs)
+
+
+@_logprob.register(PixelizedImageRV)
+def pixelized_image_logp(
+    op: PixelizedImageRV, values: list[TensorVariable], rng: Any, size: Any, *inputs: TensorVariable, **kwargs: Any
+) -> TensorVariable:
+    """Log evidence of an image under its model."""
+    (value,) = values
+    return LogEvidence(op.problem)(value, *inputs)
+
+
+@pm.distributions.distribution._support_point.register(PixelizedImageRV)
+def pixelized_image_support_point(
+    op: PixelizedImageRV, rv: TensorVariable, *inputs: TensorVariable
+) -> TensorVariable:
+    """The mean of the prior: an image without light."""
+    return pt.zeros(op.problem.imaging.fitted.size)

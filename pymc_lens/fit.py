@@ -1,0 +1,162 @@
+"""A fit at fixed numbers."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import pytensor
+from pytensor.graph.traversal import ancestors
+from pytensor.tensor.random.op import RNGConsumerOp
+from pytensor.tensor.variable import TensorVariable
+
+from pymc_lens.graph import build_inversion
+from pymc_lens.imaging import Imaging
+from pymc_lens.inversion.problem import EvidenceTerms, InversionInputs
+from pymc_lens.tracer import Tracer
+
+# One evaluation of a small graph: rewriting and compiling it would take longer than running it.
+_ONCE = pytensor.compile.mode.Mode(linker="py", optimizer=None)
+
+
+class FitImaging:
+    """Fit of a dataset by a tracer whose parameters are all numbers.
+
+    Source pixels and linear light amplitudes are solved for; everything else is fixed.
+
+    Parameters
+    ----------
+    dataset : Imaging
+    tracer : Tracer
+
+    Raises
+    ------
+    TypeError
+        If the tracer holds random or symbolic variables.
+    InadmissibleError
+        (a ValueError) If these numbers have no likelihood, such as rays that leave a fixed mesh.
+
+    Examples
+    --------
+    >>> fit = FitImaging(dataset, tracer)  # doctest: +SKIP
+    >>> fit.log_evidence, fit.reconstruction, fit.model_image  # doctest: +SKIP
+    """
+
+    def __init__(self, dataset: Imaging, tracer: Tracer) -> None:
+        self.dataset = dataset
+        self.tracer = tracer
+        self._problem, symbolic = build_inversion(tracer, dataset)
+        numbers = evaluate_once(list(symbolic))
+        self._inputs = InversionInputs(dataset.data_fitted, *numbers)
+        inversion = self._problem.invert(self._inputs)
+        self._geometry = inversion.geometry
+        self.terms: EvidenceTerms = inversion.terms
+        self._coefficients = inversion.coefficients
+        light_only = inversion.coefficients.copy()
+        light_only[: self._problem.n_source] = 0.0
+        self._model = self._problem.model_image(inversion, inversion.coefficients)
+        self._light = self._problem.model_image(inversion, light_only)
+
+    @property
+    def log_evidence(self) -> float:
+        """Log evidence, Suyu et al. 2006 (MNRAS 371, 983) eq. 19."""
+        return self.terms.log_evidence
+
+    @property
+    def chi_squared(self) -> float:
+        """Sum of squared residuals over their variance."""
+        return self.terms.chi_squared
+
+    @property
+    def reconstruction(self) -> np.ndarray:
+        """(n_source,) surface brightness of the source pixels, in the units of the data."""
+        return self._coefficients[: self._problem.n_source]
+
+    @property
+    def intensities(self) -> np.ndarray:
+        """(n_light,) amplitudes of the linear light columns, in the order of the tracer's profiles."""
+        return self._coefficients[self._problem.n_source :]
+
+    @property
+    def mesh_vertices(self) -> np.ndarray:
+        """(n_source, 2) source-plane (y, x) of the source pixels, arcsec."""
+        return self._geometry.vertices
+
+    @property
+    def traced_grid(self) -> np.ndarray:
+        """(n_rays, 2) source-plane (y, x) of the sub-pixels, arcsec."""
+        return self._inputs.rays
+
+    def source_brightness(self, points: np.ndarray) -> np.ndarray:
+        """Interpolate the reconstruction at source-plane points (..., 2), arcsec; zero outside the mesh."""
+        mesh = self._problem.mesh
+        flat = mesh.interpolate(self._geometry, np.ascontiguousarray(points.reshape(-1, 2)))
+        return flat.apply(self.reconstruction).reshape(points.shape[:-1])
+
+    @cached_property
+    def data(self) -> np.ndarray:
+        """(ny, nx) fitted data; NaN where nothing is fitted, as in all images of a fit."""
+        return self._native(self.dataset.data_fitted)
+
+    @cached_property
+    def model_image(self) -> np.ndarray:
+        """(ny, nx) model of source and lens light, blurred."""
+        return self._native(self._model)
+
+    @cached_property
+    def lens_light(self) -> np.ndarray:
+        """(ny, nx) model of the linear light profiles, blurred."""
+        return self._native(self._light)
+
+    @cached_property
+    def lensed_source(self) -> np.ndarray:
+        """(ny, nx) model of the lensed source, blurred."""
+        return self.model_image - self.lens_light
+
+    @cached_property
+    def lens_subtracted_image(self) -> np.ndarray:
+        """(ny, nx) data less the lens light."""
+        return self.data - self.lens_light
+
+    @cached_property
+    def residual_map(self) -> np.ndarray:
+        """(ny, nx) data less model."""
+        return self.data - self.model_image
+
+    @cached_property
+    def normalized_residual_map(self) -> np.ndarray:
+        """(ny, nx) residuals in units of the noise."""
+        return self.residual_map / self._native(self.dataset.noise_fitted)
+
+    @cached_property
+    def chi_squared_map(self) -> np.ndarray:
+        """(ny, nx) squared normalized residuals."""
+        return self.normalized_residual_map**2
+
+    @property
+    def reduced_chi_squared(self) -> float:
+        """Chi-squared over the number of fitted pixels."""
+        return self.chi_squared / self.dataset.fitted.size
+
+    def _native(self, fitted: np.ndarray) -> np.ndarray:
+        return self.dataset.native(fitted)
+
+
+def evaluate_once(variables: list[TensorVariable]) -> list[np.ndarray]:
+    """Evaluate variables that hang on constants only.
+
+    Raises
+    ------
+    TypeError
+        If a variable depends on a random or free symbolic variable.
+    """
+    for variable in ancestors(variables):
+        is_random = variable.owner is not None and isinstance(variable.owner.op, RNGConsumerOp)
+        is_free = variable.owner is None and not hasattr(variable, "data") and not hasattr(variable, "get_value")
+        if is_random or is_free:
+            raise TypeError(
+                f"tracer: expected numbers, got the variable {variable}. Use PixelizedImage for a tracer with "
+                "random variables."
+            )
+    function = pytensor.function([], variables, mode=_ONCE)
+    return [np.ascontiguousarray(value, dtype=np.float64) for value in function()]

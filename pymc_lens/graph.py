@@ -1,0 +1,91 @@
+"""The symbolic path from a tracer to the inputs of its inversion."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytensor.tensor as pt
+from pytensor.tensor.variable import TensorVariable
+
+from pymc_lens.imaging import Imaging
+from pymc_lens.inversion.problem import PixelizedInversion
+from pymc_lens.light.base import LightProfile
+from pymc_lens.tracer import Tracer
+
+# Prior standard deviation of a light column's amplitude in units of the brightest pixel: wide enough for a
+# Gaussian much narrower than the PSF, whose peak the PSF lowers tenfold.
+_AMPLITUDE_RANGE = 10.0
+
+
+class SymbolicInputs(NamedTuple):
+    """What an inversion reads of the model: `InversionInputs` without the data, as symbolic variables."""
+
+    rays: TensorVariable
+    vertices: TensorVariable
+    light: TensorVariable
+    regularization: TensorVariable
+
+
+def build_inversion(tracer: Tracer, dataset: Imaging) -> tuple[PixelizedInversion, SymbolicInputs]:
+    """Split a model of an image into its static part and the symbolic inputs of that part.
+
+    Parameters
+    ----------
+    tracer : Tracer
+        With one pixelized source; its numbers may be random variables.
+    dataset : Imaging
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another type.
+    ValueError
+        If no galaxy of the tracer has a pixelization.
+    """
+    if not isinstance(tracer, Tracer):
+        raise TypeError(f"tracer: expected a Tracer, got {type(tracer).__name__}.")
+    if not isinstance(dataset, Imaging):
+        raise TypeError(f"dataset: expected Imaging, got {type(dataset).__name__}.")
+    pixelization = tracer.source_galaxy.pixelization
+    problem = PixelizedInversion(
+        dataset, pixelization.mesh, pixelization.regularization.scheme, _amplitude_scales(tracer.lights, dataset)
+    )
+    inputs = SymbolicInputs(
+        rays=tracer.traced_grid(dataset.source_grid),
+        vertices=pt.as_tensor_variable(np.empty((0, 2))),
+        light=_light_columns(tracer.lights, dataset),
+        regularization=_vector(pixelization.regularization.parameters),
+    )
+    return problem, inputs
+
+
+def _vector(parameters: tuple[Any, ...]) -> TensorVariable:
+    if not parameters:
+        return pt.as_tensor_variable(np.empty(0))
+    return pt.concatenate([pt.as_tensor_variable(part).astype("float64").ravel() for part in parameters])
+
+
+def _amplitude_scales(lights: tuple[LightProfile, ...], dataset: Imaging) -> tuple[float, ...]:
+    default = _AMPLITUDE_RANGE * float(np.abs(dataset.data_fitted).max())
+    return tuple(
+        default if light.intensity_scale is None else float(light.intensity_scale)
+        for light in lights
+        for _ in range(light.n_columns)
+    )
+
+
+def _light_columns(lights: tuple[LightProfile, ...], dataset: Imaging) -> TensorVariable:
+    if not lights:
+        return pt.as_tensor_variable(np.empty((0, dataset.light_grid.pixel_index.size)))
+    return pt.concatenate([_pixel_averages(light, dataset) for light in lights], axis=0)
+
+
+def _pixel_averages(light: LightProfile, dataset: Imaging) -> TensorVariable:
+    averages = []
+    for sub_size, points in dataset.light_grid.groups:
+        images = light.images(points)
+        if sub_size > 1:
+            images = images.reshape((light.n_columns, len(points) // sub_size**2, sub_size**2)).mean(axis=-1)
+        averages.append(images)
+    return pt.concatenate(averages, axis=1)

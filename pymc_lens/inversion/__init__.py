@@ -1,0 +1,1 @@
+"""The pixelized inversion: mapping, blur, curvature, solution, evidence, and the way back."""

@@ -1,0 +1,109 @@
+"""From interpolation weights of single rays to the mapping matrix of image pixels, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from pymc_lens.mesh.base import Interpolation
+
+
+@dataclass(frozen=True, eq=False)
+class MappingMatrix:
+    """The unblurred mapping matrix: how source pixels make up image pixels, in compressed rows.
+
+    Attributes
+    ----------
+    indptr : (n_pixels + 1,) int64
+    indices : (nnz,) int32
+        Source pixel of each entry.
+    weights : (nnz,) float64
+    slots : (n_interpolation_entries,) int32
+        For each entry of the interpolation the entry of the mapping matrix it was added to, or -1.
+    """
+
+    indptr: np.ndarray
+    indices: np.ndarray
+    weights: np.ndarray
+    slots: np.ndarray
+
+
+def mapping_matrix(interpolation: Interpolation, n_pixels: int) -> MappingMatrix:
+    """Average the interpolation of the rays of each image pixel.
+
+    Parameters
+    ----------
+    interpolation : Interpolation
+        Of ``n_pixels * rays_per_pixel`` rays, those of one pixel consecutive.
+    n_pixels : int
+
+    Returns
+    -------
+    MappingMatrix
+    """
+    indptr = np.empty(n_pixels + 1, np.int64)
+    indices = np.empty(interpolation.indices.size, np.int32)
+    weights = np.empty(interpolation.indices.size)
+    slots = np.empty(interpolation.indices.size, np.int32)
+    nnz = _combine(
+        interpolation.indptr, interpolation.indices, interpolation.weights, indptr, indices, weights, slots
+    )
+    return MappingMatrix(indptr, indices[:nnz], weights[:nnz], slots)
+
+
+def mapping_matrix_pullback(
+    mapping: MappingMatrix, interpolation: Interpolation, weights_bar: np.ndarray
+) -> np.ndarray:
+    """Carry cotangents of the mapping matrix' entries to the interpolation's entries.
+
+    Parameters
+    ----------
+    mapping, interpolation : as of the forward call
+    weights_bar : (nnz,) float64
+
+    Returns
+    -------
+    (n_interpolation_entries,) float64
+    """
+    rays_per_pixel = (interpolation.indptr.size - 1) // (mapping.indptr.size - 1)
+    return _spread(mapping.slots, weights_bar, 1.0 / rays_per_pixel)
+
+
+@njit(cache=True, nogil=True)
+def _combine(ray_indptr, ray_indices, ray_weights, indptr, indices, weights, slots):
+    n_pixels = indptr.size - 1
+    rays_per_pixel = (ray_indptr.size - 1) // n_pixels
+    fraction = 1.0 / rays_per_pixel
+    nnz = 0
+    indptr[0] = 0
+    for pixel in range(n_pixels):
+        first = nnz
+        begin = ray_indptr[pixel * rays_per_pixel]
+        end = ray_indptr[(pixel + 1) * rays_per_pixel]
+        for entry in range(begin, end):
+            source = ray_indices[entry]
+            if source < 0:
+                slots[entry] = -1
+                continue
+            slot = first
+            while slot < nnz and indices[slot] != source:
+                slot += 1
+            if slot == nnz:
+                indices[nnz] = source
+                weights[nnz] = 0.0
+                nnz += 1
+            weights[slot] += fraction * ray_weights[entry]
+            slots[entry] = slot
+        indptr[pixel + 1] = nnz
+    return nnz
+
+
+@njit(cache=True, nogil=True)
+def _spread(slots, weights_bar, fraction):
+    spread = np.zeros(slots.size)
+    for entry in range(slots.size):
+        if slots[entry] >= 0:
+            spread[entry] = fraction * weights_bar[slots[entry]]
+    return spread

@@ -1,0 +1,381 @@
+"""The pixelized inversion of one dataset: source, evidence and gradient at given numbers."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from pymc_lens.errors import InadmissibleError
+from pymc_lens.imaging import Imaging
+from pymc_lens.linalg.blas import (
+    cholesky_in_place,
+    cholesky_inverse_in_place,
+    cholesky_solve_in_place,
+)
+from pymc_lens.inversion.light import LightBlur, prepare_light_blur
+from pymc_lens.inversion.mapping import MappingMatrix, mapping_matrix, mapping_matrix_pullback
+from pymc_lens.linalg.precision import SparsePrecision
+from pymc_lens.inversion.tiles import (
+    TileBlocks,
+    Tiles,
+    TileWorkspace,
+    curvature,
+    model_image,
+    prepare_tiles,
+    tile_blocks,
+    tile_pullback,
+)
+from pymc_lens.mesh.base import Mesh, MeshGeometry
+from pymc_lens.regularization.base import RegularizationScheme
+
+_log = logging.getLogger(__name__)
+
+
+class InversionInputs(NamedTuple):
+    """Everything an inversion depends on at one point of parameter space; also the shape of its gradient.
+
+    Attributes
+    ----------
+    data : (n_fitted,) float64
+        Surface brightness of the fitted pixels.
+    rays : (n_rays, 2) float64
+        Source-plane (y, x) of the sub-pixels, arcsec.
+    vertices : (n_vertices, 2) float64
+        Source-plane positions of traced image-plane vertices; empty for meshes that have none.
+    light : (n_light, n_light_pixels) float64
+        Unblurred pixel-averaged columns of the linear light profiles.
+    regularization : (n_parameters,) float64
+    """
+
+    data: np.ndarray
+    rays: np.ndarray
+    vertices: np.ndarray
+    light: np.ndarray
+    regularization: np.ndarray
+
+
+class EvidenceTerms(NamedTuple):
+    """The terms of ln E = -(sum of all with log_det_regularization negative) / 2 (Suyu et al. 2006, eq. 19)."""
+
+    chi_squared: float
+    regularization_term: float
+    log_det_curvature_reg: float
+    log_det_regularization: float
+    noise_normalization: float
+
+    @property
+    def log_evidence(self) -> float:
+        """The logarithm of the Bayesian evidence."""
+        return -0.5 * (
+            self.chi_squared
+            + self.regularization_term
+            + self.log_det_curvature_reg
+            - self.log_det_regularization
+            + self.noise_normalization
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Inversion:
+    """A solved inversion.
+
+    Attributes
+    ----------
+    terms : EvidenceTerms
+    coefficients : (n_source + n_light,) float64
+        Source pixels, then amplitudes of the light columns.
+    tile_residual : (n_tiles, 64) float64
+        Whitened residuals by tile.
+    geometry, mapping, blocks, precision
+        Intermediate results that the gradient reads. ``blocks`` is owned by the problem's workspace.
+    factor : (n, n) float64
+        Cholesky factor (upper triangle, U'U) of F + H, owned by the workspace.
+    """
+
+    terms: EvidenceTerms
+    coefficients: np.ndarray
+    tile_residual: np.ndarray
+    geometry: MeshGeometry
+    mapping: MappingMatrix
+    blocks: TileBlocks
+    precision: SparsePrecision
+    factor: np.ndarray
+
+
+class PixelizedInversion:
+    """The static part of the likelihood: dataset, mesh, prior and everything that can be prepared from them.
+
+    Immutable, hashable by content, picklable, and safe to call from several threads at once. Kernels run on
+    one thread.
+
+    Parameters
+    ----------
+    imaging : Imaging
+    mesh : Mesh
+    regularization : RegularizationScheme
+    light_scales : sequence of float
+        Prior standard deviation of each linear light column's amplitude.
+    """
+
+    def __init__(
+        self,
+        imaging: Imaging,
+        mesh: Mesh,
+        regularization: RegularizationScheme,
+        light_scales: tuple[float, ...] = (),
+    ) -> None:
+        self.imaging = imaging
+        self.mesh = mesh
+        self.regularization = regularization
+        self.light_scales = tuple(float(scale) for scale in light_scales)
+        self.evaluations: Counter[str] = Counter()
+        self._threads = threading.local()
+
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        return type(self), (self.imaging, self.mesh, self.regularization, self.light_scales)
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of the content."""
+        content = (self.imaging.digest, repr(self.mesh), repr(self.regularization), self.light_scales)
+        return sha256(repr(content).encode()).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PixelizedInversion) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    # --- static geometry
+
+    @property
+    def n_source(self) -> int:
+        """Source pixels."""
+        return self.mesh.n_source
+
+    @property
+    def n_light(self) -> int:
+        """Linear light columns."""
+        return len(self.light_scales)
+
+    @cached_property
+    def _pixel_root_weights(self) -> np.ndarray:
+        root_weights = np.zeros(self.imaging.pixel_rows.size)
+        root_weights[self.imaging.fitted] = 1.0 / self.imaging.noise_fitted
+        return root_weights
+
+    @cached_property
+    def _tiles(self) -> Tiles:
+        imaging = self.imaging
+        return prepare_tiles(
+            imaging.pixel_rows,
+            imaging.pixel_cols,
+            imaging.psf,
+            imaging.psf_centre,
+            self._pixel_root_weights > 0.0,
+        )
+
+    @cached_property
+    def _tile_root_weights(self) -> np.ndarray:
+        return self._tiles.gather(self._pixel_root_weights)
+
+    @cached_property
+    def _light_blur(self) -> LightBlur:
+        grid = self.imaging.light_grid
+        return prepare_light_blur(
+            grid.frame_shape, grid.pixel_index, grid.mask_index, self.imaging.psf, self.imaging.psf_centre
+        )
+
+    @cached_property
+    def _light_precision(self) -> np.ndarray:
+        return np.array(self.light_scales) ** -2.0
+
+    @cached_property
+    def _noise_normalization(self) -> float:
+        return float(np.log(2.0 * np.pi * self.imaging.noise_fitted**2).sum())
+
+    @property
+    def _workspace(self) -> TileWorkspace:
+        if not hasattr(self._threads, "workspace"):
+            self._threads.workspace = TileWorkspace()
+        return self._threads.workspace
+
+    # --- evaluation
+
+    def invert(self, inputs: InversionInputs) -> Inversion:
+        """Solve for the source and the light amplitudes.
+
+        Parameters
+        ----------
+        inputs : InversionInputs
+
+        Returns
+        -------
+        Inversion
+            Parts of it live in this thread's workspace, until the next call.
+
+        Raises
+        ------
+        InadmissibleError
+            Where the likelihood is zero: rays that are not finite or leave the mesh, parameters outside their
+            domain, a matrix that is not positive definite.
+        """
+        self._require_finite(inputs)
+        workspace = self._workspace
+        geometry = self.mesh.geometry(inputs.rays, inputs.vertices)
+        precision = self.regularization.precision(inputs.regularization, geometry)
+        log_det_regularization = precision.log_determinant + float(np.log(self._light_precision).sum())
+        mapping = mapping_matrix(geometry.interpolation, self._tiles.n_pixels)
+        blocks = tile_blocks(
+            self._tiles, mapping, self._light_blur.blur(inputs.light), self._tile_root_weights, self.n_source,
+            workspace,
+        )  # fmt: skip
+        n = self.n_source + self.n_light
+        matrix, data_vector = workspace.array("matrix", n, n), np.empty(n)
+        tile_data = self._tile_data(inputs.data)
+        curvature(blocks, tile_data, matrix, data_vector, workspace)
+        precision.add_to(matrix)
+        light = np.arange(self.n_source, n)
+        matrix[light, light] += self._light_precision
+        coefficients = self._solve(matrix, data_vector)
+        residual = tile_data - model_image(blocks, coefficients)
+        source, amplitudes = coefficients[: self.n_source], coefficients[self.n_source :]
+        terms = EvidenceTerms(
+            chi_squared=float((residual**2).sum()),
+            regularization_term=precision.quadratic_form(source)
+            + float(self._light_precision @ amplitudes**2),
+            log_det_curvature_reg=float(2.0 * np.log(matrix.diagonal()).sum()),
+            log_det_regularization=log_det_regularization,
+            noise_normalization=self._noise_normalization,
+        )
+        return Inversion(terms, coefficients, residual, geometry, mapping, blocks, precision, matrix)
+
+    def gradient(self, inputs: InversionInputs, inversion: Inversion) -> InversionInputs:
+        """Gradient of the log evidence in all inputs; consumes the inversion's factor.
+
+        With ``A = F + H``: ``dlnE/dF = -(A^-1 + ss')/2``, ``dlnE/dD = s``, ``dlnE/dH = dlnE/dF + H^-1 / 2``.
+
+        Parameters
+        ----------
+        inputs : InversionInputs
+        inversion : Inversion
+            Result of `invert` at these inputs.
+        """
+        inverse = inversion.factor
+        cholesky_inverse_in_place(inverse)
+        source = inversion.coefficients[: self.n_source]
+        pattern = inversion.precision.pattern
+        prior_diagonal, prior_pairs = inversion.precision.inverse_on_pattern()
+        diagonal_bar = -0.5 * (inverse.diagonal()[: self.n_source] + source**2 - prior_diagonal)
+        off_diagonal_bar = -(
+            inverse[pattern.cols, pattern.rows] + source[pattern.rows] * source[pattern.cols] - prior_pairs
+        )
+        parameters_bar, vertices_bar = self.regularization.pullback(
+            inputs.regularization, inversion.geometry, diagonal_bar, off_diagonal_bar
+        )
+        mapping_bar, light_bar = tile_pullback(
+            self._tiles, inversion.blocks, inversion.mapping, self.n_light, self._tile_root_weights,
+            inversion.tile_residual, inversion.coefficients, inverse, self._workspace,
+        )  # fmt: skip
+        weights_bar = mapping_matrix_pullback(
+            inversion.mapping, inversion.geometry.interpolation, mapping_bar
+        )
+        rays_bar, traced_vertices_bar = self.mesh.pullback(
+            inversion.geometry, inputs.rays, weights_bar, vertices_bar
+        )
+        return InversionInputs(
+            data=-self._fitted(inversion.tile_residual) / self.imaging.noise_fitted,
+            rays=rays_bar,
+            vertices=traced_vertices_bar,
+            light=self._light_blur.pullback(light_bar),
+            regularization=parameters_bar,
+        )
+
+    def log_evidence(self, inputs: InversionInputs) -> float:
+        """Log evidence; -inf at inadmissible points, which are counted in `evaluations`."""
+        self.evaluations["value"] += 1
+        try:
+            return self.invert(inputs).terms.log_evidence
+        except InadmissibleError as error:
+            self._count(error)
+            return -np.inf
+
+    def log_evidence_and_gradient(self, inputs: InversionInputs) -> tuple[float, InversionInputs]:
+        """Log evidence and its gradient; -inf and zeros at inadmissible points."""
+        self.evaluations["value and gradient"] += 1
+        try:
+            inversion = self.invert(inputs)
+            return inversion.terms.log_evidence, self.gradient(inputs, inversion)
+        except InadmissibleError as error:
+            self._count(error)
+            return -np.inf, InversionInputs(*(np.zeros(part.shape) for part in inputs))
+
+    # --- pictures of a solution
+
+    def model_image(self, inversion: Inversion, coefficients: np.ndarray) -> np.ndarray:
+        """Blurred model (n_fitted,) of any coefficients (n,) with the mapping of an inversion."""
+        return self._fitted(model_image(inversion.blocks, coefficients)) * self.imaging.noise_fitted
+
+    def draw_coefficients(self, inversion: Inversion, rng: np.random.Generator) -> np.ndarray:
+        """Draw coefficients (n,) from their Gaussian posterior N(s, (F + H)^-1)."""
+        normal = rng.standard_normal(inversion.coefficients.size)
+        return inversion.coefficients + solve_triangular(inversion.factor, normal, check_finite=False)
+
+    def draw_prior_image(self, inputs: InversionInputs, rng: np.random.Generator) -> np.ndarray:
+        """Draw an image (n_fitted,) of a source and light from their priors, with noise.
+
+        Raises
+        ------
+        InadmissibleError
+            As `invert`.
+        """
+        inversion = self.invert(inputs)
+        source = inversion.precision.draw(rng)
+        amplitudes = rng.standard_normal(self.n_light) * np.array(self.light_scales)
+        image = self.model_image(inversion, np.concatenate([source, amplitudes]))
+        return image + rng.standard_normal(image.size) * self.imaging.noise_fitted
+
+    # --- helpers
+
+    def _tile_data(self, data: np.ndarray) -> np.ndarray:
+        values = np.zeros(self._tiles.n_pixels)
+        values[self.imaging.fitted] = data
+        return self._tiles.gather(values) * self._tile_root_weights
+
+    def _fitted(self, tile_values: np.ndarray) -> np.ndarray:
+        values = np.empty(self._tiles.n_pixels + 1)
+        values[self._tiles.pixels] = tile_values
+        return values[self.imaging.fitted]
+
+    def _solve(self, matrix: np.ndarray, data_vector: np.ndarray) -> np.ndarray:
+        if cholesky_in_place(matrix) != 0:
+            raise InadmissibleError(
+                "singular curvature",
+                "The matrix F + H is not positive definite to working precision: the regularization "
+                "coefficient is too small for this mesh.",
+            )
+        coefficients = data_vector.copy()
+        cholesky_solve_in_place(matrix, coefficients)
+        return coefficients
+
+    def _require_finite(self, inputs: InversionInputs) -> None:
+        for name, part in zip(inputs._fields, inputs, strict=True):
+            if not np.isfinite(part).all():
+                raise InadmissibleError(
+                    f"non-finite {name}",
+                    f"{name}: not finite. Check the mass, light and regularization parameters that it is made "
+                    "of.",
+                )
+
+    def _count(self, error: InadmissibleError) -> None:
+        if not self.evaluations[error.reason]:
+            _log.debug("Inadmissible point: %s", error)
+        self.evaluations[error.reason] += 1

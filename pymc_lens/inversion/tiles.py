@@ -1,0 +1,387 @@
+"""Blur and curvature on tiles of the image, forward and adjoint.
+
+A row of the blurred mapping matrix touches only the source pixels whose rays fall inside the PSF's footprint.
+The image is cut into tiles of 8 x 8 pixels; for each tile the touched columns are gathered into a small dense
+block, the PSF is added as contiguous runs of eight, and one symmetric rank update per tile is scattered into
+the curvature matrix. Nothing of the size (image pixels) x (source pixels) ever exists, and the adjoint stays
+inside the same tiles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from pymc_lens.linalg.blas import symmetric_product, symmetric_rank_update
+from pymc_lens.inversion.mapping import MappingMatrix
+
+TILE = 8
+_AREA = TILE * TILE
+_PAD = TILE - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Tiles:
+    """Static geometry of the tiles, prepared once for a mask and a PSF.
+
+    Attributes
+    ----------
+    psf_padded : (ky, kx + 2 * 7) float64
+        The PSF with zeros left and right, so that every run of eight stays inside a row.
+    pixels : (n_tiles, 64) int64
+        Slim index of each pixel of a tile, -1 where the tile leaves the mask.
+    window_indptr : (n_tiles + 1,) int64
+    window_pixels, window_dy, window_dx : (n_window,) int32
+        The pixels that scatter light into each tile, and where the tile's first pixel lies in their PSF.
+    n_pixels : int
+        Unmasked pixels.
+    """
+
+    psf_padded: np.ndarray
+    pixels: np.ndarray
+    window_indptr: np.ndarray
+    window_pixels: np.ndarray
+    window_dy: np.ndarray
+    window_dx: np.ndarray
+    n_pixels: int
+
+    def gather(self, values: np.ndarray) -> np.ndarray:
+        """Arrange slim values (n_pixels,) by tile, (n_tiles, 64), zero outside the mask."""
+        return np.append(values, 0.0)[self.pixels]
+
+
+@dataclass(eq=False)
+class TileBlocks:
+    """The dense blocks of one evaluation: the whitened blurred mapping matrix, tile by tile.
+
+    Attributes
+    ----------
+    column_indptr : (n_tiles + 1,) int64
+    columns : (n_columns_in_all,) int32
+        Columns of each tile, ascending; light columns last.
+    blocks : (n_columns_in_all, 64) float64
+        ``sqrt(W) L`` transposed: one row for each column of a tile.
+    """
+
+    column_indptr: np.ndarray
+    columns: np.ndarray
+    blocks: np.ndarray
+
+
+class TileWorkspace:
+    """Arrays that are reused from evaluation to evaluation; they grow and are never shrunk."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, np.ndarray] = {}
+
+    def array(self, name: str, *shape: int, dtype: type = np.float64) -> np.ndarray:
+        """Return an uninitialised array of this shape, cut from a buffer that is kept under this name."""
+        size = int(np.prod(shape))
+        buffer = self._arrays.get(name)
+        if buffer is None or buffer.size < size:
+            buffer = np.empty(int(1.2 * size) if buffer is not None else size, dtype)
+            self._arrays[name] = buffer
+        return buffer[:size].reshape(shape)
+
+
+def prepare_tiles(
+    rows: np.ndarray, cols: np.ndarray, psf: np.ndarray, psf_centre: tuple[int, int], contributes: np.ndarray
+) -> Tiles:
+    """Cut the unmasked pixels into tiles and list which pixels scatter light into each.
+
+    Parameters
+    ----------
+    rows, cols : (n_pixels,) int64
+        Image row and column of every unmasked pixel.
+    psf : (ky, kx) float64
+    psf_centre : (int, int)
+        Index of the PSF's centre; a pixel's light reaches ``row + k - centre`` with weight ``psf[k]``.
+    contributes : (n_pixels,) bool
+        Pixels that carry statistical weight; tiles without any are left out.
+    """
+    origin = np.array([rows.min(), cols.min()])
+    slim = np.full((rows.max() - origin[0] + 1, cols.max() - origin[1] + 1), -1, np.int64)
+    slim[rows - origin[0], cols - origin[1]] = np.arange(rows.size)
+    weighted = np.zeros(slim.shape, bool)
+    weighted[rows - origin[0], cols - origin[1]] = contributes
+
+    pixels, windows, dys, dxs, indptr = [], [], [], [], [0]
+    reach_low = np.array(psf.shape) - 1 - np.array(psf_centre)
+    for top in range(0, slim.shape[0], TILE):
+        for left in range(0, slim.shape[1], TILE):
+            if not weighted[top : top + TILE, left : left + TILE].any():
+                continue
+            tile = np.full((TILE, TILE), -1, np.int64)
+            inside = slim[top : top + TILE, left : left + TILE]
+            tile[: inside.shape[0], : inside.shape[1]] = inside
+            pixels.append(tile.ravel())
+            window_top, window_left = max(top - reach_low[0], 0), max(left - reach_low[1], 0)
+            window = slim[
+                window_top : top + TILE + psf_centre[0], window_left : left + TILE + psf_centre[1]
+            ]
+            y, x = np.nonzero(window >= 0)
+            windows.append(window[y, x])
+            dys.append(top - (window_top + y) + psf_centre[0])
+            dxs.append(left - (window_left + x) + psf_centre[1])
+            indptr.append(indptr[-1] + y.size)
+    return Tiles(
+        psf_padded=np.ascontiguousarray(np.pad(psf, ((0, 0), (_PAD, _PAD)))),
+        pixels=np.array(pixels),
+        window_indptr=np.array(indptr, np.int64),
+        window_pixels=np.concatenate(windows).astype(np.int32),
+        window_dy=np.concatenate(dys).astype(np.int32),
+        window_dx=np.concatenate(dxs).astype(np.int32),
+        n_pixels=rows.size,
+    )
+
+
+def tile_blocks(
+    tiles: Tiles,
+    mapping: MappingMatrix,
+    light: np.ndarray,
+    tile_root_weights: np.ndarray,
+    n_source: int,
+    workspace: TileWorkspace,
+) -> TileBlocks:
+    """Blur the mapping matrix and whiten it with the noise, tile by tile.
+
+    Parameters
+    ----------
+    tiles : Tiles
+    mapping : MappingMatrix
+    light : (n_light, n_pixels) float64
+        Blurred columns that are dense in the image, such as lens light.
+    tile_root_weights : (n_tiles, 64) float64
+        1/sigma by tile, zero where a pixel does not count.
+    n_source : int
+    workspace : TileWorkspace
+        Owns the result until the next call.
+    """
+    n_tiles = tiles.pixels.shape[0]
+    column_indptr = workspace.array("column_indptr", n_tiles + 1, dtype=np.int64)
+    n_columns = _count_columns(
+        tiles.window_indptr, tiles.window_pixels, mapping.indptr, mapping.indices, n_source, light.shape[0],
+        column_indptr,
+    )  # fmt: skip
+    columns = workspace.array("columns", n_columns, dtype=np.int32)
+    blocks = workspace.array("blocks", n_columns, _AREA)
+    _fill_blocks(
+        tiles.psf_padded, tiles.pixels, tiles.window_indptr, tiles.window_pixels, tiles.window_dy,
+        tiles.window_dx, mapping.indptr, mapping.indices, mapping.weights, light, tile_root_weights, n_source,
+        column_indptr, columns, blocks,
+    )  # fmt: skip
+    return TileBlocks(column_indptr, columns, blocks)
+
+
+def curvature(
+    tile_blocks: TileBlocks,
+    tile_data: np.ndarray,
+    curvature_matrix: np.ndarray,
+    data_vector: np.ndarray,
+    workspace: TileWorkspace,
+) -> None:
+    """Write ``F = L' W L`` (upper triangle) and ``D = L' W d`` into the given arrays.
+
+    Parameters
+    ----------
+    tile_blocks : TileBlocks
+    tile_data : (n_tiles, 64) float64
+        ``sqrt(W) d`` by tile.
+    curvature_matrix : (n, n) float64
+    data_vector : (n,) float64
+    workspace : TileWorkspace
+    """
+    widest = int(np.diff(tile_blocks.column_indptr).max())
+    _accumulate(
+        tile_blocks.column_indptr, tile_blocks.columns, tile_blocks.blocks, tile_data,
+        workspace.array("small_square", widest * widest), curvature_matrix, data_vector,
+    )  # fmt: skip
+
+
+def model_image(tile_blocks: TileBlocks, coefficients: np.ndarray) -> np.ndarray:
+    """Whitened model ``sqrt(W) L s`` by tile, (n_tiles, 64), of coefficients (n,)."""
+    model = np.zeros((tile_blocks.column_indptr.size - 1, _AREA))
+    _predict(tile_blocks.column_indptr, tile_blocks.columns, tile_blocks.blocks, coefficients, model)
+    return model
+
+
+def tile_pullback(
+    tiles: Tiles,
+    tile_blocks: TileBlocks,
+    mapping: MappingMatrix,
+    n_light: int,
+    tile_root_weights: np.ndarray,
+    tile_residual: np.ndarray,
+    coefficients: np.ndarray,
+    inverse: np.ndarray,
+    workspace: TileWorkspace,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cotangents of the mapping matrix and of the light columns for the Gaussian evidence.
+
+    With ``A = F + H`` the evidence has ``dlnE/dL = W (d - L s) s' - W L A^-1``, evaluated within each tile.
+
+    Parameters
+    ----------
+    tiles, tile_blocks, mapping, tile_root_weights
+        As of the forward call.
+    n_light : int
+    tile_residual : (n_tiles, 64) float64
+        ``sqrt(W) (d - L s)`` by tile.
+    coefficients : (n,) float64
+        s, source pixels first.
+    inverse : (n, n) float64
+        Upper triangle of ``A^-1``.
+    workspace : TileWorkspace
+
+    Returns
+    -------
+    mapping_bar : (nnz,) float64
+    light_bar : (n_light, n_pixels) float64
+    """
+    widest = int(np.diff(tile_blocks.column_indptr).max())
+    mapping_bar = np.zeros(mapping.weights.size)
+    light_bar = np.zeros((n_light, tiles.n_pixels))
+    _pull_back(
+        tiles.psf_padded, tiles.pixels, tiles.window_indptr, tiles.window_pixels, tiles.window_dy,
+        tiles.window_dx, mapping.indptr, mapping.indices, tile_blocks.column_indptr, tile_blocks.columns,
+        tile_blocks.blocks, tile_root_weights, tile_residual, coefficients, inverse,
+        workspace.array("small_square", widest * widest), workspace.array("small_rows", widest, _AREA),
+        mapping_bar, light_bar,
+    )  # fmt: skip
+    return mapping_bar, light_bar
+
+
+@njit(cache=True, nogil=True)
+def _count_columns(window_indptr, window_pixels, indptr, indices, n_source, n_light, column_indptr):
+    stamp = np.full(n_source, -1, np.int32)
+    total = 0
+    column_indptr[0] = 0
+    for tile in range(window_indptr.size - 1):
+        for entry in range(window_indptr[tile], window_indptr[tile + 1]):
+            pixel = window_pixels[entry]
+            for k in range(indptr[pixel], indptr[pixel + 1]):
+                source = indices[k]
+                if stamp[source] != tile:
+                    stamp[source] = tile
+                    total += 1
+        total += n_light
+        column_indptr[tile + 1] = total
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
+def _fill_blocks(
+    psf, pixels, window_indptr, window_pixels, window_dy, window_dx, indptr, indices, weights, light,
+    root_weights, n_source, column_indptr, columns, blocks,
+):  # fmt: skip
+    n_light = light.shape[0]
+    stamp = np.full(n_source, -1, np.int32)
+    local = np.empty(n_source, np.int32)
+    for tile in range(window_indptr.size - 1):
+        begin = column_indptr[tile]
+        end = column_indptr[tile + 1]
+        for entry in range(window_indptr[tile], window_indptr[tile + 1]):
+            pixel = window_pixels[entry]
+            for k in range(indptr[pixel], indptr[pixel + 1]):
+                stamp[indices[k]] = tile
+        column = begin
+        for source in range(n_source):
+            if stamp[source] == tile:
+                local[source] = column
+                columns[column] = source
+                column += 1
+        blocks[begin : end - n_light] = 0.0
+        for entry in range(window_indptr[tile], window_indptr[tile + 1]):
+            pixel = window_pixels[entry]
+            dy = window_dy[entry]
+            dx = window_dx[entry] + _PAD
+            first = max(0, -dy)
+            last = min(TILE, psf.shape[0] - dy)
+            for k in range(indptr[pixel], indptr[pixel + 1]):
+                weight = weights[k]
+                row = blocks[local[indices[k]]]
+                for a in range(first, last):
+                    run = psf[dy + a, dx : dx + TILE]
+                    target = row[a * TILE : (a + 1) * TILE]
+                    for b in range(TILE):
+                        target[b] += weight * run[b]
+        for k in range(n_light):
+            columns[end - n_light + k] = n_source + k
+            for a in range(_AREA):
+                pixel = pixels[tile, a]
+                blocks[end - n_light + k, a] = light[k, pixel] if pixel >= 0 else 0.0
+        for column in range(begin, end):
+            for a in range(_AREA):
+                blocks[column, a] *= root_weights[tile, a]
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _accumulate(column_indptr, columns, blocks, tile_data, square, curvature_matrix, data_vector):
+    curvature_matrix[:] = 0.0
+    data_vector[:] = 0.0
+    for tile in range(column_indptr.size - 1):
+        begin = column_indptr[tile]
+        n = column_indptr[tile + 1] - begin
+        symmetric_rank_update(blocks[begin : begin + n], n, _AREA, square)
+        for i in range(n):
+            target = curvature_matrix[columns[begin + i]]
+            for j in range(i, n):
+                target[columns[begin + j]] += square[i * n + j]
+            total = 0.0
+            for a in range(_AREA):
+                total += blocks[begin + i, a] * tile_data[tile, a]
+            data_vector[columns[begin + i]] += total
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _predict(column_indptr, columns, blocks, coefficients, model):
+    for tile in range(column_indptr.size - 1):
+        for column in range(column_indptr[tile], column_indptr[tile + 1]):
+            coefficient = coefficients[columns[column]]
+            for a in range(_AREA):
+                model[tile, a] += coefficient * blocks[column, a]
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
+def _pull_back(
+    psf, pixels, window_indptr, window_pixels, window_dy, window_dx, indptr, indices, column_indptr, columns,
+    blocks, root_weights, residual, coefficients, inverse, square, rows, mapping_bar, light_bar,
+):  # fmt: skip
+    n_light = light_bar.shape[0]
+    local = np.empty(coefficients.size, np.int32)
+    for tile in range(column_indptr.size - 1):
+        begin = column_indptr[tile]
+        n = column_indptr[tile + 1] - begin
+        for i in range(n):
+            source = inverse[columns[begin + i]]
+            for j in range(i, n):
+                square[i * n + j] = source[columns[begin + j]]
+        symmetric_product(square, blocks[begin : begin + n], n, _AREA, -1.0, rows)
+        for i in range(n):
+            column = columns[begin + i]
+            local[column] = i
+            coefficient = coefficients[column]
+            for a in range(_AREA):
+                rows[i, a] = root_weights[tile, a] * (rows[i, a] + coefficient * residual[tile, a])
+        for entry in range(window_indptr[tile], window_indptr[tile + 1]):
+            pixel = window_pixels[entry]
+            dy = window_dy[entry]
+            dx = window_dx[entry] + _PAD
+            first = max(0, -dy)
+            last = min(TILE, psf.shape[0] - dy)
+            for k in range(indptr[pixel], indptr[pixel + 1]):
+                row = rows[local[indices[k]]]
+                sums = np.zeros(TILE)
+                for a in range(first, last):
+                    run = psf[dy + a, dx : dx + TILE]
+                    source_run = row[a * TILE : (a + 1) * TILE]
+                    for b in range(TILE):
+                        sums[b] += run[b] * source_run[b]
+                mapping_bar[k] += sums.sum()
+        for k in range(n_light):
+            for a in range(_AREA):
+                pixel = pixels[tile, a]
+                if pixel >= 0:
+                    light_bar[k, pixel] += rows[n - n_light + k, a]

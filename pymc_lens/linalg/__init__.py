@@ -1,0 +1,1 @@
+"""Linear algebra that numba and SciPy do not offer in the form needed here."""

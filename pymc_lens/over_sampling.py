@@ -1,0 +1,207 @@
+"""Positions inside pixels where brightness is evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.signal import fftconvolve
+
+from pymc_lens.mask import Mask2D, pixel_centres
+
+
+def sub_pixel_positions(centres: np.ndarray, sub_size: int, pixel_scales: float) -> np.ndarray:
+    """Centres of the `sub_size` x `sub_size` equal parts of pixels.
+
+    Parameters
+    ----------
+    centres : (n, 2) float64
+        (y, x), arcsec.
+    sub_size : int
+    pixel_scales : float
+        Arcsec.
+
+    Returns
+    -------
+    (n * sub_size**2, 2) float64
+        The parts of one pixel are consecutive, row-major with y and x growing.
+    """
+    steps = ((np.arange(sub_size) + 0.5) / sub_size - 0.5) * pixel_scales
+    offsets = np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(1, sub_size**2, 2)
+    return (centres[:, None, :] + offsets).reshape(-1, 2)
+
+
+@dataclass(frozen=True)
+class RadialBins:
+    """Over-sampling that depends on the distance of a pixel from a centre.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Sub-pixels along a pixel's side: one number a bin, from the centre outwards.
+    radii : sequence of float
+        Where each bin but the last ends, increasing, arcsec, inclusive.
+    centre : (y, x)
+        Arcsec; by default the image centre.
+
+    Raises
+    ------
+    ValueError
+        If the lengths do not fit, sizes are not positive integers or radii do not increase.
+    """
+
+    sizes: tuple[int, ...]
+    radii: tuple[float, ...]
+    centre: tuple[float, float] = (0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        sizes, radii = tuple(self.sizes), tuple(float(radius) for radius in self.radii)
+        if len(sizes) != len(radii) + 1:
+            raise ValueError(
+                f"sizes: expected one more than radii (the last bin is open), got {sizes!r} for radii {radii!r}."
+            )
+        if not all(isinstance(size, (int, np.integer)) and size >= 1 for size in sizes):
+            raise ValueError(f"sizes: expected integers >= 1, got {sizes!r}.")
+        if not np.isfinite(radii).all() or any(np.diff((0.0, *radii)) <= 0.0):
+            raise ValueError(f"radii: expected increasing arcsec > 0, got {radii!r}.")
+        if np.shape(self.centre) != (2,) or not np.isfinite(self.centre).all():
+            raise ValueError(f"centre: expected finite (y, x) in arcsec, got {self.centre!r}.")
+        object.__setattr__(self, "sizes", tuple(int(size) for size in sizes))
+        object.__setattr__(self, "radii", radii)
+        object.__setattr__(self, "centre", (float(self.centre[0]), float(self.centre[1])))
+
+    @classmethod
+    def for_lens_light(cls, pixel_scales: float) -> RadialBins:
+        """Return the default for lens light near the image centre.
+
+        A cusp needs sub-pixels where it changes within a pixel, so the radii are so many pixels. See the
+        module's tests for the errors this leaves.
+
+        Parameters
+        ----------
+        pixel_scales : float
+            Arcsec.
+        """
+        return cls(sizes=(4, 2, 1), radii=(6.0 * pixel_scales, 12.0 * pixel_scales))
+
+    def at(self, points: np.ndarray) -> np.ndarray:
+        """Sizes (n,) int64 of the pixels centred at points (n, 2), arcsec."""
+        distance = np.hypot(points[:, 0] - self.centre[0], points[:, 1] - self.centre[1])
+        return np.array(self.sizes)[np.searchsorted(self.radii, distance, side="left")]
+
+
+OverSampleSize = int | np.ndarray | RadialBins
+
+
+def checked_sub_size(name: str, size: object) -> int:
+    """One number of sub-pixels along a pixel's side.
+
+    Raises
+    ------
+    ValueError
+        If it is not an integer >= 1.
+    """
+    if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
+        raise ValueError(f"{name}: expected an integer >= 1, got {size!r}.")
+    return int(size)
+
+
+def checked_over_sample_size(
+    name: str, size: int | Sequence[Sequence[int]] | np.ndarray | RadialBins, shape_native: tuple[int, int]
+) -> OverSampleSize:
+    """Over-sampling as an int, a read-only (ny, nx) int64 array or RadialBins.
+
+    Raises
+    ------
+    ValueError
+        If a size is not an integer >= 1, or an array has another shape than the image.
+    """
+    if isinstance(size, RadialBins):
+        return size
+    if np.ndim(size) == 0:
+        return checked_sub_size(name, size)
+    array = np.array(size)
+    if array.shape != shape_native:
+        raise ValueError(f"{name}: expected the image's shape {shape_native}, got {array.shape}.")
+    if not np.issubdtype(array.dtype, np.integer) or (array < 1).any():
+        raise ValueError(f"{name}: expected integers >= 1, got {array.dtype} with minimum {array.min()}.")
+    array = array.astype(np.int64)
+    array.flags.writeable = False
+    return array
+
+
+@dataclass(frozen=True, eq=False)
+class LightGrid:
+    """Where light profiles are evaluated: every pixel from which the PSF scatters light into the mask.
+
+    Some of these pixels lie outside the mask, or even outside the image.
+
+    Attributes
+    ----------
+    frame_shape : (hf, wf)
+        The mask's bounding box, padded by the reach of the PSF: ``box + psf - 1``.
+    groups : tuple of (int, (n_g * sub_size**2, 2) float64)
+        Pixels of equal over-sampling: ``sub_size`` and the (y, x) of the sub-pixels, arcsec; those of one pixel
+        consecutive.
+    pixel_index : (sum of n_g,) int64
+        Flat index in the frame of each pixel, groups concatenated.
+    mask_index : (n_pixels,) int64
+        Flat index in the frame of the mask's pixels, in slim order.
+    """
+
+    frame_shape: tuple[int, int]
+    groups: tuple[tuple[int, np.ndarray], ...]
+    pixel_index: np.ndarray
+    mask_index: np.ndarray
+
+
+def light_grid(mask: Mask2D, psf: np.ndarray, psf_centre: tuple[int, int], size: OverSampleSize) -> LightGrid:
+    """Lay out the positions of lens light.
+
+    Parameters
+    ----------
+    mask : Mask2D
+    psf : (ky, kx) float64
+        Light of a pixel reaches ``row + k - centre`` with weight ``psf[k]``.
+    psf_centre : (int, int)
+    size : int, (ny, nx) int or RadialBins
+        Pixels outside the image take the value of the nearest pixel inside.
+    """
+    mask_rows, mask_cols = np.nonzero(~mask.array)
+    # Light that reaches a row comes from as far as (ky - 1 - centre) rows below and (centre) rows above it.
+    first_row = int(mask_rows.min()) - (psf.shape[0] - 1 - psf_centre[0])
+    first_col = int(mask_cols.min()) - (psf.shape[1] - 1 - psf_centre[1])
+    box = ~mask.array[mask_rows.min() : mask_rows.max() + 1, mask_cols.min() : mask_cols.max() + 1]
+    contributes = _scatters_into(box, psf != 0.0)
+    rows, cols = np.nonzero(contributes)
+    frame_shape = (contributes.shape[0], contributes.shape[1])
+    centres = pixel_centres(rows + first_row, cols + first_col, mask.shape_native, mask.pixel_scales)
+    sizes = _sizes_at(size, rows + first_row, cols + first_col, centres)
+    groups = [(int(sub_size), np.nonzero(sizes == sub_size)[0]) for sub_size in np.unique(sizes)[::-1]]
+    order = np.concatenate([members for _, members in groups])
+    return LightGrid(
+        frame_shape,
+        tuple((sub, _read_only(sub_pixel_positions(centres[m], sub, mask.pixel_scales))) for sub, m in groups),
+        _read_only(np.ravel_multi_index((rows[order], cols[order]), frame_shape)),
+        _read_only(np.ravel_multi_index((mask_rows - first_row, mask_cols - first_col), frame_shape)),
+    )
+
+
+def _scatters_into(box: np.ndarray, support: np.ndarray) -> np.ndarray:
+    counts = fftconvolve(box.astype(np.float64), support[::-1, ::-1].astype(np.float64), mode="full")
+    return counts > 0.5
+
+
+def _sizes_at(size: OverSampleSize, rows: np.ndarray, cols: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    if isinstance(size, RadialBins):
+        return size.at(centres)
+    if isinstance(size, int):
+        return np.full(rows.size, size)
+    ny, nx = size.shape
+    return size[np.clip(rows, 0, ny - 1), np.clip(cols, 0, nx - 1)]
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,74 @@
+"""Constant regularization: neighbouring source pixels are pulled together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pymc_lens.errors import InadmissibleError
+from pymc_lens.linalg.precision import SparsePrecision
+from pymc_lens.mesh.base import MeshGeometry
+from pymc_lens.regularization.base import Regularization, RegularizationScheme
+from pymc_lens.validation import require_positive
+
+# PyAutoLens's ridge, which makes the graph Laplacian of a mesh without a border positive definite.
+_RIDGE = 1e-8
+
+
+@dataclass(frozen=True)
+class ConstantScheme(RegularizationScheme):
+    """Numerics of `Constant`."""
+
+    def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
+        coefficient = parameters[0]
+        if not coefficient > 0.0:
+            raise InadmissibleError(
+                "regularization outside its domain", f"coefficient: expected a positive number, got {coefficient}."
+            )
+        neighbors = geometry.neighbors
+        degree = neighbors.degree + geometry.boundary_degree
+        off_diagonal = np.full(neighbors.rows.size, -(coefficient**2))
+        return SparsePrecision(neighbors, coefficient**2 * degree + _RIDGE, off_diagonal)
+
+    def pullback(
+        self,
+        parameters: np.ndarray,
+        geometry: MeshGeometry,
+        diagonal_bar: np.ndarray,
+        off_diagonal_bar: np.ndarray,
+    ) -> tuple[np.ndarray, None]:
+        degree = geometry.neighbors.degree + geometry.boundary_degree
+        squared_bar = degree @ diagonal_bar - off_diagonal_bar.sum()
+        return np.array([2.0 * parameters[0] * squared_bar]), None
+
+
+@dataclass(frozen=True, eq=False)
+class Constant(Regularization):
+    """Gradient regularization with one coefficient everywhere (Warren & Dye 2003, ApJ 590, 673).
+
+    ``-log prior = 1/2 coefficient^2 sum over neighbours (s_i - s_j)^2 + ridge``, PyAutoLens's ``Constant``;
+    on a mesh with a zero-valued border the differences to the border count as well.
+
+    Parameters
+    ----------
+    coefficient : float or random variable
+        Strength, in units of 1 / surface brightness; positive.
+
+    Raises
+    ------
+    ValueError
+        If ``coefficient`` is a number that is not positive and finite.
+    """
+
+    parameter_names: ClassVar[tuple[str, ...]] = ("coefficient",)
+
+    coefficient: Any = 1.0
+
+    def __post_init__(self) -> None:
+        require_positive("coefficient", self.coefficient)
+
+    @property
+    def scheme(self) -> ConstantScheme:
+        return ConstantScheme()

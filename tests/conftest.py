@@ -1,0 +1,72 @@
+"""Fixtures of the whole suite."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.linalg  # noqa: F401  (SciPy brings its own BLAS; threads are limited only in libraries already loaded)
+from hypothesis import settings
+from threadpoolctl import threadpool_limits
+
+# A test run has no display; plots go to files.
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+# Kernels compile inside the first example, which no per-example deadline survives; failures must repeat.
+settings.register_profile("pymc_lens", deadline=None, derandomize=True)
+settings.load_profile("pymc_lens")
+
+
+class Golden:
+    """Files of tests/golden; tests/golden/README.md says where they come from."""
+
+    folder = Path(__file__).parent / "golden"
+
+    def path(self, name: str) -> Path:
+        """Return the path of a file, for readers of their own such as `Imaging.from_fits`."""
+        path = self.folder / name
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such golden file")
+        return path
+
+    def __call__(self, name: str) -> dict[str, np.ndarray]:
+        """Return the arrays of an ``.npz`` file by name, read-only because tests share them."""
+        return _arrays(self.path(name))
+
+    def json(self, name: str) -> dict[str, Any]:
+        """Return the content of a ``.json`` file."""
+        return json.loads(self.path(name).read_text())
+
+
+@cache
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path) as archive:
+        arrays = {key: archive[key] for key in archive.files}
+    for array in arrays.values():
+        array.flags.writeable = False
+    return arrays
+
+
+@pytest.fixture(scope="session")
+def golden() -> Golden:
+    """Numbers of PyAutoLens: ``golden("traced.npz")["traced_sub_yx"]``, ``golden.json("scalars.json")``."""
+    return Golden()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_blas_thread() -> Iterator[None]:
+    """Keep BLAS to one thread: reproducible sums, and test processes that do not fight over the cores."""
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Return a generator with a fixed seed, fresh for every test."""
+    return np.random.default_rng(20080712)
