@@ -1,0 +1,38 @@
+"""Strong gravitational lensing with pixelized sources in PyMC."""
+
+from pymc_lens import convert, light, mass, mesh, plot, priors, regularization
+from pymc_lens.distributions import PixelizedImage
+from pymc_lens.errors import InadmissibleError
+from pymc_lens.fit import FitImaging
+from pymc_lens.galaxy import Galaxy, Pixelization
+from pymc_lens.imaging import Imaging
+from pymc_lens.inference import Mode, find_mode, sample
+from pymc_lens.mask import Mask2D
+from pymc_lens.over_sampling import RadialBins
+from pymc_lens.results import reconstruct
+from pymc_lens.tracer import Tracer
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "FitImaging",
+    "Galaxy",
+    "Imaging",
+    "InadmissibleError",
+    "Mask2D",
+    "Mode",
+    "PixelizedImage",
+    "Pixelization",
+    "RadialBins",
+    "Tracer",
+    "convert",
+    "find_mode",
+    "light",
+    "mass",
+    "mesh",
+    "plot",
+    "priors",
+    "reconstruct",
+    "regularization",
+    "sample",
+]

@@ -30,3 +30,21 @@ def require_positive(name: str, value: Any) -> None:
     require_finite(name, value)
     if is_numeric(value) and not np.all(np.asarray(value, dtype=float) > 0.0):
         raise ValueError(f"{name}: expected a positive number, got {value!r}.")
+
+
+def require_not_negative(name: str, value: Any) -> None:
+    """Raise ValueError unless a numeric value is finite and at least zero."""
+    require_finite(name, value)
+    if is_numeric(value) and np.any(np.asarray(value, dtype=float) < 0.0):
+        raise ValueError(f"{name}: expected a number >= 0, got {value!r}.")
+
+
+def require_ell_comps(name: str, value: Any) -> None:
+    """Raise ValueError unless a numeric pair of elliptical components lies inside the unit circle."""
+    require_finite(name, value)
+    if not is_numeric(value):
+        return
+    if np.shape(value) != (2,):
+        raise ValueError(f"{name}: expected a pair (e_y, e_x), got {value!r}.")
+    if np.hypot(*np.asarray(value, dtype=float)) >= 1.0:
+        raise ValueError(f"{name}: expected |{name}| < 1 (an axis ratio above 0), got {value!r}.")

@@ -1,0 +1,74 @@
+"""Galaxies: what has mass, light or a pixelized source at one redshift."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pymc_lens.light.base import LightProfile
+from pymc_lens.mass.base import MassProfile
+from pymc_lens.mesh.base import Mesh
+from pymc_lens.regularization.base import Regularization
+
+
+@dataclass(frozen=True, eq=False)
+class Pixelization:
+    """A source on a mesh with a prior.
+
+    Parameters
+    ----------
+    mesh : Mesh
+    regularization : Regularization
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another kind.
+    """
+
+    mesh: Mesh
+    regularization: Regularization
+
+    def __post_init__(self) -> None:
+        _require_instance("mesh", self.mesh, Mesh)
+        _require_instance("regularization", self.regularization, Regularization)
+
+
+@dataclass(frozen=True, eq=False)
+class Galaxy:
+    """A galaxy.
+
+    Parameters
+    ----------
+    redshift : float
+        A number, at least zero.
+    mass : MassProfile, optional
+        Several profiles are added: ``Isothermal(...) + ExternalShear(...)``.
+    light : LightProfile, optional
+    pixelization : Pixelization, optional
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another kind.
+    ValueError
+        If the redshift is negative or not finite.
+    """
+
+    redshift: float
+    mass: MassProfile | None = None
+    light: LightProfile | None = None
+    pixelization: Pixelization | None = None
+
+    def __post_init__(self) -> None:
+        if not np.isscalar(self.redshift) or not np.isfinite(self.redshift) or self.redshift < 0.0:
+            raise ValueError(f"redshift: expected a number >= 0, got {self.redshift!r}.")
+        for name, kind in (("mass", MassProfile), ("light", LightProfile), ("pixelization", Pixelization)):
+            if getattr(self, name) is not None:
+                _require_instance(name, getattr(self, name), kind)
+
+
+def _require_instance(name: str, value: object, kind: type) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{name}: expected a {kind.__name__}, got {type(value).__name__}.")

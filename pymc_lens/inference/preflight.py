@@ -1,0 +1,72 @@
+"""One evaluation in plain Python before sampling: samplers hide the reason of a failure, this names it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pymc as pm
+
+from pymc_lens.distributions import PixelizedImageRV
+from pymc_lens.errors import InadmissibleError
+from pymc_lens.inversion.problem import InversionInputs
+
+
+def pixelized_images(model: pm.Model) -> list:
+    """Return the model's pixelized images, observed or not."""
+    return [rv for rv in model.basic_RVs if isinstance(rv.owner.op, PixelizedImageRV)]
+
+
+def preflight(model: pm.Model, point: dict[str, np.ndarray], logp_dlogp: pm.model.core.ValueGradFunction) -> None:
+    """Evaluate log-probability and gradient once and name what is wrong with them.
+
+    Parameters
+    ----------
+    model : pm.Model
+    point : dict
+        Values of the model's value variables.
+    logp_dlogp : callable
+        ``model.logp_dlogp_function(ravel_inputs=True)``.
+
+    Raises
+    ------
+    ValueError
+        If the log-probability or a derivative is not finite: names the variables, and for an image what its
+        inversion said.
+    """
+    value, gradient = logp_dlogp(pm.blocking.DictToArrayBijection.map(point))
+    if not np.isfinite(value):
+        culprits = {name: logp for name, logp in model.point_logps(point, round_vals=6).items() if not np.isfinite(logp)}
+        raise ValueError(
+            f"The log-probability is {value} at the starting point, because of {culprits}. "
+            + " ".join(_explanations(model, point))
+            + " Give another start with initvals=..., or a narrower prior."
+        )
+    if not np.isfinite(gradient).all():
+        names = _names_of_entries(point)
+        bad = sorted({names[i] for i in np.flatnonzero(~np.isfinite(gradient))})
+        raise ValueError(f"The gradient is not finite at the starting point in {bad}. Start elsewhere: initvals=...")
+
+
+def _names_of_entries(point: dict[str, np.ndarray]) -> list[str]:
+    return [name for name, value in point.items() for _ in range(np.size(value))]
+
+
+def _explanations(model: pm.Model, point: dict[str, np.ndarray]) -> list[str]:
+    explanations = []
+    for image in pixelized_images(model):
+        parameters = model.replace_rvs_by_values(list(image.owner.op.dist_params(image.owner)))
+        function = model.compile_fn(parameters, inputs=model.value_vars, on_unused_input="ignore")
+        data = np.zeros(image.owner.op.problem.imaging.fitted.size)
+        try:
+            image.owner.op.problem.invert(InversionInputs(data, *function(point)))
+        except InadmissibleError as error:
+            explanations.append(f"{image.name}: {error}")
+    return explanations
+
+
+def compile_density(model: pm.Model) -> pm.model.core.ValueGradFunction:
+    """Compile the model's log-probability and gradient as a function of one flat unconstrained vector."""
+    function = model.logp_dlogp_function(ravel_inputs=True)
+    function.set_extra_values({})
+    return function
+
+

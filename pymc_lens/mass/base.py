@@ -1,0 +1,196 @@
+"""The contract of a mass profile."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import pytensor
+import pytensor.tensor as pt
+from pytensor.tensor.variable import TensorVariable
+
+from pymc_lens.symbolic import join_positions, split_positions
+
+
+class Hessian(NamedTuple):
+    """Second derivatives of the lensing potential, each (...)."""
+
+    yy: TensorVariable
+    xy: TensorVariable
+    xx: TensorVariable
+
+    @property
+    def convergence(self) -> TensorVariable:
+        """Half the trace."""
+        return 0.5 * (self.yy + self.xx)
+
+    @property
+    def magnification(self) -> TensorVariable:
+        """One over the determinant of the Jacobian of the lens mapping."""
+        return 1.0 / ((1.0 - self.yy) * (1.0 - self.xx) - self.xy**2)
+
+
+class MassProfile(ABC):
+    """A distribution of mass in one lens plane, in units of the critical surface density.
+
+    A subclass gives `deflections_yx` or `potential_yx` (or both); what it does not give is differentiated
+    from them by PyTensor. Positions are arcsec. Parameters may be numbers or random variables. Profiles add:
+    ``Isothermal(...) + ExternalShear(...)``.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if (
+            cls.deflections_yx is MassProfile.deflections_yx
+            and cls.potential_yx is MassProfile.potential_yx
+        ):
+            raise TypeError(f"{cls.__name__}: a mass profile defines deflections_yx or potential_yx.")
+
+    def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
+        """Lensing potential (...) in arcsec^2 at y and x, each (...).
+
+        Raises
+        ------
+        NotImplementedError
+            If the profile is known by its deflections only.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no potential; define potential_yx.")
+
+    def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
+        """Deflection angles (alpha_y, alpha_x), each (...), in arcsec at y and x, each (...)."""
+        alpha_y, alpha_x = _gradient(self.potential_yx, y, x)
+        return alpha_y, alpha_x
+
+    def hessian_yx(self, y: TensorVariable, x: TensorVariable) -> Hessian:
+        """Second derivatives of the potential at y and x, each (...)."""
+        yy, xy = _gradient(lambda y, x: self.deflections_yx(y, x)[0], y, x)
+        xx = _gradient(lambda y, x: self.deflections_yx(y, x)[1], y, x)[1]
+        return Hessian(yy, xy, xx)
+
+    def deflections(self, grid: Any) -> TensorVariable:
+        """Deflection angles in arcsec.
+
+        Parameters
+        ----------
+        grid : (..., 2) array or tensor
+            Positions (y, x), arcsec.
+
+        Returns
+        -------
+        (..., 2) TensorVariable
+            (alpha_y, alpha_x).
+        """
+        return join_positions(*self.deflections_yx(*split_positions(grid)))
+
+    def potential(self, grid: Any) -> TensorVariable:
+        """Lensing potential (...) in arcsec^2 at (..., 2) positions; its gradient is the deflection."""
+        return self.potential_yx(*split_positions(grid))
+
+    def convergence(self, grid: Any) -> TensorVariable:
+        """Surface density over the critical one, (...), at (..., 2) positions."""
+        return self.hessian_yx(*split_positions(grid)).convergence
+
+    def magnification(self, grid: Any) -> TensorVariable:
+        """Signed magnification (...) at (..., 2) positions; negative where the image is mirrored."""
+        return self.hessian_yx(*split_positions(grid)).magnification
+
+    def __add__(self, other: object) -> MassSum:
+        if not isinstance(other, MassProfile):
+            return NotImplemented
+        return MassSum((*_parts(self), *_parts(other)))
+
+
+@dataclass(frozen=True, eq=False)
+class MassSum(MassProfile):
+    """The sum of several profiles in one lens plane.
+
+    Parameters
+    ----------
+    profiles : tuple of MassProfile
+    """
+
+    profiles: tuple[MassProfile, ...]
+
+    def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
+        return sum(profile.potential_yx(y, x) for profile in self.profiles)
+
+    def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
+        alphas = [profile.deflections_yx(y, x) for profile in self.profiles]
+        return sum(alpha_y for alpha_y, _ in alphas), sum(alpha_x for _, alpha_x in alphas)
+
+    def hessian_yx(self, y: TensorVariable, x: TensorVariable) -> Hessian:
+        hessians = [profile.hessian_yx(y, x) for profile in self.profiles]
+        return Hessian(*(sum(elements) for elements in zip(*hessians, strict=True)))
+
+
+@dataclass(frozen=True, eq=False)
+class FromPotential(MassProfile):
+    """A profile from a function for its lensing potential.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(y, x)`` returns the potential (...) in arcsec^2 as a PyTensor expression, elementwise in y
+        and x (arcsec, each (...)). Parameters are whatever the function closes over.
+
+    Examples
+    --------
+    >>> import pytensor.tensor as pt
+    >>> kappa = pt.dscalar("kappa")
+    >>> sheet = FromPotential(lambda y, x: 0.5 * kappa * (y**2 + x**2))
+    >>> sheet.deflections([[1.0, 2.0]]).eval({kappa: 0.1})
+    array([[0.1, 0.2]])
+    """
+
+    function: Callable[[TensorVariable, TensorVariable], Any]
+
+    def __post_init__(self) -> None:
+        _require_callable(self.function)
+
+    def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
+        return pt.as_tensor_variable(self.function(y, x))
+
+
+@dataclass(frozen=True, eq=False)
+class FromDeflections(MassProfile):
+    """A profile from a function for its deflection angles.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(y, x)`` returns (alpha_y, alpha_x) in arcsec as PyTensor expressions, elementwise in y and x
+        (arcsec, each (...)). Parameters are whatever the function closes over.
+    """
+
+    function: Callable[[TensorVariable, TensorVariable], tuple[Any, Any]]
+
+    def __post_init__(self) -> None:
+        _require_callable(self.function)
+
+    def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
+        alpha_y, alpha_x = self.function(y, x)
+        return pt.as_tensor_variable(alpha_y), pt.as_tensor_variable(alpha_x)
+
+
+def _parts(profile: MassProfile) -> tuple[MassProfile, ...]:
+    return profile.profiles if isinstance(profile, MassSum) else (profile,)
+
+
+def _require_callable(function: Any) -> None:
+    if not callable(function):
+        raise TypeError(f"function: expected a function of (y, x), got {function!r}.")
+
+
+def _gradient(
+    function: Callable[[TensorVariable, TensorVariable], TensorVariable], y: TensorVariable, x: TensorVariable
+) -> list[TensorVariable]:
+    """Differentiate an elementwise function of y and x in both.
+
+    Each element depends on its own position only, so the gradient of the sum holds every derivative.
+    """
+    # Copies, so that parameters which share the positions' graph are not differentiated through.
+    y, x = pt.as_tensor_variable(y).copy(), pt.as_tensor_variable(x).copy()
+    total = pt.sum(function(y, x))
+    return pytensor.grad(total, [y, x], disconnected_inputs="ignore", return_disconnected="zero")

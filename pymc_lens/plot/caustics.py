@@ -1,0 +1,47 @@
+"""Critical curves and caustics of a tracer with fixed numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+from contourpy import contour_generator
+from scipy.ndimage import map_coordinates
+
+from pymc_lens.fit import evaluate_once
+from pymc_lens.tracer import Tracer
+
+_POINTS = 400
+
+
+def critical_curves(
+    tracer: Tracer, extent: tuple[float, float, float, float]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Critical curves in the image plane and their caustics in the source plane.
+
+    The determinant of the lens mapping is taken from differences of the traced positions on a fine grid and
+    followed along its zero.
+
+    Parameters
+    ----------
+    tracer : Tracer
+        All of whose parameters are numbers.
+    extent : (left, right, bottom, top), arcsec
+        Where to look.
+
+    Returns
+    -------
+    critical, caustics : lists of (n, 2) arrays
+        (y, x), arcsec.
+    """
+    x, y = np.linspace(extent[0], extent[1], _POINTS), np.linspace(extent[2], extent[3], _POINTS)
+    grid = np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1)
+    (traced,) = evaluate_once([tracer.traced_grid(grid.reshape(-1, 2))])
+    traced = traced.reshape(grid.shape)
+    by_y = np.gradient(traced, y, axis=0)
+    by_x = np.gradient(traced, x, axis=1)
+    determinant = by_y[..., 0] * by_x[..., 1] - by_y[..., 1] * by_x[..., 0]
+    critical = [line[:, ::-1] for line in contour_generator(x, y, determinant).lines(0.0)]
+    caustics = []
+    for line in critical:
+        place = [(line[:, 0] - y[0]) / (y[1] - y[0]), (line[:, 1] - x[0]) / (x[1] - x[0])]
+        caustics.append(np.stack([map_coordinates(traced[..., k], place, order=1) for k in (0, 1)], axis=-1))
+    return critical, caustics

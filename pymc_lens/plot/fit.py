@@ -1,0 +1,78 @@
+"""The figure of one fit."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pymc_lens.fit import FitImaging
+from pymc_lens.plot.caustics import critical_curves
+from pymc_lens.plot.images import fitted_region, image_extent, intensity_norm, show_image, show_residuals
+
+_SOURCE_POINTS = 300
+
+
+def subplot_fit(fit: FitImaging) -> Figure:
+    """Data, model, residuals, normalized residuals, lens-subtracted data and source plane in six panels.
+
+    Parameters
+    ----------
+    fit : FitImaging
+
+    Returns
+    -------
+    Figure
+        All axes in arcsec; critical curves on the lens-subtracted image, caustics on the source plane.
+    """
+    figure, axes = plt.subplots(2, 3, figsize=(14.5, 8.6), layout="constrained")
+    pixel_scales = fit.dataset.pixel_scales
+    extent = image_extent(fit.data.shape, pixel_scales)  # type: ignore[arg-type]
+    region = fitted_region(fit.data, pixel_scales)
+    unit = fit.dataset.unit or "data units"
+    norm = intensity_norm(fit.data)
+    critical, caustics = critical_curves(fit.tracer, region)
+    show_image(axes[0, 0], fit.data, extent, title="Data", label=unit, norm=norm, region=region)
+    show_image(axes[0, 1], fit.model_image, extent, title="Model", label=unit, norm=norm, region=region)
+    show_residuals(axes[0, 2], fit.residual_map, extent, title="Residual", label=unit, region=region)
+    show_residuals(
+        axes[1, 0],
+        fit.normalized_residual_map,
+        extent,
+        title=rf"Normalized residual ($\chi^2/N$ = {fit.reduced_chi_squared:.3f})",
+        label=r"$\sigma$",
+        region=region,
+    )
+    source = fit.lensed_source
+    show_image(
+        axes[1, 1],
+        fit.lens_subtracted_image,
+        extent,
+        title="Lens-subtracted data, critical curves",
+        label=unit,
+        norm=intensity_norm(np.where(np.isfinite(source), source, 0.0)),
+        region=region,
+    )
+    draw_curves(axes[1, 1], critical)
+    show_source(axes[1, 2], fit, unit)
+    draw_curves(axes[1, 2], caustics)
+    figure.suptitle(f"Log evidence {fit.log_evidence:.2f}")
+    return figure
+
+
+def show_source(ax: Axes, fit: FitImaging, unit: str) -> None:
+    """Draw the reconstructed source over the extent of its mesh."""
+    (bottom, left), (top, right) = fit.mesh_vertices.min(axis=0), fit.mesh_vertices.max(axis=0)
+    y, x = np.linspace(bottom, top, _SOURCE_POINTS), np.linspace(left, right, _SOURCE_POINTS)
+    brightness = fit.source_brightness(np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1))
+    show_image(
+        ax, brightness, (left, right, bottom, top), title="Source plane, caustics", label=unit,
+        norm=intensity_norm(brightness), region=(left, right, bottom, top),
+    )  # fmt: skip
+
+
+def draw_curves(ax: Axes, curves: list[np.ndarray]) -> None:
+    """Draw lines of (y, x) positions without changing the view."""
+    for curve in curves:
+        ax.plot(curve[:, 1], curve[:, 0], color="white", linewidth=0.9, scalex=False, scaley=False)

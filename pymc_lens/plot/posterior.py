@@ -1,0 +1,110 @@
+"""Figures of a posterior."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.stats import gaussian_kde
+from xarray import DataTree
+
+from pymc_lens.plot.images import image_extent, intensity_norm, show_image, show_residuals
+
+_LEVELS = (0.95, 0.68)
+
+
+def subplot_posterior(idata: DataTree, var_names: Sequence[str] | None = None) -> Figure:
+    """Corner figure: every parameter's distribution and every pair's 68 % and 95 % regions.
+
+    Parameters
+    ----------
+    idata : DataTree
+        With a ``posterior`` group.
+    var_names : sequence of str, optional
+        By default every variable of the posterior.
+
+    Raises
+    ------
+    ValueError
+        If a name is not in the posterior.
+    """
+    columns = _flat_parameters(idata, var_names)
+    names, n = list(columns), len(columns)
+    figure, axes = plt.subplots(n, n, figsize=(1.75 * n + 1.0, 1.75 * n + 0.6), squeeze=False)
+    for row, column in np.ndindex(n, n):
+        ax = axes[row, column]
+        if column > row:
+            ax.set_axis_off()
+            continue
+        x, y = columns[names[column]], columns[names[row]]
+        if row == column:
+            ax.hist(x, bins=30, density=True, histtype="stepfilled", color="C0", alpha=0.5)
+            ax.set_title(f"{x.mean():.4g} $\\pm$ {x.std():.2g}", fontsize=8)
+            ax.set_yticks([])
+        else:
+            _pair(ax, x, y)
+        ax.locator_params(nbins=3)
+        ax.tick_params(labelsize=7, labelrotation=35, labelbottom=row == n - 1, labelleft=column == 0 < row)
+        if row == n - 1:
+            ax.set_xlabel(names[column], fontsize=8)
+        if column == 0 and row > 0:
+            ax.set_ylabel(names[row], fontsize=8)
+    figure.align_labels()
+    figure.subplots_adjust(left=0.1, bottom=0.1, right=0.98, top=0.95, wspace=0.08, hspace=0.08)
+    return figure
+
+
+def subplot_reconstruction(idata: DataTree) -> Figure:
+    """Posterior mean of model, residuals, lens light and source, and the source's standard deviation.
+
+    Parameters
+    ----------
+    idata : DataTree
+        With the groups that `pymc_lens.reconstruct` adds.
+    """
+    images, sources = idata["image_reconstruction"].to_dataset(), idata["source_reconstruction"].to_dataset()
+    pixel_scales = float(images["x"][1] - images["x"][0])
+    extent = image_extent(images["data"].shape, pixel_scales)  # type: ignore[arg-type]
+    grid_extent = tuple(
+        float(sources[axis][end]) for axis, end in (("grid_x", 0), ("grid_x", -1), ("grid_y", 0), ("grid_y", -1))
+    )
+    figure, axes = plt.subplots(2, 3, figsize=(14.5, 8.6), layout="constrained")
+    norm = intensity_norm(images["data"].values)
+    source_norm = intensity_norm(images["lensed_source"].values)
+    subtracted = (images["data"] - images["lens_light"]).values
+    show_image(axes[0, 0], images["data"].values, extent, title="Data", label="data units", norm=norm)
+    show_image(axes[0, 1], images["model_image"].values, extent, title="Mean model", label="data units", norm=norm)
+    show_residuals(
+        axes[0, 2], images["normalized_residual"].values, extent, title="Normalized residual", label=r"$\sigma$"
+    )
+    show_image(axes[1, 0], subtracted, extent, title="Lens-subtracted data", label="data units", norm=source_norm)
+    for ax, name, title in ((axes[1, 1], "mean", "Source, mean"), (axes[1, 2], "sd", "Source, standard deviation")):
+        values = sources[name].values
+        show_image(
+            ax, values, grid_extent, title=title, label="data units", norm=intensity_norm(values)  # type: ignore[arg-type]
+        )  # fmt: skip
+    return figure
+
+
+def _flat_parameters(idata: DataTree, var_names: Sequence[str] | None) -> dict[str, np.ndarray]:
+    posterior = idata["posterior"].to_dataset()
+    missing = set(var_names or ()) - set(posterior.data_vars)
+    if missing:
+        raise ValueError(f"var_names: {sorted(missing)} are not in the posterior.")
+    columns = {}
+    for name in var_names or posterior.data_vars:
+        values = posterior[name].values.reshape(posterior.sizes["chain"] * posterior.sizes["draw"], -1)
+        for k in range(values.shape[1]):
+            columns[str(name) if values.shape[1] == 1 else f"{name}[{k}]"] = values[:, k]
+    return columns
+
+
+def _pair(ax: plt.Axes, x: np.ndarray, y: np.ndarray) -> None:
+    ax.plot(x, y, ".", color="C0", markersize=1.0, alpha=0.3, rasterized=True)
+    density = gaussian_kde(np.stack([x, y]))
+    at_draws = density(np.stack([x, y]))
+    grid_x, grid_y = np.meshgrid(np.linspace(x.min(), x.max(), 60), np.linspace(y.min(), y.max(), 60))
+    heights = density(np.stack([grid_x.ravel(), grid_y.ravel()])).reshape(grid_x.shape)
+    ax.contour(grid_x, grid_y, heights, [np.quantile(at_draws, 1.0 - level) for level in _LEVELS], colors="C0")

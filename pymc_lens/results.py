@@ -1,0 +1,184 @@
+"""Source reconstructions and images of a posterior, as ArviZ groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pymc as pm
+import pytensor
+import xarray as xr
+from pymc.progress_bar import create_simple_progress
+from xarray import DataTree
+
+from pymc_lens.inference.preflight import pixelized_images
+from pymc_lens.inversion.problem import EvidenceTerms, InversionInputs, PixelizedInversion
+
+_SOURCE_GRID = 100
+
+
+def reconstruct(
+    idata: DataTree,
+    *,
+    model: pm.Model | None = None,
+    var_name: str | None = None,
+    num_draws: int = 100,
+    random_seed: int | np.random.Generator | None = None,
+    progressbar: bool = True,
+) -> DataTree:
+    """Add the source, the model image and the evidence terms of posterior draws to ``idata``, in place.
+
+    For evenly spaced draws of the posterior the inversion is solved again, and one source (with the light
+    amplitudes) is drawn from its Gaussian posterior at these parameters. The spread of the results is thus
+    that of the whole posterior.
+
+    Parameters
+    ----------
+    idata : DataTree
+        With a ``posterior`` group.
+    model : pm.Model, optional
+        By default the model on the context stack.
+    var_name : str, optional
+        Name of the pixelized image, where the model has several.
+    num_draws : int
+        Draws over all chains; at most those there are.
+    random_seed : int or Generator, optional
+    progressbar : bool
+
+    Returns
+    -------
+    DataTree
+        ``idata`` with the groups
+
+        ``source_reconstruction``
+            ``source`` (sample, source_pixel) with positions ``source_y`` and ``source_x`` on the mesh;
+            ``source_on_grid`` (sample, grid_y, grid_x) on a regular source-plane grid, its ``mean`` and ``sd``.
+        ``image_reconstruction``
+            ``model_image``, ``lens_light``, ``residual``, ``normalized_residual``: means over the draws
+            (y, x), NaN outside the fitted pixels, with ``data`` and ``noise_map``; ``model_image_sd``.
+        ``evidence``
+            The terms of the log evidence and ``log_evidence`` (sample); ``chi_squared`` is that of the most
+            probable source.
+
+    Raises
+    ------
+    ValueError
+        If there is no posterior, or no or several pixelized images and no ``var_name``.
+    """
+    model = pm.modelcontext(model)
+    if "posterior" not in idata.children:
+        raise ValueError("idata: expected a DataTree with a posterior group, as pl.sample returns.")
+    image = _find_image(model, var_name)
+    problem = image.owner.op.problem
+    rng = np.random.default_rng(random_seed)
+    evaluate = _inputs_function(model, image)
+    posterior = idata["posterior"].to_dataset().stack(sample=("chain", "draw"))
+    chosen = np.unique(np.linspace(0, posterior.sizes["sample"] - 1, num_draws).astype(int))
+    solutions = []
+    with create_simple_progress(progressbar=progressbar, progressbar_theme=None) as progress:
+        task = progress.add_task("Reconstructing sources", completed=0, total=len(chosen))
+        for done, k in enumerate(chosen, start=1):
+            solutions.append(_Solution(problem, evaluate(posterior.isel(sample=k)), rng))
+            progress.update(task, completed=done)
+    coords = {name: ("sample", posterior[name].values[chosen]) for name in ("chain", "draw")}
+    idata["source_reconstruction"] = DataTree(_source_dataset(problem, solutions, coords))
+    idata["image_reconstruction"] = DataTree(_image_dataset(problem, solutions))
+    idata["evidence"] = DataTree(_evidence_dataset(solutions, coords))
+    return idata
+
+
+class _Solution:
+    """One draw of everything that is linear, at one draw of everything that is not."""
+
+    def __init__(self, problem: PixelizedInversion, inputs: InversionInputs, rng: np.random.Generator) -> None:
+        inversion = problem.invert(inputs)
+        drawn = problem.draw_coefficients(inversion, rng)
+        light = np.where(np.arange(drawn.size) < problem.n_source, 0.0, drawn)
+        self.terms: EvidenceTerms = inversion.terms
+        self.geometry = inversion.geometry
+        self.source = drawn[: problem.n_source]
+        self.most_probable_image = problem.model_image(inversion, inversion.coefficients)
+        self.image = problem.model_image(inversion, drawn)
+        self.light = problem.model_image(inversion, light)
+
+
+
+
+
+def _find_image(model: pm.Model, var_name: str | None) -> pm.model.core.TensorVariable:
+    images = {rv.name: rv for rv in pixelized_images(model)}
+    if var_name is not None and var_name not in images:
+        raise ValueError(f"var_name: {var_name!r} is not a PixelizedImage of the model, which has {sorted(images)}.")
+    if var_name is None and len(images) != 1:
+        raise ValueError(f"var_name: expected the name of one of the model's images, {sorted(images)}.")
+    return images[var_name] if var_name is not None else next(iter(images.values()))
+
+
+def _inputs_function(model: pm.Model, image: pm.model.core.TensorVariable) -> Callable:
+    parameters = list(image.owner.op.dist_params(image.owner))
+    function = pytensor.function(model.free_RVs, parameters, on_unused_input="ignore")
+    data = model.rvs_to_values[image]
+    observed = np.asarray(data.data if hasattr(data, "data") else data.get_value())
+
+    def evaluate(draw: xr.Dataset) -> InversionInputs:
+        return InversionInputs(observed, *function(*(draw[rv.name].values for rv in model.free_RVs)))
+
+    return evaluate
+
+
+def _source_dataset(problem: PixelizedInversion, solutions: list[_Solution], coords: dict) -> xr.Dataset:
+    vertices = np.array([solution.geometry.vertices for solution in solutions])
+    low, high = vertices.min(axis=(0, 1)), vertices.max(axis=(0, 1))
+    grid_y, grid_x = (np.linspace(low[axis], high[axis], _SOURCE_GRID) for axis in (0, 1))
+    points = np.stack(np.meshgrid(grid_y, grid_x, indexing="ij"), axis=-1).reshape(-1, 2)
+    on_grid = np.array(
+        [problem.mesh.interpolate(solution.geometry, points).apply(solution.source) for solution in solutions]
+    ).reshape(-1, _SOURCE_GRID, _SOURCE_GRID)
+    pixels = ("sample", "source_pixel")
+    grid = ("grid_y", "grid_x")
+    return xr.Dataset(
+        {
+            "source": (pixels, np.array([solution.source for solution in solutions])),
+            "source_y": (pixels, vertices[..., 0]),
+            "source_x": (pixels, vertices[..., 1]),
+            "source_on_grid": (("sample", *grid), on_grid),
+            "mean": (grid, on_grid.mean(axis=0)),
+            "sd": (grid, on_grid.std(axis=0)),
+        },
+        coords={**coords, "grid_y": grid_y, "grid_x": grid_x},
+        attrs={"units": "surface brightness of the data; positions in arcsec"},
+    )
+
+
+def _image_dataset(problem: PixelizedInversion, solutions: list[_Solution]) -> xr.Dataset:
+    imaging = problem.imaging
+    images = np.array([solution.image for solution in solutions])
+    light = np.mean([solution.light for solution in solutions], axis=0)
+    model = np.mean([solution.most_probable_image for solution in solutions], axis=0)
+    residual = imaging.data_fitted - model
+    fitted = {
+        "data": imaging.data_fitted,
+        "noise_map": imaging.noise_fitted,
+        "model_image": model,
+        "model_image_sd": images.std(axis=0),
+        "lens_light": light,
+        "lensed_source": model - light,
+        "residual": residual,
+        "normalized_residual": residual / imaging.noise_fitted,
+    }
+    ny, nx = imaging.shape_native
+    return xr.Dataset(
+        {name: (("y", "x"), imaging.native(values)) for name, values in fitted.items()},
+        coords={
+            "y": (np.arange(ny) - (ny - 1) / 2) * imaging.pixel_scales,
+            "x": (np.arange(nx) - (nx - 1) / 2) * imaging.pixel_scales,
+        },
+    )
+
+
+def _evidence_dataset(solutions: list[_Solution], coords: dict) -> xr.Dataset:
+    terms = {
+        name: ("sample", np.array([getattr(solution.terms, name) for solution in solutions]))
+        for name in (*EvidenceTerms._fields, "log_evidence")
+    }
+    return xr.Dataset(terms, coords=coords)
