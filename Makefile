@@ -52,7 +52,7 @@ venv: .venv/.installed ## Create .venv and install pymc_lens with its developmen
 	    echo "Creating .venv with $$python"; \
 	    "$$python" -m venv --clear .venv; }
 	@echo "Setting up .venv: installing pymc_lens and its dependencies, about a minute"
-	@$(VENV) -m pip install --quiet --editable '.[dev]'
+	@$(VENV) -m pip install -qq --editable '.[dev]'
 	@touch $@
 
 # PyAutoLens pins versions that pymc_lens does not want, hence the second environment.
@@ -61,7 +61,7 @@ venv: .venv/.installed ## Create .venv and install pymc_lens with its developmen
 	    echo "Creating .venv-peers with $$python"; \
 	    "$$python" -m venv --clear .venv-peers
 	@echo "Setting up .venv-peers: installing PyAutoLens and its dependencies, some minutes"
-	@$(PEERS) -m pip install --quiet autolens==2026.10.26.1
+	@$(PEERS) -m pip install -qq autolens==2026.10.26.1
 	@touch $@
 
 FORCE:

@@ -95,16 +95,14 @@ def pixel_scale_from(image: FitsImage, path: str | Path) -> float:
     scales = image.wcs_pixel_scales()
     if scales is None:
         raise ValueError(
-            f"pixel_scales: the header of {path} holds no world coordinates. Give pixel_scales (arcsec) yourself."
+            f"pixel_scales: the header of {path} holds no world coordinates. Give pixel_scales (arcsec)."
         )
     if abs(scales[0] / scales[1] - 1.0) > _SCALE_TOLERANCE:
         raise ValueError(f"pixel_scales: expected square pixels, the header of {path} has {scales} arcsec.")
     return round(float(np.sqrt(scales[0] * scales[1])), 10)
 
 
-def write_fits(
-    path: Path, array: np.ndarray, pixel_scales: float, unit: str | None, overwrite: bool
-) -> None:
+def write_fits(path: Path, array: np.ndarray, pixel_scales: float, unit: str | None, overwrite: bool) -> None:
     """Write an image whose centre is the origin of tangent-plane world coordinates.
 
     Raises

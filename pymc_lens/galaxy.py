@@ -10,6 +10,7 @@ from pymc_lens.light.base import LightProfile
 from pymc_lens.mass.base import MassProfile
 from pymc_lens.mesh.base import Mesh
 from pymc_lens.regularization.base import Regularization
+from pymc_lens.validation import is_numeric
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +52,7 @@ class Galaxy:
     Raises
     ------
     TypeError
-        If an argument is of another kind.
+        If an argument is of another kind; the redshift cannot be a random variable.
     ValueError
         If the redshift is negative or not finite.
     """
@@ -62,8 +63,10 @@ class Galaxy:
     pixelization: Pixelization | None = None
 
     def __post_init__(self) -> None:
-        if not np.isscalar(self.redshift) or not np.isfinite(self.redshift) or self.redshift < 0.0:
-            raise ValueError(f"redshift: expected a number >= 0, got {self.redshift!r}.")
+        if not is_numeric(self.redshift) or np.ndim(self.redshift) != 0:
+            raise TypeError(f"redshift: expected a number, got {self.redshift!r}.")
+        if not np.isfinite(self.redshift) or self.redshift < 0.0:
+            raise ValueError(f"redshift: expected a finite number >= 0, got {self.redshift!r}.")
         for name, kind in (("mass", MassProfile), ("light", LightProfile), ("pixelization", Pixelization)):
             if getattr(self, name) is not None:
                 _require_instance(name, getattr(self, name), kind)
@@ -71,4 +74,5 @@ class Galaxy:
 
 def _require_instance(name: str, value: object, kind: type) -> None:
     if not isinstance(value, kind):
-        raise TypeError(f"{name}: expected a {kind.__name__}, got {type(value).__name__}.")
+        got = f"the class {value.__name__} itself" if isinstance(value, type) else type(value).__name__
+        raise TypeError(f"{name}: expected a {kind.__name__}, got {got}.")

@@ -33,6 +33,9 @@ _HUGE_NOISE = 1e5
 # A PSF this close to unit sum is left as it is, so that normalising twice changes nothing.
 _UNIT_SUM_TOLERANCE = 1e-12
 
+# Relative: pixel scales from a header and from the user may differ by rounding.
+_SAME_SCALE = 1e-6
+
 _FILE_NAMES = ("data.fits", "psf.fits", "noise_map.fits")
 
 
@@ -40,13 +43,14 @@ _FILE_NAMES = ("data.fits", "psf.fits", "noise_map.fits")
 class Imaging:
     """Image of a lens with its noise, PSF and mask. Immutable, compared and hashed by content.
 
-    Pixel (i, j) of an image of shape (ny, nx) is centred at
-    ``y = (i - (ny - 1) / 2) * pixel_scales``, ``x = (j - (nx - 1) / 2) * pixel_scales``: the image centre is the
-    origin and y grows with the row. *Slim* arrays hold the unmasked pixels row-major, row 0 first.
+    Pixel (i, j) of an image of shape (ny, nx) is centred at ``y = (i - (ny - 1) / 2) * pixel_scales``,
+    ``x = (j - (nx - 1) / 2) * pixel_scales``: the image centre is the origin and y grows with the row. *Slim*
+    arrays hold the unmasked pixels row-major, row 0 first.
 
-    Unmasked pixels whose data or noise is not finite, or whose noise is zero, negative or more than 1e5 times the
-    median, are *dropped*: source and lens light still cover them, since the PSF carries it into their neighbours,
-    but they have no weight. One log line says how many of each there are.
+    Unmasked pixels whose data or noise is not finite, or whose noise is zero, negative or more than 1e5 times
+    the median, are *dropped*: source and lens light still cover them, since the PSF carries light into their
+    neighbours, but they have no weight. One log line, when they are first left out of a fit, says how many of
+    each there are.
 
     Parameters
     ----------
@@ -56,7 +60,7 @@ class Imaging:
         Standard deviation of the noise, in the units of `data`.
     psf : (ky, kx) float
         Point spread function on the same pixels, odd or even, square or not. Its centre is element
-        ``(ky // 2, kx // 2)``: the middle one when odd, the one that follows the middle when even, as in kernels
+        ``(ky // 2, kx // 2)``: the middle one when odd, the one after the middle when even, as in kernels
         from ``np.fft.fftshift`` or Tiny Tim. It is normalised to unit sum.
     pixel_scales : float
         Arcsec; an equal pair is accepted.
@@ -74,8 +78,8 @@ class Imaging:
     TypeError
         If `mask` is no Mask2D or `pixel_scales` no number.
     ValueError
-        If shapes do not fit, the PSF is larger than the image, not finite or of no positive sum, an over-sampling
-        is no positive integer, or no unmasked pixel is left to fit.
+        If shapes do not fit, the PSF is larger than the image, not finite or of no positive sum, an
+        over-sampling is no positive integer, or no unmasked pixel is left to fit.
     """
 
     data: np.ndarray
@@ -93,26 +97,26 @@ class Imaging:
         if noise_map.shape != data.shape:
             raise ValueError(f"noise_map: expected the shape of data, {data.shape}, got {noise_map.shape}.")
         pixel_scales = checked_pixel_scales(self.pixel_scales)
-        mask = Mask2D.unmasked(data.shape, pixel_scales) if self.mask is None else self.mask
-        _check_mask(mask, data.shape, pixel_scales)
-        lp = RadialBins.for_lens_light(pixel_scales) if self.over_sample_size_lp is None else self.over_sample_size_lp
+        unmasked = Mask2D.unmasked(data.shape, pixel_scales)
+        light_default: OverSampleSize = RadialBins.for_lens_light(pixel_scales)
+        light_size = _or_default(self.over_sample_size_lp, light_default)
         checked = {
             "data": data,
             "noise_map": noise_map,
             "psf": _normalised_psf(self.psf, data.shape),
             "pixel_scales": pixel_scales,
-            "mask": mask,
+            "mask": _checked_mask(_or_default(self.mask, unmasked), unmasked),
             "over_sample_size_pixelization": checked_sub_size(
                 "over_sample_size_pixelization", self.over_sample_size_pixelization
             ),
-            "over_sample_size_lp": checked_over_sample_size("over_sample_size_lp", lp, data.shape),
+            "over_sample_size_lp": checked_over_sample_size("over_sample_size_lp", light_size, data.shape),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         if not self._usable.any():
             raise ValueError(
-                "noise_map: no unmasked pixel has finite data and finite positive noise, so there is nothing to fit. "
-                "Check the noise map's sign and extension, and the mask."
+                "noise_map: no unmasked pixel has finite data and finite positive noise, so there is nothing "
+                "to fit. Check the noise map's sign and extension, and the mask."
             )
 
     @classmethod
@@ -141,8 +145,8 @@ class Imaging:
         FileNotFoundError
             If a file does not exist.
         ValueError
-            If an extension does not exist or holds no two-dimensional image, or `pixel_scales` is neither given
-            nor in the header.
+            If an extension does not exist or holds no two-dimensional image, or `pixel_scales` is neither
+            given nor in the header.
         """
         data = read_fits(data_path, data_hdu, "data_path")
         psf = read_fits(psf_path, psf_hdu, "psf_path")
@@ -173,11 +177,12 @@ class Imaging:
         over_sample_size_pixelization, over_sample_size_lp
             See the class.
         """
-        given = {
-            "over_sample_size_pixelization": over_sample_size_pixelization,
-            "over_sample_size_lp": over_sample_size_lp,
-        }
-        return replace(self, **{name: size for name, size in given.items() if size is not None})
+        source_size, light_size = over_sample_size_pixelization, over_sample_size_lp
+        return replace(
+            self,
+            over_sample_size_pixelization=_or_default(source_size, self.over_sample_size_pixelization),
+            over_sample_size_lp=_or_default(light_size, self.over_sample_size_lp),
+        )
 
     def to_fits(
         self,
@@ -190,8 +195,8 @@ class Imaging:
         Parameters
         ----------
         paths : path or three paths
-            A folder, where the files are ``data.fits``, ``psf.fits`` and ``noise_map.fits``; or the three files in
-            this order. Missing folders are made.
+            A folder, where the files are ``data.fits``, ``psf.fits`` and ``noise_map.fits``; or the three
+            files in this order. Missing folders are made.
         overwrite : bool
         dtype : dtype
             ``np.float32`` halves the files.
@@ -242,12 +247,14 @@ class Imaging:
     @cached_property
     def grid(self) -> np.ndarray:
         """(n_pixels, 2) (y, x) of the unmasked pixels, arcsec."""
-        return _read_only(pixel_centres(self.pixel_rows, self.pixel_cols, self.shape_native, self.pixel_scales))
+        rows, cols = self.pixel_rows, self.pixel_cols
+        return _read_only(pixel_centres(rows, cols, self.shape_native, self.pixel_scales))
 
     @cached_property
     def source_grid(self) -> np.ndarray:
-        """(n_pixels * s**2, 2) (y, x) of the rays of the pixelized source, arcsec; s**2 consecutive a pixel."""
-        return _read_only(sub_pixel_positions(self.grid, self.over_sample_size_pixelization, self.pixel_scales))
+        """(n_pixels * s**2, 2) (y, x) of the source's rays, arcsec; the s**2 of a pixel are consecutive."""
+        sub_size = self.over_sample_size_pixelization
+        return _read_only(sub_pixel_positions(self.grid, sub_size, self.pixel_scales))
 
     @cached_property
     def light_grid(self) -> LightGrid:
@@ -291,12 +298,13 @@ class Imaging:
         ValueError
             If `values` has another shape.
         """
-        members = {(self.fitted.size,): self.fitted, (self.n_pixels,): slice(None)}.get(np.shape(values))
-        if members is None:
+        n_pixels, n_fitted = self.n_pixels, self.fitted.size
+        if np.shape(values) not in ((n_pixels,), (n_fitted,)):
             raise ValueError(
-                f"values: expected shape ({self.n_pixels},) (unmasked pixels) or ({self.fitted.size},) (fitted "
-                f"pixels), got {np.shape(values)}."
+                f"values: expected shape ({n_pixels},) (unmasked pixels) or ({n_fitted},) (fitted pixels), "
+                f"got {np.shape(values)}."
             )
+        members = self.fitted if len(values) == n_fitted else np.arange(n_pixels)
         image = np.full(self.shape_native, fill)
         image[self.pixel_rows[members], self.pixel_cols[members]] = values
         return image
@@ -372,6 +380,10 @@ class Imaging:
         return type(self), tuple(getattr(self, field.name) for field in fields(self))
 
 
+def _or_default[T](value: T | None, default: T) -> T:
+    return default if value is None else value
+
+
 def _read_only(array: np.ndarray) -> np.ndarray:
     array.flags.writeable = False
     return array
@@ -403,21 +415,26 @@ def _normalised_psf(psf: Any, shape: tuple[int, ...]) -> np.ndarray:
     return _read_only(kernel / total)
 
 
-def _check_mask(mask: object, shape: tuple[int, ...], pixel_scales: float) -> None:
+def _checked_mask(mask: object, unmasked: Mask2D) -> Mask2D:
     if not isinstance(mask, Mask2D):
-        raise TypeError(
-            f"mask: expected a Mask2D, got {type(mask).__name__}. Wrap an array as Mask2D(array, pixel_scales)."
-        )
-    if mask.shape_native != shape:
-        raise ValueError(f"mask: expected the shape of data, {shape}, got {mask.shape_native}.")
-    if not np.isclose(mask.pixel_scales, pixel_scales, rtol=1e-6):
+        got = type(mask).__name__
+        raise TypeError(f"mask: expected a Mask2D, got {got}. Wrap an array as Mask2D(array, pixel_scales).")
+    if mask.shape_native != unmasked.shape_native:
         raise ValueError(
-            f"mask: expected the data's pixel_scales, {pixel_scales!r} arcsec, got {mask.pixel_scales!r}."
+            f"mask: expected the shape of data, {unmasked.shape_native}, got {mask.shape_native}."
         )
+    if not np.isclose(mask.pixel_scales, unmasked.pixel_scales, rtol=_SAME_SCALE, atol=0.0):
+        raise ValueError(
+            f"mask: expected the data's pixel_scales, {unmasked.pixel_scales!r} arcsec, got "
+            f"{mask.pixel_scales!r}."
+        )
+    return Mask2D(mask.array, unmasked.pixel_scales)
 
 
 def _output_paths(paths: str | Path | Sequence[str | Path]) -> tuple[Path, Path, Path]:
-    files = [Path(paths) / name for name in _FILE_NAMES] if isinstance(paths, (str, Path)) else list(map(Path, paths))
+    if isinstance(paths, (str, Path)):
+        paths = [Path(paths) / name for name in _FILE_NAMES]
+    files = [Path(path) for path in paths]
     if len(files) != 3:
         raise ValueError(f"paths: expected a folder or three files (data, psf, noise_map), got {len(files)}.")
     return files[0], files[1], files[2]

@@ -27,14 +27,16 @@ def checked_pixel_scales(pixel_scales: float | Sequence[float]) -> float:
     ValueError
         If it is not finite and positive, or the pair is unequal.
     """
-    given = (pixel_scales,) if isinstance(pixel_scales, Real) else tuple(pixel_scales)  # type: ignore[arg-type]
+    given = tuple(pixel_scales) if isinstance(pixel_scales, (Sequence, np.ndarray)) else (pixel_scales,)
     if len(given) not in (1, 2) or not all(isinstance(scale, Real) for scale in given):
         raise TypeError(f"pixel_scales: expected a number (arcsec), got {pixel_scales!r}.")
     scale = float(given[0])
     if not (np.isfinite(scale) and scale > 0.0):
         raise ValueError(f"pixel_scales: expected a positive number (arcsec), got {pixel_scales!r}.")
     if float(given[-1]) != scale:
-        raise ValueError(f"pixel_scales: expected square pixels, got {pixel_scales!r}. Resample the image first.")
+        raise ValueError(
+            f"pixel_scales: expected square pixels, got {pixel_scales!r}. Resample the image first."
+        )
     return scale
 
 
@@ -108,8 +110,8 @@ class Mask2D:
             raise ValueError(f"array: expected shape (ny, nx), got {array.shape}.")
         if array.all():
             raise ValueError(
-                f"array: the mask leaves none of the {array.size} pixels. True means masked out: is it inverted, "
-                "or its radius smaller than a pixel?"
+                f"array: the mask leaves none of the {array.size} pixels. True means masked out: is it "
+                "inverted, or its radius smaller than a pixel?"
             )
         array.flags.writeable = False
         object.__setattr__(self, "array", array)
@@ -228,12 +230,14 @@ class Mask2D:
         Raises
         ------
         FileNotFoundError, ValueError
-            If there is no such file, extension, two-dimensional image or world coordinates; or values are NaN.
+            If there is no such file, extension, two-dimensional image or world coordinates; or NaN is in it.
         """
         image = read_fits(path, hdu, "path")
         if np.isnan(image.array).any():
             raise ValueError(f"path: the mask {path} holds NaN; expected 0 (kept) and 1 (masked out).")
-        return cls(image.array != 0.0, pixel_scale_from(image, path) if pixel_scales is None else pixel_scales)
+        if pixel_scales is None:
+            pixel_scales = pixel_scale_from(image, path)
+        return cls(image.array != 0.0, pixel_scales)
 
     @property
     def shape_native(self) -> tuple[int, int]:

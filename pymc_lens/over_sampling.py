@@ -10,6 +10,9 @@ from scipy.signal import fftconvolve
 
 from pymc_lens.mask import Mask2D, pixel_centres
 
+# Of Gauss-Legendre quadrature with two points, in a part of unit size about its middle.
+_GAUSS_NODES = np.array([-0.5, 0.5]) / np.sqrt(3.0)
+
 
 def sub_pixel_positions(centres: np.ndarray, sub_size: int, pixel_scales: float) -> np.ndarray:
     """Centres of the `sub_size` x `sub_size` equal parts of pixels.
@@ -27,9 +30,48 @@ def sub_pixel_positions(centres: np.ndarray, sub_size: int, pixel_scales: float)
     (n * sub_size**2, 2) float64
         The parts of one pixel are consecutive, row-major with y and x growing.
     """
-    steps = ((np.arange(sub_size) + 0.5) / sub_size - 0.5) * pixel_scales
-    offsets = np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(1, sub_size**2, 2)
+    return _positions(centres, (_midpoints(sub_size) - 0.5) * pixel_scales)
+
+
+def quadrature_positions(centres: np.ndarray, sub_size: int, pixel_scales: float) -> np.ndarray:
+    """Positions in pixels whose plain mean approximates a smooth function's mean over the pixel well.
+
+    An even number of positions along a side makes pairs, each at the two Gauss-Legendre nodes of its part of
+    the side. Their weights are equal and they integrate cubics exactly, so that errors fall with the fourth
+    power of the part's size, those of midpoints with the second: for a Gaussian as wide as a pixel 2 x 2
+    nodes do as well as 8 x 8 midpoints. An odd number are midpoints.
+
+    Parameters
+    ----------
+    centres : (n, 2) float64
+        (y, x), arcsec.
+    sub_size : int
+    pixel_scales : float
+        Arcsec.
+
+    Returns
+    -------
+    (n * sub_size**2, 2) float64
+        Those of one pixel are consecutive, row-major with y and x growing.
+    """
+    steps = _midpoints(sub_size)
+    if sub_size % 2 == 0:
+        n_parts = sub_size // 2
+        steps = (_midpoints(n_parts)[:, None] + _GAUSS_NODES / n_parts).ravel()
+    return _positions(centres, (steps - 0.5) * pixel_scales)
+
+
+def _midpoints(n_parts: int) -> np.ndarray:
+    return (np.arange(n_parts) + 0.5) / n_parts
+
+
+def _positions(centres: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    offsets = np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(1, -1, 2)
     return (centres[:, None, :] + offsets).reshape(-1, 2)
+
+
+# Pixels from the image centre; sizes 8, 4, 2 within and 1 beyond.
+_LIGHT_RADII = (3.0, 5.0, 12.0)
 
 
 @dataclass(frozen=True)
@@ -39,7 +81,7 @@ class RadialBins:
     Parameters
     ----------
     sizes : sequence of int
-        Sub-pixels along a pixel's side: one number a bin, from the centre outwards.
+        Positions along a pixel's side: one number a bin, from the centre outwards.
     radii : sequence of float
         Where each bin but the last ends, increasing, arcsec, inclusive.
     centre : (y, x)
@@ -59,7 +101,7 @@ class RadialBins:
         sizes, radii = tuple(self.sizes), tuple(float(radius) for radius in self.radii)
         if len(sizes) != len(radii) + 1:
             raise ValueError(
-                f"sizes: expected one more than radii (the last bin is open), got {sizes!r} for radii {radii!r}."
+                f"sizes: expected one more than radii, as the last bin is open; got {sizes!r} for {radii!r}."
             )
         if not all(isinstance(size, (int, np.integer)) and size >= 1 for size in sizes):
             raise ValueError(f"sizes: expected integers >= 1, got {sizes!r}.")
@@ -73,17 +115,20 @@ class RadialBins:
 
     @classmethod
     def for_lens_light(cls, pixel_scales: float) -> RadialBins:
-        """Return the default for lens light near the image centre.
+        """Return the default, for a lens near the image centre.
 
-        A cusp needs sub-pixels where it changes within a pixel, so the radii are so many pixels. See the
-        module's tests for the errors this leaves.
+        A narrow Gaussian needs many positions in the few pixels it covers, a wide one few, so the radii are
+        numbers of pixels. Blurred by an HST PSF, Gaussians of ``sigma >= 0.2`` pixels within two pixels of
+        the image centre, or ``sigma >= 0.4`` within three, are right to 1e-3 of their peak. Give the centre
+        of a lens that lies farther off. A de Vaucouleurs cusp, sharper than any of these, keeps errors of 2 %
+        at its centre, and 0.5 % with 16 instead of 8 positions.
 
         Parameters
         ----------
         pixel_scales : float
             Arcsec.
         """
-        return cls(sizes=(4, 2, 1), radii=(6.0 * pixel_scales, 12.0 * pixel_scales))
+        return cls(sizes=(8, 4, 2, 1), radii=tuple(n * pixel_scales for n in _LIGHT_RADII))
 
     def at(self, points: np.ndarray) -> np.ndarray:
         """Sizes (n,) int64 of the pixels centred at points (n, 2), arcsec."""
@@ -142,8 +187,8 @@ class LightGrid:
     frame_shape : (hf, wf)
         The mask's bounding box, padded by the reach of the PSF: ``box + psf - 1``.
     groups : tuple of (int, (n_g * sub_size**2, 2) float64)
-        Pixels of equal over-sampling: ``sub_size`` and the (y, x) of the sub-pixels, arcsec; those of one pixel
-        consecutive.
+        Pixels of equal over-sampling: ``sub_size`` and the (y, x), arcsec, of positions whose mean is the
+        pixel's average (`quadrature_positions`); those of one pixel consecutive.
     pixel_index : (sum of n_g,) int64
         Flat index in the frame of each pixel, groups concatenated.
     mask_index : (n_pixels,) int64
@@ -180,9 +225,12 @@ def light_grid(mask: Mask2D, psf: np.ndarray, psf_centre: tuple[int, int], size:
     sizes = _sizes_at(size, rows + first_row, cols + first_col, centres)
     groups = [(int(sub_size), np.nonzero(sizes == sub_size)[0]) for sub_size in np.unique(sizes)[::-1]]
     order = np.concatenate([members for _, members in groups])
+    scale = mask.pixel_scales
     return LightGrid(
         frame_shape,
-        tuple((sub, _read_only(sub_pixel_positions(centres[m], sub, mask.pixel_scales))) for sub, m in groups),
+        tuple(
+            (sub, _read_only(quadrature_positions(centres[members], sub, scale))) for sub, members in groups
+        ),
         _read_only(np.ravel_multi_index((rows[order], cols[order]), frame_shape)),
         _read_only(np.ravel_multi_index((mask_rows - first_row, mask_cols - first_col), frame_shape)),
     )

@@ -87,4 +87,6 @@ def nan_unless(condition: TensorVariable | bool, value: Any) -> Any:
     The likelihood has value zero at a point where rays are not finite, so a prior that reaches beyond a
     profile's domain costs draws but raises nothing.
     """
-    return pt.switch(condition, value, np.nan)
+    if isinstance(condition, Variable):
+        return pt.switch(condition, value, np.nan)
+    return value if condition else np.nan

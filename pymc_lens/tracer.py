@@ -3,54 +3,89 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
 from itertools import groupby
-from typing import Any
+from operator import add
+from typing import Any, NamedTuple
 
-import pytensor.tensor as pt
-from astropy.cosmology import FLRW, Planck18
+from astropy.cosmology import FLRW, Planck15
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.galaxy import Galaxy
 from pymc_lens.light.base import LightProfile
+from pymc_lens.mass.base import Hessian, MassProfile
+from pymc_lens.symbolic import join_positions, split_positions
+
+
+class _Plane(NamedTuple):
+    redshift: float
+    mass: MassProfile
+
+
+class _Jacobian(NamedTuple):
+    """Derivatives of (y, x) in one plane in (y, x) of the image plane, row by row."""
+
+    yy: Any
+    yx: Any
+    xy: Any
+    xx: Any
+
+    def bent_by(self, hessian: Hessian) -> _Jacobian:
+        """Return the product of a plane's Hessian and this Jacobian."""
+        return _Jacobian(
+            hessian.yy * self.yy + hessian.xy * self.xy,
+            hessian.yy * self.yx + hessian.xy * self.xx,
+            hessian.xy * self.yy + hessian.xx * self.xy,
+            hessian.xy * self.yx + hessian.xx * self.xx,
+        )
 
 
 class Tracer:
     """Galaxies along the line of sight, lensing one another.
 
-    Deflections of every mass profile are those for a source at the highest redshift; towards nearer planes
-    they are scaled by the ratio of distances (Schneider, Ehlers & Falco 1992, eq. 9.7).
+    The deflections of every mass profile are those for a source at the redshift of the farthest galaxy;
+    towards nearer planes they are scaled by the ratio of distances (Schneider, Ehlers & Falco 1992, eqs. 9.5
+    to 9.7). Galaxies of equal redshift are one plane.
 
     Parameters
     ----------
     galaxies : sequence of Galaxy
+        In any order.
     cosmology : astropy.cosmology.FLRW, optional
-        Only read where there are more than two planes; by default Planck 2018.
+        Read only where the distances matter, with more than two planes; by default Planck 2015.
 
     Raises
     ------
     TypeError
         If an element is not a Galaxy.
     ValueError
-        If there is no galaxy, more than one has a pixelization, or the pixelized source is not behind all
-        masses.
+        If there is no galaxy, more than one has a pixelization, or there are masses and none lies in front of
+        the source (the pixelized galaxy, or the farthest one).
     """
 
-    def __init__(self, galaxies: Sequence[Galaxy], cosmology: FLRW = Planck18) -> None:
+    def __init__(self, galaxies: Sequence[Galaxy], cosmology: FLRW = Planck15) -> None:
         galaxies = list(galaxies)
         for galaxy in galaxies:
             if not isinstance(galaxy, Galaxy):
                 raise TypeError(f"galaxies: expected Galaxy objects, got {type(galaxy).__name__}.")
         if not galaxies:
             raise ValueError("galaxies: expected at least one galaxy, got none.")
-        sources = [galaxy for galaxy in galaxies if galaxy.pixelization is not None]
-        if len(sources) > 1:
-            raise ValueError(f"galaxies: at most one may have a pixelization, {len(sources)} have.")
-        if sources and sources[0].redshift <= min(galaxy.redshift for galaxy in galaxies) and len(galaxies) > 1:
-            raise ValueError(
-                f"galaxies: the pixelized source at redshift {sources[0].redshift} is not behind a lens."
-            )
+        if not isinstance(cosmology, FLRW):
+            raise TypeError(f"cosmology: expected an astropy FLRW cosmology, got {type(cosmology).__name__}.")
         self.galaxies = tuple(sorted(galaxies, key=lambda galaxy: galaxy.redshift))
         self.cosmology = cosmology
+        self._planes = _mass_planes(self.galaxies)
+        n_sources = sum(galaxy.pixelization is not None for galaxy in galaxies)
+        if n_sources > 1:
+            raise ValueError(
+                f"galaxies: {n_sources} have a pixelization; several pixelized sources are not supported."
+            )
+        if self._planes and self._planes[0].redshift >= self.source_redshift:
+            raise ValueError(
+                f"galaxies: the source at redshift {self.source_redshift} is not behind a lens; the nearest "
+                f"mass is at {self._planes[0].redshift}. Give a galaxy behind it."
+            )
 
     @property
     def source_galaxy(self) -> Galaxy:
@@ -67,56 +102,154 @@ class Tracer:
         raise ValueError("galaxies: none has a pixelization. Give the source Galaxy(..., pixelization=...).")
 
     @property
+    def source_redshift(self) -> float:
+        """Redshift of the pixelized galaxy, or of the farthest one where there is none."""
+        pixelized = [galaxy.redshift for galaxy in self.galaxies if galaxy.pixelization is not None]
+        return pixelized[0] if pixelized else self.galaxies[-1].redshift
+
+    @property
     def lights(self) -> tuple[LightProfile, ...]:
-        """Linear light profiles, nearest galaxy first."""
-        return tuple(galaxy.light for galaxy in self.galaxies if galaxy.light is not None)
+        """Linear light profiles as seen in the image plane, nearest galaxy first."""
+        return tuple(
+            _LensedLight(part, self, galaxy.redshift) if self._planes_before(galaxy.redshift) else part
+            for galaxy in self.galaxies
+            if galaxy.light is not None
+            for part in galaxy.light.parts
+        )
 
     def traced_grid(self, grid: Any, redshift: float | None = None) -> TensorVariable:
         """Trace image-plane positions to a redshift.
 
         Parameters
         ----------
-        grid : (..., 2)
+        grid : (..., 2) array or tensor
             (y, x), arcsec.
         redshift : float, optional
-            By default that of the pixelized source, or of the farthest galaxy where there is none.
+            By default `source_redshift`.
 
         Returns
         -------
-        (..., 2) symbolic
+        (..., 2) TensorVariable
             (y, x) in the plane of that redshift, arcsec.
-        """
-        grid = pt.as_tensor_variable(grid)
-        y, x = grid[..., 0], grid[..., 1]
-        target = self._default_redshift if redshift is None else redshift
-        angles: list[tuple[float, TensorVariable, TensorVariable]] = []
-        for plane, members in groupby(self.galaxies, key=lambda galaxy: galaxy.redshift):
-            masses = [galaxy.mass for galaxy in members if galaxy.mass is not None]
-            if plane >= target or not masses:
-                continue
-            here = self._position(y, x, angles, plane)
-            bent = [mass.deflections_yx(*here) for mass in masses]
-            angles.append((plane, sum(b[0] for b in bent), sum(b[1] for b in bent)))  # type: ignore[arg-type]
-        return pt.stack(self._position(y, x, angles, target), axis=-1)
 
-    @property
-    def _default_redshift(self) -> float:
-        pixelized = [galaxy.redshift for galaxy in self.galaxies if galaxy.pixelization is not None]
-        return pixelized[0] if pixelized else self.galaxies[-1].redshift
+        Raises
+        ------
+        ValueError
+            If the redshift is beyond the farthest galaxy, for which the deflections are not known.
+        """
+        target = self._target(redshift)
+        y, x = split_positions(grid)
+        angles: list[tuple[float, Any, Any]] = []
+        for plane, mass in self._planes_before(target):
+            angles.append((plane, *mass.deflections_yx(*self._position(y, x, angles, plane))))
+        return join_positions(*self._position(y, x, angles, target))
+
+    def convergence(self, grid: Any, redshift: float | None = None) -> TensorVariable:
+        """Convergence (...) at (..., 2) positions for a source at a redshift.
+
+        For several lens planes it is that of the whole mapping: one less half the trace of its Jacobian.
+        """
+        jacobian = self._jacobian(grid, redshift)
+        return 1.0 - 0.5 * (jacobian.yy + jacobian.xx)
+
+    def magnification(self, grid: Any, redshift: float | None = None) -> TensorVariable:
+        """Signed magnification (...) at (..., 2) positions for a source at a redshift."""
+        jacobian = self._jacobian(grid, redshift)
+        return 1.0 / (jacobian.yy * jacobian.xx - jacobian.yx * jacobian.xy)
+
+    def potential(self, grid: Any, redshift: float | None = None) -> TensorVariable:
+        """Lensing potential (...) in arcsec^2 at (..., 2) positions, for a single lens plane.
+
+        Raises
+        ------
+        ValueError
+            If there is no mass in front of the redshift, or masses in several planes: their joint mapping is
+            not a gradient.
+        """
+        target = self._target(redshift)
+        planes = self._planes_before(target)
+        if len(planes) != 1:
+            raise ValueError(
+                f"galaxies: a potential needs exactly one plane with mass, there are {len(planes)}."
+            )
+        return self._scale(planes[0].redshift, target) * planes[0].mass.potential(grid)
+
+    def _target(self, redshift: float | None) -> float:
+        if redshift is None:
+            return self.source_redshift
+        farthest = self.galaxies[-1].redshift
+        if not 0.0 <= redshift <= farthest:
+            raise ValueError(
+                f"redshift: expected 0 to {farthest}, that of the farthest galaxy, got {redshift!r}."
+            )
+        return redshift
+
+    def _planes_before(self, redshift: float) -> list[_Plane]:
+        return [plane for plane in self._planes if plane.redshift < redshift]
+
+    def _jacobian(self, grid: Any, redshift: float | None) -> _Jacobian:
+        target = self._target(redshift)
+        y, x = split_positions(grid)
+        angles: list[tuple[float, Any, Any]] = []
+        bends: list[tuple[float, _Jacobian]] = []
+        for plane, mass in self._planes_before(target):
+            here = self._position(y, x, angles, plane)
+            bends.append((plane, self._mapping(y, bends, plane).bent_by(mass.hessian_yx(*here))))
+            angles.append((plane, *mass.deflections_yx(*here)))
+        return self._mapping(y, bends, target)
 
     def _position(
-        self, y: TensorVariable, x: TensorVariable, angles: list, redshift: float
-    ) -> tuple[TensorVariable, TensorVariable]:
+        self, y: Any, x: Any, angles: list[tuple[float, Any, Any]], redshift: float
+    ) -> tuple[Any, Any]:
         for plane, alpha_y, alpha_x in angles:
             scale = self._scale(plane, redshift)
             y, x = y - scale * alpha_y, x - scale * alpha_x
         return y, x
+
+    def _mapping(
+        self, like: TensorVariable, bends: list[tuple[float, _Jacobian]], redshift: float
+    ) -> _Jacobian:
+        total = _Jacobian(1.0 + 0.0 * like, 0.0 * like, 0.0 * like, 1.0 + 0.0 * like)
+        for plane, bend in bends:
+            scale = self._scale(plane, redshift)
+            total = _Jacobian(*(here - scale * bent for here, bent in zip(total, bend, strict=True)))
+        return total
 
     def _scale(self, lens: float, target: float) -> float:
         """Deflection by a plane for a source at ``target`` over that for the farthest source."""
         farthest = self.galaxies[-1].redshift
         if target == farthest:
             return 1.0
-        distance, between = self.cosmology.angular_diameter_distance, self.cosmology.angular_diameter_distance_z1z2
+        distance = self.cosmology.angular_diameter_distance
+        between = self.cosmology.angular_diameter_distance_z1z2
         ratio = between(lens, target) * distance(farthest) / (distance(target) * between(lens, farthest))
         return float(ratio)
+
+
+@dataclass(frozen=True, eq=False)
+class _LensedLight(LightProfile):
+    """Light of a galaxy behind a lens, as seen in the image plane."""
+
+    light: LightProfile
+    tracer: Tracer
+    redshift: float
+
+    @property
+    def intensity_scale(self) -> float | None:  # type: ignore[override]
+        return self.light.intensity_scale
+
+    @property
+    def n_columns(self) -> int:
+        return self.light.n_columns
+
+    def images(self, grid: Any) -> TensorVariable:
+        return self.light.images(self.tracer.traced_grid(grid, self.redshift))
+
+
+def _mass_planes(galaxies: tuple[Galaxy, ...]) -> list[_Plane]:
+    planes = []
+    for redshift, members in groupby(galaxies, key=lambda galaxy: galaxy.redshift):
+        masses = [galaxy.mass for galaxy in members if galaxy.mass is not None]
+        if masses:
+            planes.append(_Plane(redshift, reduce(add, masses)))
+    return planes

@@ -54,9 +54,8 @@ def find_mode(
 ) -> Mode:
     """Climb to the highest mode of the posterior from one or several starting points.
 
-    Quasi-Newton ascent (L-BFGS) from each start; at the best end point the Hessian is measured by central
-    differences of the exact gradient, and a second ascent in the coordinates that it whitens settles the
-    mode. Modes of lens models are many, and a start 10-25 % off in Einstein radius often ends in a lower one:
+    Quasi-Newton ascent (L-BFGS) from each start, in coordinates whitened by the Hessian there, which is measured
+    by central differences of the exact gradient; at the best end point the same again settles the mode. Modes of lens models are many, and a start 10-25 % off in Einstein radius often ends in a lower one:
     give several starts.
 
     Parameters
@@ -83,11 +82,12 @@ def find_mode(
                 preflight(model, point, density.function)
             flat = DictToArrayBijection.map(point).data
             if np.isfinite(density(flat)[0]):
-                ends.append(_ascend(density, flat, np.eye(flat.size), report, f"start {k + 1}/{len(points)}"))
+                root = cholesky(_covariance(density, flat, report), lower=True)
+                ends.append(_ascend(density, flat, root, report, f"start {k + 1}/{len(points)}"))
         best = max(ends, key=lambda end: density(end)[0])
-        for _ in range(2):
-            covariance = _covariance(density, best, report)
-            best = _ascend(density, best, cholesky(covariance, lower=True), report, "settling the mode")
+        root = cholesky(_covariance(density, best, report), lower=True)
+        best = _ascend(density, best, root, report, "settling the mode")
+        covariance = _covariance(density, best, report)
     value, _ = density(best)
     _log.info("Mode at log-probability %.2f after %d gradients.", value, density.evaluations)
     return Mode(density.point(best), value, covariance, density.evaluations)
@@ -142,7 +142,7 @@ def _ascend(
 
 
 def _covariance(density: _Density, mode: np.ndarray, report: Callable[[str], None]) -> np.ndarray:
-    """Inverse of the negative Hessian, by central differences of the gradient in every coordinate."""
+    """Inverse of the negative Hessian, made positive, by central differences of the gradient."""
     n = mode.size
     hessian = np.empty((n, n))
     for i in range(n):
@@ -150,19 +150,17 @@ def _covariance(density: _Density, mode: np.ndarray, report: Callable[[str], Non
         step[i] = _FIRST_STEP
         for _ in range(3):
             column = (density(mode + step)[1] - density(mode - step)[1]) / (2.0 * step[i])
-            wanted = _RELATIVE_STEP / np.sqrt(max(-column[i], 1e-2))
+            wanted = _RELATIVE_STEP / np.sqrt(max(abs(column[i]), 1e-2))
             if 0.3 < step[i] / wanted < 3.0:
                 break
             step[i] = wanted
         hessian[i] = column
         report(f"curvature at the mode, {i + 1}/{n}: {density.evaluations} gradients")
-    values, vectors = eigh(-0.5 * (hessian + hessian.T) / np.outer(*2 * [_scales(hessian)]))
-    inverse = (vectors / np.clip(values, 1e-3, None)) @ vectors.T
-    return inverse / np.outer(*2 * [_scales(hessian)])
-
-
-def _scales(hessian: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.clip(np.abs(hessian.diagonal()), 1e-2, None))
+    scales = np.sqrt(np.clip(np.abs(hessian.diagonal()), 1e-2, None))
+    values, vectors = eigh(-0.5 * (hessian + hessian.T) / np.outer(scales, scales))
+    # Away from the mode some directions curve upwards; their length scale is what matters.
+    inverse = (vectors / np.clip(np.abs(values), 1e-3, None)) @ vectors.T
+    return inverse / np.outer(scales, scales)
 
 
 class _progress:

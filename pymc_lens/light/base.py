@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, override
 
+import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 
 class LightProfile(ABC):
-    """Light whose amplitudes are solved for inside the inversion, as a PyTensor graph.
+    """Light whose amplitudes are solved for inside the inversion.
+
+    Its geometry may be numbers or random variables. Profiles add: a sum of two has the amplitudes of both.
 
     Attributes
     ----------
@@ -21,10 +25,57 @@ class LightProfile(ABC):
     intensity_scale: float | None = None
 
     @property
+    def parts(self) -> tuple[LightProfile, ...]:
+        """The profiles of which a sum consists; of another profile, itself."""
+        return (self,)
+
+    @property
     @abstractmethod
     def n_columns(self) -> int:
         """Number of amplitudes."""
 
     @abstractmethod
     def images(self, grid: Any) -> TensorVariable:
-        """Surface brightness (n_columns, n_points) of unit peak at positions (n_points, 2), arcsec."""
+        """Surface brightness for unit amplitudes, one image for each.
+
+        Parameters
+        ----------
+        grid : (n_points, 2) array or tensor
+            Positions (y, x), arcsec.
+
+        Returns
+        -------
+        (n_columns, n_points) TensorVariable
+            One at its peak.
+        """
+
+    def __add__(self, other: object) -> LightSum:
+        if not isinstance(other, LightProfile):
+            return NotImplemented
+        return LightSum((*self.parts, *other.parts))
+
+
+@dataclass(frozen=True, eq=False)
+class LightSum(LightProfile):
+    """Several profiles; each keeps its own ``intensity_scale``.
+
+    Parameters
+    ----------
+    profiles : tuple of LightProfile
+    """
+
+    profiles: tuple[LightProfile, ...]
+
+    @property
+    @override
+    def parts(self) -> tuple[LightProfile, ...]:
+        return self.profiles
+
+    @property
+    @override
+    def n_columns(self) -> int:
+        return sum(profile.n_columns for profile in self.profiles)
+
+    @override
+    def images(self, grid: Any) -> TensorVariable:
+        return pt.concatenate([profile.images(grid) for profile in self.profiles])

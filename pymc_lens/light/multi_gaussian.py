@@ -4,31 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, override
 
 import numpy as np
 import pytensor.tensor as pt
+from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.light.base import LightProfile
-from pymc_lens.validation import require_ell_comps, require_finite, require_positive
+from pymc_lens.symbolic import nan_unless, pair, split_positions
+from pymc_lens.validation import require_ell_comps, require_positive
 
 
 @dataclass(frozen=True, eq=False)
 class MultiGaussian(LightProfile):
-    """Sum of elliptical Gaussians of fixed widths, in groups that share a centre (Cappellari 2002, MNRAS 333, 400).
+    """Elliptical Gaussians of fixed widths, in groups that share a centre (Cappellari 2002, MNRAS 333, 400).
 
-    Each group has its own ellipticity, so that isophotes may twist and change shape with radius. The Gaussian
-    of width sigma is ``exp(-(q x^2 + y^2 / q) / (2 sigma^2))`` in the major-axis frame; sigma is the geometric
-    mean of the axes. Smooth through the circular case.
+    Each group has its own ellipticity, so that isophotes may twist and change shape with radius. The
+    Gaussian of width sigma is ``exp(-(q x^2 + y^2 / q) / (2 sigma^2))`` in the major-axis frame: sigma is the
+    geometric mean of the widths along its axes. Smooth through the circular case.
 
     Parameters
     ----------
     centre : (y, x)
         Arcsec.
-    ell_comps : sequence of (e_y, e_x)
+    ell_comps : (e_y, e_x), or a sequence of them
         One pair for each group, see `pymc_lens.mass.Isothermal`.
-    sigmas : sequence of arrays
+    sigmas : array, or a sequence of arrays
         Widths in arcsec, one array for each group.
     intensity_scale : float, optional
         See `LightProfile`.
@@ -36,25 +38,30 @@ class MultiGaussian(LightProfile):
     Raises
     ------
     ValueError
-        If the numbers of groups differ, a width is not positive, or ``|ell_comps| >= 1`` in numbers.
+        If the numbers of groups differ, a width is not positive, or for numbers ``|ell_comps| >= 1`` or a
+        centre that is not finite. Random variables with ``|ell_comps| >= 1`` give NaN.
     """
 
     centre: Any
-    ell_comps: Sequence[Any]
-    sigmas: Sequence[np.ndarray]
+    ell_comps: Any
+    sigmas: Any
     intensity_scale: float | None = None
 
     def __post_init__(self) -> None:
-        require_finite("centre", self.centre)
-        if len(self.ell_comps) != len(self.sigmas):
+        pair("centre", self.centre)
+        if len(self._ellipticities) != len(self._widths):
             raise ValueError(
-                f"sigmas: expected one array for each of the {len(self.ell_comps)} groups of ell_comps, got "
-                f"{len(self.sigmas)}."
+                f"sigmas: expected one array for each of the {len(self._ellipticities)} groups of ell_comps, "
+                f"got {len(self._widths)}."
             )
-        for pair in self.ell_comps:
-            require_ell_comps("ell_comps", pair)
-        for widths in self.sigmas:
-            require_positive("sigmas", np.asarray(widths))
+        for ellipticity in self._ellipticities:
+            require_ell_comps("ell_comps", ellipticity)
+        for widths in self._widths:
+            if widths.ndim != 1 or widths.size == 0:
+                raise ValueError(
+                    f"sigmas: expected an array of widths for each group, got shape {widths.shape}."
+                )
+            require_positive("sigmas", widths)
         if self.intensity_scale is not None:
             require_positive("intensity_scale", self.intensity_scale)
 
@@ -62,7 +69,7 @@ class MultiGaussian(LightProfile):
     def log_spaced(
         cls,
         centre: Any,
-        ell_comps: Sequence[Any],
+        ell_comps: Any,
         sigma_min: float,
         sigma_max: float,
         n_per_group: int,
@@ -88,24 +95,58 @@ class MultiGaussian(LightProfile):
         if n_per_group < 2:
             raise ValueError(f"n_per_group: expected at least 2, got {n_per_group}.")
         widths = np.geomspace(sigma_min, sigma_max, n_per_group)
-        return cls(centre, ell_comps, [widths] * len(ell_comps), intensity_scale)
+        return cls(centre, ell_comps, [widths] * len(_ellipticities(ell_comps)), intensity_scale)
 
     @property
+    @override
     def n_columns(self) -> int:
-        return sum(len(widths) for widths in self.sigmas)
+        return sum(widths.size for widths in self._widths)
 
+    @override
     def images(self, grid: Any) -> TensorVariable:
-        grid = pt.as_tensor_variable(grid)
-        y, x = grid[..., 0] - self.centre[0], grid[..., 1] - self.centre[1]
-        groups = []
-        for (e_y, e_x), widths in zip(self._pairs, self.sigmas, strict=True):
-            size = e_x**2 + e_y**2
-            radius_squared = ((x**2 + y**2) * (1.0 + size) - 2.0 * (e_x * (x**2 - y**2) + 2.0 * e_y * x * y)) / (
-                1.0 - size
-            )
-            groups.append(pt.exp(pt.outer(pt.as_tensor_variable(-0.5 / np.asarray(widths) ** 2), radius_squared)))
-        return pt.concatenate(groups, axis=0)
+        y, x = split_positions(grid)
+        centre_y, centre_x = pair("centre", self.centre)
+        y, x = y - centre_y, x - centre_x
+        groups = zip(self._ellipticities, self._widths, strict=True)
+        return pt.concatenate(
+            [
+                pt.exp(-0.5 / widths[:, None] ** 2 * _radius_squared(y, x, *ellipticity)[None, :])
+                for ellipticity, widths in groups
+            ]
+        )
 
     @property
-    def _pairs(self) -> list[tuple[Any, Any]]:
-        return [(pair[0], pair[1]) for pair in self.ell_comps]
+    def _ellipticities(self) -> list[tuple[Any, Any]]:
+        return _ellipticities(self.ell_comps)
+
+    @property
+    def _widths(self) -> list[np.ndarray]:
+        nested = not isinstance(self.sigmas, np.ndarray) and any(np.ndim(item) for item in self.sigmas)
+        groups: Sequence[Any] = self.sigmas if nested or np.ndim(self.sigmas) == 2 else [self.sigmas]
+        return [np.asarray(widths, dtype=np.float64) for widths in groups]
+
+
+def _ellipticities(ell_comps: Any) -> list[tuple[Any, Any]]:
+    """Take ell_comps apart: one pair, or a pair for each group."""
+    if isinstance(ell_comps, Variable) and ell_comps.type.ndim == 2:
+        n_groups = ell_comps.type.shape[0]
+        if n_groups is None:
+            raise ValueError(
+                "ell_comps: expected a variable whose number of groups is known, got shape (?, 2)."
+            )
+        ell_comps = [ell_comps[group] for group in range(n_groups)]
+    if isinstance(ell_comps, Variable) or all(_is_scalar(component) for component in ell_comps):
+        ell_comps = [ell_comps]
+    return [pair("ell_comps", ellipticity) for ellipticity in ell_comps]
+
+
+def _is_scalar(value: Any) -> bool:
+    return value.type.ndim == 0 if isinstance(value, Variable) else np.ndim(value) == 0
+
+
+def _radius_squared(y: TensorVariable, x: TensorVariable, e_y: Any, e_x: Any) -> TensorVariable:
+    """Return ``q x^2 + y^2 / q`` of the major-axis frame."""
+    # With Z = x + iy it is |Z - e conj(Z)|^2 / (1 - |e|^2).
+    size = e_y * e_y + e_x * e_x
+    stretched = (y + e_x * y - e_y * x) ** 2 + (x - e_x * x - e_y * y) ** 2
+    return stretched * nan_unless(size < 1.0, 1.0 / (1.0 - size))

@@ -1,9 +1,19 @@
 """Mass profiles."""
 
-from pymc_lens.mass.base import FromPotential, MassProfile, MassSum
+from pymc_lens.mass.base import FromDeflections, FromPotential, Hessian, MassProfile, MassSum
 from pymc_lens.mass.external_shear import ExternalShear
 from pymc_lens.mass.isothermal import Isothermal
 from pymc_lens.mass.mass_sheet import MassSheet
 from pymc_lens.mass.point_mass import PointMass
 
-__all__ = ["ExternalShear", "FromPotential", "Isothermal", "MassProfile", "MassSheet", "MassSum", "PointMass"]
+__all__ = [
+    "ExternalShear",
+    "FromDeflections",
+    "FromPotential",
+    "Hessian",
+    "Isothermal",
+    "MassProfile",
+    "MassSheet",
+    "MassSum",
+    "PointMass",
+]

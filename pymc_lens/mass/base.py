@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from abc import ABC
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, override
 
 import pytensor
 import pytensor.tensor as pt
@@ -32,7 +31,7 @@ class Hessian(NamedTuple):
         return 1.0 / ((1.0 - self.yy) * (1.0 - self.xx) - self.xy**2)
 
 
-class MassProfile(ABC):
+class MassProfile:
     """A distribution of mass in one lens plane, in units of the critical surface density.
 
     A subclass gives `deflections_yx` or `potential_yx` (or both); what it does not give is differentiated
@@ -42,10 +41,7 @@ class MassProfile(ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if (
-            cls.deflections_yx is MassProfile.deflections_yx
-            and cls.potential_yx is MassProfile.potential_yx
-        ):
+        if cls.deflections_yx is MassProfile.deflections_yx and cls.potential_yx is MassProfile.potential_yx:
             raise TypeError(f"{cls.__name__}: a mass profile defines deflections_yx or potential_yx.")
 
     def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
@@ -113,13 +109,16 @@ class MassSum(MassProfile):
 
     profiles: tuple[MassProfile, ...]
 
+    @override
     def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
         return sum(profile.potential_yx(y, x) for profile in self.profiles)
 
+    @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
         alphas = [profile.deflections_yx(y, x) for profile in self.profiles]
         return sum(alpha_y for alpha_y, _ in alphas), sum(alpha_x for _, alpha_x in alphas)
 
+    @override
     def hessian_yx(self, y: TensorVariable, x: TensorVariable) -> Hessian:
         hessians = [profile.hessian_yx(y, x) for profile in self.profiles]
         return Hessian(*(sum(elements) for elements in zip(*hessians, strict=True)))
@@ -149,6 +148,7 @@ class FromPotential(MassProfile):
     def __post_init__(self) -> None:
         _require_callable(self.function)
 
+    @override
     def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
         return pt.as_tensor_variable(self.function(y, x))
 
@@ -160,8 +160,8 @@ class FromDeflections(MassProfile):
     Parameters
     ----------
     function : callable
-        ``function(y, x)`` returns (alpha_y, alpha_x) in arcsec as PyTensor expressions, elementwise in y and x
-        (arcsec, each (...)). Parameters are whatever the function closes over.
+        ``function(y, x)`` returns (alpha_y, alpha_x) in arcsec as PyTensor expressions, elementwise in y and
+        x (arcsec, each (...)). Parameters are whatever the function closes over.
     """
 
     function: Callable[[TensorVariable, TensorVariable], tuple[Any, Any]]
@@ -169,6 +169,7 @@ class FromDeflections(MassProfile):
     def __post_init__(self) -> None:
         _require_callable(self.function)
 
+    @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
         alpha_y, alpha_x = self.function(y, x)
         return pt.as_tensor_variable(alpha_y), pt.as_tensor_variable(alpha_x)

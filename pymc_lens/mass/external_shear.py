@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, override
 
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lens.mass.base import MassProfile
-from pymc_lens.validation import require_finite
+from pymc_lens.mass.base import Hessian, MassProfile
+from pymc_lens.symbolic import scalar
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,14 +30,24 @@ class ExternalShear(MassProfile):
     gamma_2: Any = 0.0
 
     def __post_init__(self) -> None:
-        require_finite("gamma_1", self.gamma_1)
-        require_finite("gamma_2", self.gamma_2)
+        scalar("gamma_1", self.gamma_1)
+        scalar("gamma_2", self.gamma_2)
 
+    @override
+    def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
+        gamma_1, gamma_2 = self._gammas
+        return 0.5 * gamma_1 * (x * x - y * y) + gamma_2 * x * y
+
+    @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-        return self.gamma_2 * x - self.gamma_1 * y, self.gamma_1 * x + self.gamma_2 * y
+        gamma_1, gamma_2 = self._gammas
+        return gamma_2 * x - gamma_1 * y, gamma_1 * x + gamma_2 * y
 
-    def potential(self, grid: Any) -> TensorVariable:
-        """Lensing potential (...) in arcsec^2."""
-        grid = pt.as_tensor_variable(grid)
-        y, x = grid[..., 0], grid[..., 1]
-        return 0.5 * self.gamma_1 * (x**2 - y**2) + self.gamma_2 * x * y
+    @override
+    def hessian_yx(self, y: TensorVariable, x: TensorVariable) -> Hessian:
+        gamma_1, gamma_2 = (gamma * pt.ones_like(x) for gamma in self._gammas)
+        return Hessian(-gamma_1, gamma_2, gamma_1)
+
+    @property
+    def _gammas(self) -> tuple[Any, Any]:
+        return scalar("gamma_1", self.gamma_1), scalar("gamma_2", self.gamma_2)

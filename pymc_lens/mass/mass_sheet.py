@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, override
 
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lens.mass.base import MassProfile
-from pymc_lens.validation import require_finite
+from pymc_lens.mass.base import Hessian, MassProfile
+from pymc_lens.symbolic import pair, scalar
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class MassSheet(MassProfile):
     centre : (y, x)
         Arcsec.
     kappa : float
-        Convergence.
+        Convergence; negative for a void.
 
     Raises
     ------
@@ -33,14 +33,21 @@ class MassSheet(MassProfile):
     kappa: Any = 0.0
 
     def __post_init__(self) -> None:
-        require_finite("centre", self.centre)
-        require_finite("kappa", self.kappa)
+        pair("centre", self.centre)
+        scalar("kappa", self.kappa)
 
+    @override
+    def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
+        centre_y, centre_x = pair("centre", self.centre)
+        return 0.5 * scalar("kappa", self.kappa) * ((y - centre_y) ** 2 + (x - centre_x) ** 2)
+
+    @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-        return self.kappa * (y - self.centre[0]), self.kappa * (x - self.centre[1])
+        centre_y, centre_x = pair("centre", self.centre)
+        kappa = scalar("kappa", self.kappa)
+        return kappa * (y - centre_y), kappa * (x - centre_x)
 
-    def potential(self, grid: Any) -> TensorVariable:
-        """Lensing potential (...) in arcsec^2."""
-        grid = pt.as_tensor_variable(grid)
-        y, x = grid[..., 0] - self.centre[0], grid[..., 1] - self.centre[1]
-        return 0.5 * self.kappa * (x**2 + y**2)
+    @override
+    def hessian_yx(self, y: TensorVariable, x: TensorVariable) -> Hessian:
+        kappa = scalar("kappa", self.kappa) * pt.ones_like(x)
+        return Hessian(kappa, pt.zeros_like(x), kappa)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, override
 
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lens.mass.base import MassProfile
-from pymc_lens.validation import require_finite, require_not_negative
+from pymc_lens.mass.base import Hessian, MassProfile
+from pymc_lens.symbolic import nan_unless, pair, scalar
+from pymc_lens.validation import require_not_negative
 
-_SOFTENING = 1e-10
+# arcsec^2: a ray through the mass itself is not deflected, and no derivative is infinite there.
+_SOFTENING = 1e-20
 
 
 @dataclass(frozen=True, eq=False)
 class PointMass(MassProfile):
-    """Point mass: ``alpha = einstein_radius^2 / r``.
+    """Point mass: ``alpha = einstein_radius^2 / r`` (Schneider, Ehlers & Falco 1992, eq. 2.17).
 
     Parameters
     ----------
@@ -28,23 +30,42 @@ class PointMass(MassProfile):
     Raises
     ------
     ValueError
-        For numbers: negative or non-finite.
+        For numbers: a negative or non-finite Einstein radius, a centre that is not finite. A random variable
+        that is negative gives NaN.
     """
 
     centre: Any = (0.0, 0.0)
     einstein_radius: Any = 1.0
 
     def __post_init__(self) -> None:
-        require_finite("centre", self.centre)
-        require_not_negative("einstein_radius", self.einstein_radius)
+        pair("centre", self.centre)
+        require_not_negative("einstein_radius", scalar("einstein_radius", self.einstein_radius))
 
+    @override
+    def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
+        y, x = self._relative(y, x)
+        return 0.5 * self._strength * pt.log(y * y + x * x + _SOFTENING)
+
+    @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-        y, x = y - self.centre[0], x - self.centre[1]
-        over = self.einstein_radius**2 / (x**2 + y**2 + _SOFTENING**2)
+        y, x = self._relative(y, x)
+        squared = y * y + x * x
+        over = self._strength * squared / (squared + _SOFTENING) ** 2
         return y * over, x * over
 
-    def potential(self, grid: Any) -> TensorVariable:
-        """Lensing potential (...) in arcsec^2, ``einstein_radius^2 ln r``."""
-        grid = pt.as_tensor_variable(grid)
-        y, x = grid[..., 0] - self.centre[0], grid[..., 1] - self.centre[1]
-        return 0.5 * self.einstein_radius**2 * pt.log(x**2 + y**2 + _SOFTENING**2)
+    @override
+    def hessian_yx(self, y: TensorVariable, x: TensorVariable) -> Hessian:
+        # No convergence away from the mass itself.
+        y, x = self._relative(y, x)
+        over = self._strength / (y * y + x * x + _SOFTENING) ** 2
+        xx, xy = over * (y * y - x * x), -2.0 * over * x * y
+        return Hessian(-xx, xy, xx)
+
+    @property
+    def _strength(self) -> Any:
+        radius = scalar("einstein_radius", self.einstein_radius)
+        return nan_unless(radius >= 0.0, radius * radius)
+
+    def _relative(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
+        centre_y, centre_x = pair("centre", self.centre)
+        return y - centre_y, x - centre_x

@@ -136,17 +136,10 @@ class RectangularBox(Mesh):
                 f"({', '.join(f'{edge:.3f}' for edge in reached)}) arcsec (y_min, y_max, x_min, x_max). "
                 "Enlarge the extent or use a smaller mask.",
             )
-        return MeshGeometry(
-            vertices=_lattice(self._low + self._spacing, self._spacing, self.shape),
-            interpolation=_interpolation((rays - self._low) / self._spacing - 1.0, self.shape, 1),
-            neighbors=_neighbors(self.shape),
-            boundary_degree=4.0 - _neighbors(self.shape).degree,
-        )
+        return self._laid_out(self._interpolation(rays))
 
     def interpolate(self, geometry: MeshGeometry, points: np.ndarray) -> Interpolation:
-        place = (points - self._low) / self._spacing - 1.0
-        inside = ((place >= -1.0) & (place <= np.array(self.shape))).all(axis=1)
-        return _interpolation(place, self.shape, 1).where(inside)
+        return self._interpolation(points).where(self._inside(points))
 
     def pullback(
         self,
@@ -155,8 +148,52 @@ class RectangularBox(Mesh):
         weights_bar: np.ndarray,
         vertices_bar: np.ndarray | None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        place = (rays - self._low) / self._spacing - 1.0
-        return _place_bar(place, self.shape, 1, weights_bar) / self._spacing, np.empty((0, 2))
+        return _place_bar(self._place(rays), self.shape, 1, weights_bar) / self._spacing, np.empty((0, 2))
+
+    def _place(self, points: np.ndarray) -> np.ndarray:
+        return (points - self._low) / self._spacing - 1.0
+
+    def _inside(self, points: np.ndarray) -> np.ndarray:
+        place = self._place(points)
+        return ((place >= -1.0) & (place <= np.array(self.shape))).all(axis=1)
+
+    def _interpolation(self, points: np.ndarray) -> Interpolation:
+        return _interpolation(self._place(points), self.shape, 1)
+
+    def _laid_out(self, interpolation: Interpolation) -> MeshGeometry:
+        return MeshGeometry(
+            vertices=_lattice(self._low + self._spacing, self._spacing, self.shape),
+            interpolation=interpolation,
+            neighbors=_neighbors(self.shape),
+            boundary_degree=4.0 - _neighbors(self.shape).degree,
+        )
+
+
+@dataclass(frozen=True)
+class RectangularWindow(RectangularBox):
+    """A uniform grid in a fixed window of the source plane, outside which the source is zero.
+
+    A `RectangularBox` that rays may leave: those see no source. All of the resolution goes to where the source
+    is, and the source fades to zero at the border of the window, so the evidence stays continuous as rays
+    enter and leave.
+
+    Parameters
+    ----------
+    shape, extent
+        See `RectangularBox`. At least one ray must enter the window.
+    """
+
+    def geometry(self, rays: np.ndarray, vertices: np.ndarray) -> MeshGeometry:
+        inside = self._inside(rays)
+        if not inside.any():
+            raise InadmissibleError(
+                "rays outside the mesh",
+                f"extent: no ray enters the window {self.extent} of RectangularWindow. Move or enlarge it.",
+            )
+        return self._laid_out(self._interpolation(rays).where(inside))
+
+    def interpolate(self, geometry: MeshGeometry, points: np.ndarray) -> Interpolation:
+        return self._interpolation(points).where(self._inside(points))
 
 
 def _validated_shape(shape: tuple[int, int]) -> tuple[int, int]:

@@ -1,0 +1,67 @@
+"""The model that the demo and `fit_lens.py` fit to a real lens: mass, shear, lens light and source, jointly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pymc as pm
+
+import pymc_lens as pl
+
+PIXEL_SCALE = 0.05  # arcsec; HST/ACS and WFPC2 frames of the SLACS survey
+MASK_RADIUS = 3.0
+SOURCE_WINDOW = (-0.4, 0.4, -0.4, 0.4)
+SOURCE_PIXELS = (30, 30)
+EINSTEIN_RADIUS_STARTS = (0.7, 1.0, 1.3, 1.6)
+
+
+def load(folder: Path, mask_radius: float = MASK_RADIUS) -> pl.Imaging:
+    """Read image.fits, psf.fits and noise.fits and mask a circle."""
+    dataset = pl.Imaging.from_fits(
+        folder / "image.fits", folder / "psf.fits", folder / "noise.fits", pixel_scales=PIXEL_SCALE
+    )
+    return dataset.apply_mask(pl.Mask2D.circular(dataset.shape_native, dataset.pixel_scales, radius=mask_radius))
+
+
+def tracer(
+    einstein_radius, ell_comps, mass_centre, gamma_1, gamma_2, light_centre, inner_ell_comps, outer_ell_comps,
+    coefficient,
+) -> pl.Tracer:  # fmt: skip
+    """An isothermal lens with shear, its light in two groups of 14 Gaussians, and a pixelized source."""
+    lens = pl.Galaxy(
+        redshift=0.5,
+        mass=pl.mass.Isothermal(centre=mass_centre, ell_comps=ell_comps, einstein_radius=einstein_radius)
+        + pl.mass.ExternalShear(gamma_1=gamma_1, gamma_2=gamma_2),
+        light=pl.light.MultiGaussian.log_spaced(
+            light_centre, [inner_ell_comps, outer_ell_comps], sigma_min=0.02, sigma_max=3.0, n_per_group=14
+        ),
+    )
+    source = pl.Galaxy(
+        redshift=1.0,
+        pixelization=pl.Pixelization(
+            mesh=pl.mesh.RectangularWindow(SOURCE_PIXELS, SOURCE_WINDOW),
+            regularization=pl.regularization.Constant(coefficient=coefficient),
+        ),
+    )
+    return pl.Tracer([lens, source])
+
+
+def build(dataset: pl.Imaging) -> pm.Model:
+    """Put priors on everything that is not linear."""
+    with pm.Model() as model:
+        pl.PixelizedImage(
+            "image",
+            tracer(
+                einstein_radius=pm.TruncatedNormal("einstein_radius", 1.2, 0.5, lower=0.0),
+                ell_comps=pl.priors.ell_comps("ell_comps", sigma=0.2),
+                mass_centre=pm.Normal("mass_centre", 0.0, 0.05, shape=2),
+                gamma_1=pm.Normal("gamma_1", 0.0, 0.05),
+                gamma_2=pm.Normal("gamma_2", 0.0, 0.05),
+                light_centre=pm.Normal("light_centre", 0.0, 0.05, shape=2),
+                inner_ell_comps=pl.priors.ell_comps("inner_ell_comps", sigma=0.2),
+                outer_ell_comps=pl.priors.ell_comps("outer_ell_comps", sigma=0.2),
+                coefficient=pm.LogNormal("coefficient", 3.0, 3.0),
+            ),
+            observed=dataset,
+        )
+    return model

@@ -1,0 +1,147 @@
+"""Stage by stage against PyAutoLens, see tests/golden/README.md."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from scipy.sparse import coo_array
+
+import pymc_lens as pl
+from pymc_lens.inversion.mapping import mapping_matrix
+from pymc_lens.inversion.problem import InversionInputs, PixelizedInversion
+from pymc_lens.inversion.tiles import TileWorkspace, curvature, prepare_tiles, tile_blocks
+
+MESH = pl.mesh.Rectangular((15, 15))
+
+
+@pytest.fixture(scope="module")
+def dataset(golden):
+    # PyAutoLens's row 0 is the top, ours the bottom.
+    data, noise_map, psf = (
+        fits.getdata(golden.path(f"{name}.fits")).astype(float)[::-1] for name in ("data", "noise_map", "psf")
+    )
+    full = pl.Imaging(data, noise_map, psf, 0.1, over_sample_size_pixelization=4)
+    return full.apply_mask(pl.Mask2D.circular(full.shape_native, 0.1, 2.5))
+
+
+@pytest.fixture(scope="module")
+def orders(golden, dataset):
+    """For our slim pixels and rays their places in PyAutoLens's order."""
+    rowcol = golden("dataset_slim.npz")["slim_rowcol"]
+    place = np.full((60, 60), -1)
+    place[59 - rowcol[:, 0], rowcol[:, 1]] = np.arange(len(rowcol))
+    pixels = place[dataset.pixel_rows, dataset.pixel_cols]
+    sub = np.arange(16).reshape(4, 4)[::-1].ravel()
+    rays = (16 * pixels[:, None] + sub[None]).ravel()
+    return pixels, rays
+
+
+@pytest.fixture(scope="module")
+def rays(golden, orders):
+    traced = golden("traced.npz")
+    positions = traced["traced_sub_yx"].copy()
+    positions[traced["relocated_sub_index"]] = traced["relocated_sub_yx"]
+    return np.ascontiguousarray(positions[orders[1]])
+
+
+SOURCE_ORDER = np.arange(225).reshape(15, 15)[::-1].ravel()
+
+
+def stages(dataset, rays):
+    geometry = MESH.geometry(rays, np.empty((0, 2)))
+    mapping = mapping_matrix(geometry.interpolation, dataset.n_pixels)
+    tiles = prepare_tiles(
+        dataset.pixel_rows, dataset.pixel_cols, dataset.psf, dataset.psf_centre, np.ones(dataset.n_pixels, bool)
+    )
+    workspace = TileWorkspace()
+    root_weights = tiles.gather(1.0 / dataset.noise_fitted)
+    blocks = tile_blocks(tiles, mapping, np.empty((0, dataset.n_pixels)), root_weights, 225, workspace)
+    f, d = np.empty((225, 225)), np.empty(225)
+    curvature(blocks, root_weights * tiles.gather(dataset.data_fitted), f, d, workspace)
+    blurred = np.zeros((dataset.n_pixels + 1, 225))
+    for tile, (begin, end) in enumerate(zip(blocks.column_indptr[:-1], blocks.column_indptr[1:], strict=True)):
+        unwhitened = blocks.blocks[begin:end] / np.where(root_weights[tile] > 0, root_weights[tile], np.inf)
+        blurred[tiles.pixels[tile][:, None], blocks.columns[begin:end][None]] = unwhitened.T
+    return geometry, mapping, blurred[:-1], f, d
+
+
+def test_dataset(golden, dataset, orders):
+    slim = golden("dataset_slim.npz")
+    np.testing.assert_allclose(dataset.data_fitted, slim["data"][orders[0]], rtol=1e-12)
+    np.testing.assert_allclose(dataset.grid, slim["grid_slim_yx"][orders[0]], atol=1e-12)
+
+
+def test_rays_before_relocation(golden, dataset, orders):
+    lens = pl.mass.Isothermal(ell_comps=(0.17647058823529413, 0.0), einstein_radius=1.2)
+    traced = dataset.source_grid - lens.deflections(dataset.source_grid).eval()
+    np.testing.assert_allclose(traced, golden("traced.npz")["traced_sub_yx"][orders[1]], atol=1e-10)
+
+
+def test_stages(golden, dataset, rays, orders):
+    expected = golden("rect_uniform_15.npz")
+    geometry, mapping, blurred, f, d = stages(dataset, rays)
+    np.testing.assert_allclose(geometry.vertices, expected["mesh_vertices_yx"][SOURCE_ORDER], atol=1e-10)
+
+    shape = (dataset.n_pixels, 225)
+    theirs = coo_array((expected["mapping_val"], (expected["mapping_row"], expected["mapping_col"])), shape)
+    theirs = theirs.toarray()[orders[0]][:, SOURCE_ORDER]
+    ours = np.zeros(shape)
+    rows = np.repeat(np.arange(dataset.n_pixels), np.diff(mapping.indptr))
+    ours[rows, mapping.indices] = mapping.weights
+    np.testing.assert_allclose(ours, theirs, atol=1e-8)
+
+    columns = expected["blurred_cols"]
+    theirs = coo_array(
+        (expected["blurred_val"], (expected["blurred_row"], expected["blurred_col"])),
+        (dataset.n_pixels, len(columns)),
+    ).toarray()[orders[0]]
+    inverse = np.argsort(SOURCE_ORDER)
+    np.testing.assert_allclose(blurred[:, inverse[columns]], theirs, atol=1e-8)
+
+    np.testing.assert_allclose(d, expected["data_vector"][SOURCE_ORDER], rtol=1e-8)
+    theirs = np.zeros((225, 225))
+    theirs[np.triu_indices(225)] = expected["curvature_triu"]
+    theirs = (theirs + np.triu(theirs, 1).T)[np.ix_(SOURCE_ORDER, SOURCE_ORDER)]
+    np.testing.assert_allclose(np.triu(f), np.triu(theirs), rtol=1e-8, atol=1e-8 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("coefficient", [1, 100])
+def test_prior_solution_and_evidence(golden, dataset, rays, coefficient):
+    expected, scalars = golden("rect_uniform_15.npz"), golden.json("scalars.json")
+    problem = PixelizedInversion(dataset, MESH, pl.regularization.Constant().scheme)
+    inputs = InversionInputs(
+        dataset.data_fitted, rays, np.empty((0, 2)), np.empty((0, dataset.light_grid.pixel_index.size)),
+        np.array([float(coefficient)]),
+    )  # fmt: skip
+    inversion = problem.invert(inputs)
+    name = f"constant_{coefficient}"
+    h = np.zeros((225, 225))
+    inversion.precision.add_to(h)
+    theirs = np.zeros((225, 225))
+    theirs[expected[f"H_{name}_triu_row"], expected[f"H_{name}_triu_col"]] = expected[f"H_{name}_triu_val"]
+    theirs = (theirs + np.triu(theirs, 1).T)[np.ix_(SOURCE_ORDER, SOURCE_ORDER)]
+    np.testing.assert_allclose(h, np.triu(theirs), rtol=1e-8, atol=1e-12)
+
+    reconstruction = expected[f"s_{name}_posneg"][SOURCE_ORDER]
+    np.testing.assert_allclose(
+        inversion.coefficients, reconstruction, rtol=1e-8, atol=1e-8 * np.abs(reconstruction).max()
+    )
+    terms = scalars[f"rect_uniform_15|{name}|posneg"]
+    # Their ridge of 1e-8 makes ln det H at coefficient 100 accurate to 1e-4 only (README).
+    loose = {"log_det_regularization": 1e-4, "log_evidence": 1e-4} if coefficient == 100 else {}
+    for term in (*inversion.terms._fields, "log_evidence"):
+        value = getattr(inversion.terms, term)
+        assert value == pytest.approx(terms[term], rel=1e-8, abs=loose.get(term, 0.0)), term
+
+
+def test_fit_without_relocation(golden, dataset):
+    lens = pl.mass.Isothermal(ell_comps=(0.17647058823529413, 0.0), einstein_radius=1.2)
+    pixelization = pl.Pixelization(MESH, pl.regularization.Constant(1.0))
+    tracer = pl.Tracer([pl.Galaxy(0.5, mass=lens), pl.Galaxy(1.0, pixelization=pixelization)])
+    fit = pl.FitImaging(dataset, tracer)
+    terms = golden.json("scalars.json")["rect_uniform_15|constant_1|posneg|no_border"]
+    for term in fit.terms._fields:
+        assert getattr(fit.terms, term) == pytest.approx(terms[term], rel=1e-8), term
+    assert fit.log_evidence == pytest.approx(terms["log_evidence"], rel=1e-8)
+    assert fit.reconstruction.sum() == pytest.approx(terms["s_sum"], rel=1e-8)

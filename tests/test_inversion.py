@@ -1,0 +1,204 @@
+"""The tiled engine against the dense formula, and its gradient against central differences."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from problems import gaussian_psf
+from scipy.signal import convolve2d
+
+import pymc_lens as pl
+from pymc_lens.errors import InadmissibleError
+from pymc_lens.inversion.problem import InversionInputs, PixelizedInversion
+
+PSFS = {"odd": (5, 5), "even": (4, 6), "non-square": (3, 9)}
+MESHES = {
+    "overlay": pl.mesh.Rectangular((7, 6)),
+    "box": pl.mesh.RectangularBox((6, 7), (-1.6, 1.6, -1.7, 1.7)),
+    "window": pl.mesh.RectangularWindow((6, 7), (-0.5, 0.6, -0.7, 0.4)),
+}
+LIGHT_SCALES = (2.0, 3.0, 1.0)
+
+
+def dataset(rng, psf_shape):
+    """An irregular mask with holes that touches the image's edge, and pixels without weight."""
+    shape = (27, 23)
+    mask = rng.random(shape) < 0.1
+    mask[:, 18:] = True
+    noise = 0.05 + 0.02 * rng.random(shape)
+    noise[rng.random(shape) < 0.05] = 1e8
+    psf = gaussian_psf(psf_shape) * (1.0 + 0.5 * rng.random(psf_shape))
+    return pl.Imaging(rng.normal(size=shape), noise, psf, 0.1, mask=pl.Mask2D(mask, 0.1))
+
+
+def inputs_of(rng, imaging):
+    grid = imaging.source_grid
+    rays = 0.8 * grid + 0.1 * np.sin(3.0 * grid) + 0.01 * rng.normal(size=grid.shape)
+    light = rng.normal(size=(len(LIGHT_SCALES), imaging.light_grid.pixel_index.size))
+    return InversionInputs(imaging.data_fitted, rays, np.empty((0, 2)), light, np.array([1.3]))
+
+
+def dense(imaging, inputs, inversion):
+    """ln E and the solution by the textbook formula with dense matrices."""
+    n_source = inversion.geometry.vertices.shape[0]
+    interpolation = inversion.geometry.interpolation
+    rays = np.repeat(np.arange(len(inputs.rays)), np.diff(interpolation.indptr))
+    mapping = np.zeros((imaging.n_pixels, n_source + 1))
+    np.add.at(mapping, (rays // 4, interpolation.indices), interpolation.weights / 4)
+    (cy, cx), psf = imaging.psf_centre, imaging.psf
+    frame = imaging.light_grid.frame_shape
+    columns = []
+    for column in mapping[:, :-1].T:
+        image = imaging.native(column, fill=0.0)
+        full = convolve2d(image, psf)[cy:, cx:]
+        columns.append(full[imaging.pixel_rows, imaging.pixel_cols])
+    for column in inputs.light:
+        image = np.zeros(frame).ravel()
+        image[imaging.light_grid.pixel_index] = column
+        full = convolve2d(image.reshape(frame), psf)[cy : cy + frame[0], cx : cx + frame[1]]
+        columns.append(full.ravel()[imaging.light_grid.mask_index])
+    design = np.array(columns).T[imaging.fitted]
+    h = np.zeros((len(columns),) * 2)
+    inversion.precision.add_to(h)
+    h = h + np.triu(h, 1).T
+    light = np.arange(n_source, len(columns))
+    h[light, light] = np.array(LIGHT_SCALES) ** -2.0
+    weights = imaging.noise_fitted**-2.0
+    a = design.T @ (weights[:, None] * design) + h
+    s = np.linalg.solve(a, design.T @ (weights * inputs.data))
+    residual = inputs.data - design @ s
+    twice = (
+        (weights * residual**2).sum() + s @ h @ s + np.linalg.slogdet(a)[1] - np.linalg.slogdet(h)[1]
+        + np.log(2 * np.pi / weights).sum()
+    )  # fmt: skip
+    return -0.5 * twice, s, design @ s
+
+
+@pytest.fixture(params=PSFS, name="psf_shape")
+def _psf_shape(request):
+    return PSFS[request.param]
+
+
+@pytest.fixture(params=MESHES, name="mesh")
+def _mesh(request):
+    return MESHES[request.param]
+
+
+@pytest.fixture(name="case")
+def _case(rng, psf_shape, mesh):
+    imaging = dataset(rng, psf_shape)
+    problem = PixelizedInversion(imaging, mesh, pl.regularization.Constant().scheme, LIGHT_SCALES)
+    return problem, inputs_of(rng, imaging)
+
+
+def test_equals_dense_formula(case):
+    problem, inputs = case
+    inversion = problem.invert(inputs)
+    log_evidence, solution, model = dense(problem.imaging, inputs, inversion)
+    assert inversion.terms.log_evidence == pytest.approx(log_evidence, rel=1e-11)
+    np.testing.assert_allclose(inversion.coefficients, solution, rtol=1e-10, atol=1e-10 * np.abs(solution).max())
+    np.testing.assert_allclose(problem.model_image(inversion, inversion.coefficients), model, atol=1e-10)
+
+
+def test_gradient(case, rng):
+    problem, inputs = case
+    # Steps that keep every ray within its cell, where ln E is smooth.
+    steps = InversionInputs(data=1e-3, rays=1e-7, vertices=0.0, light=1e-4, regularization=1e-2)
+    value, gradient = problem.log_evidence_and_gradient(inputs)
+    assert value == problem.log_evidence(inputs)
+    for name, part in inputs._asdict().items():
+        if part.size == 0:
+            continue
+        step = getattr(steps, name) * rng.normal(size=part.shape)
+
+        def along(t, name=name, part=part, step=step):
+            return problem.log_evidence(inputs._replace(**{name: part + t * step}))
+
+        difference = (8 * (along(1) - along(-1)) - (along(2) - along(-2))) / 12
+        slope = (step * getattr(gradient, name)).sum()
+        # The evidence is a sum of ten thousands: rounding limits the difference to about 1e-10 absolute.
+        assert slope == pytest.approx(difference, rel=1e-6, abs=1e-9), name
+
+
+def test_draws_follow_the_posterior(rng):
+    imaging = dataset(rng, (3, 3))
+    problem = PixelizedInversion(
+        imaging, pl.mesh.RectangularBox((3, 3), MESHES["box"].extent), pl.regularization.Constant().scheme
+    )
+    inputs = inputs_of(rng, imaging)._replace(light=np.empty((0, imaging.light_grid.pixel_index.size)))
+    inversion = problem.invert(inputs)
+    covariance = np.linalg.inv(np.triu(inversion.factor).T @ np.triu(inversion.factor))
+    draws = np.array([problem.draw_coefficients(inversion, rng) for _ in range(20_000)])
+    scatter = np.sqrt(np.diag(covariance))
+    np.testing.assert_allclose((draws.mean(axis=0) - inversion.coefficients) / scatter, 0.0, atol=0.03)
+    np.testing.assert_allclose(np.cov(draws.T) / np.outer(scatter, scatter), covariance / np.outer(scatter, scatter), atol=0.05)
+
+
+def test_prior_draws_follow_the_prior(rng):
+    imaging = dataset(rng, (3, 3))
+    mesh = pl.mesh.RectangularBox((4, 3), MESHES["box"].extent)
+    geometry = mesh.geometry(inputs_of(rng, imaging).rays, np.empty((0, 2)))
+    precision = pl.regularization.Constant().scheme.precision(np.array([0.7]), geometry)
+    h = np.zeros((12, 12))
+    precision.add_to(h)
+    covariance = np.linalg.inv(h + np.triu(h, 1).T)
+    draws = np.array([precision.draw(rng) for _ in range(20_000)])
+    np.testing.assert_allclose(np.cov(draws.T), covariance, atol=0.05 * covariance.max())
+    diagonal, pairs = precision.inverse_on_pattern()
+    np.testing.assert_allclose(diagonal, covariance.diagonal(), rtol=1e-12)
+    np.testing.assert_allclose(pairs, covariance[precision.pattern.rows, precision.pattern.cols], rtol=1e-12)
+    assert precision.log_determinant == pytest.approx(-np.linalg.slogdet(covariance)[1])
+
+
+def test_inadmissible_points(case):
+    problem, inputs = case
+    bad = {
+        "rays": inputs._replace(rays=np.where(np.arange(inputs.rays.size).reshape(-1, 2) == 7, np.nan, inputs.rays)),
+        "coefficient": inputs._replace(regularization=np.array([-1.0])),
+        "light": inputs._replace(light=inputs.light * np.inf),
+    }
+    for name, point in bad.items():
+        with pytest.raises(InadmissibleError, match=name):
+            problem.invert(point)
+        value, gradient = problem.log_evidence_and_gradient(point)
+        assert value == -np.inf
+        assert problem.log_evidence(point) == -np.inf
+        assert all((part == 0.0).all() for part in gradient)
+    assert problem.evaluations["non-finite rays"] == 2
+
+
+def test_identity(case):
+    problem, inputs = case
+    copy = pickle.loads(pickle.dumps(problem))
+    assert copy == problem
+    assert hash(copy) == hash(problem)
+    assert copy.log_evidence(inputs) == problem.log_evidence(inputs)
+    other = PixelizedInversion(problem.imaging, problem.mesh, problem.regularization, (2.0, 3.0, 1.5))
+    assert other != problem
+
+
+def test_rays_outside(rng):
+    imaging = dataset(rng, (3, 3))
+    rays = inputs_of(rng, imaging).rays
+    with pytest.raises(InadmissibleError, match="extent"):
+        pl.mesh.RectangularBox((5, 5), (-0.5, 0.5, -0.5, 0.5)).geometry(rays, np.empty((0, 2)))
+    with pytest.raises(InadmissibleError, match="extent"):
+        pl.mesh.RectangularWindow((5, 5), (5.0, 6.0, 5.0, 6.0)).geometry(rays, np.empty((0, 2)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "name"),
+    [
+        (((3,), (-1, 1, -1, 1)), TypeError, "shape"),
+        (((3.5, 3), (-1, 1, -1, 1)), TypeError, "shape"),
+        (((1, 3), (-1, 1, -1, 1)), ValueError, "shape"),
+        (((3, 3), (1, -1, -1, 1)), ValueError, "extent"),
+        (((3, 3), (-1, 1, -1)), ValueError, "extent"),
+        (((3, 3), (-1, 1, -1, np.nan)), ValueError, "extent"),
+    ],
+)
+def test_bad_mesh(arguments, error, name):
+    with pytest.raises(error, match=name):
+        pl.mesh.RectangularBox(*arguments)

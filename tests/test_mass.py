@@ -1,0 +1,413 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lenstronomy.LensModel.lens_model import LensModel
+from pytensor.compile.mode import Mode
+from scipy.integrate import quad
+
+from pymc_lens.convert import ell_comps_from, isothermal_to_lenstronomy
+from pymc_lens.mass import (
+    ExternalShear,
+    FromDeflections,
+    FromPotential,
+    Isothermal,
+    MassProfile,
+    MassSheet,
+    MassSum,
+    PointMass,
+)
+from pymc_lens.mass.isothermal_op import IsothermalDeflections
+
+ONCE = Mode("py", None)
+CENTRE = (0.05, -0.1)
+ELL_COMPS = (0.1, -0.25)
+PARAMETERS = np.array([*CENTRE, *ELL_COMPS, 1.3])
+
+
+def number(variable: Any) -> np.ndarray:
+    return variable.eval(mode=ONCE)
+
+
+def grid_from(rng: np.random.Generator, n: int = 30) -> np.ndarray:
+    return rng.uniform(-2.5, 2.5, (n, 2))
+
+
+def isothermal(parameters: Any) -> Isothermal:
+    return Isothermal((parameters[0], parameters[1]), (parameters[2], parameters[3]), parameters[4])
+
+
+def isothermal_kwargs(parameters: np.ndarray) -> dict[str, Any]:
+    return isothermal_to_lenstronomy(parameters[4], parameters[2:4], parameters[:2])
+
+
+# Every profile, and what lenstronomy calls the same.
+PROFILES: dict[str, tuple[MassProfile, list[str], list[dict[str, Any]]]] = {
+    "isothermal": (isothermal(PARAMETERS), ["SIE"], [isothermal_kwargs(PARAMETERS)]),
+    "circular": (
+        Isothermal(CENTRE, (0.0, 0.0), 0.9),
+        ["SIS"],
+        [{"theta_E": 0.9, "center_x": -0.1, "center_y": 0.05}],
+    ),
+    "shear": (ExternalShear(0.03, -0.05), ["SHEAR"], [{"gamma1": 0.03, "gamma2": -0.05}]),
+    "point_mass": (
+        PointMass(CENTRE, 1.1),
+        ["POINT_MASS"],
+        [{"theta_E": 1.1, "center_x": -0.1, "center_y": 0.05}],
+    ),
+    "mass_sheet": (
+        MassSheet(CENTRE, 0.1),
+        ["CONVERGENCE"],
+        [{"kappa": 0.1, "ra_0": -0.1, "dec_0": 0.05}],
+    ),
+    "sum": (
+        isothermal(PARAMETERS) + ExternalShear(0.03, -0.05) + MassSheet(CENTRE, -0.1),
+        ["SIE", "SHEAR", "CONVERGENCE"],
+        [
+            isothermal_kwargs(PARAMETERS),
+            {"gamma1": 0.03, "gamma2": -0.05},
+            {"kappa": -0.1, "ra_0": -0.1, "dec_0": 0.05},
+        ],
+    ),
+}
+profiles = pytest.mark.parametrize("name", PROFILES)
+
+
+class TestGolden:
+    @pytest.mark.parametrize("name", ["isothermal_q0.7", "isothermal_offset", "isothermal_sph"])
+    def test_isothermal(self, golden: Any, name: str) -> None:
+        parameters = golden.json("deflections_params.json")[name]
+        mass = Isothermal(parameters["centre"], parameters["ell_comps"], parameters["einstein_radius"])
+        self._compare(golden, mass, name, scale=parameters["einstein_radius"])
+
+    def test_external_shear(self, golden: Any) -> None:
+        parameters = golden.json("deflections_params.json")["external_shear"]
+        self._compare(golden, ExternalShear(parameters["gamma_1"], parameters["gamma_2"]), "external_shear")
+
+    @pytest.mark.parametrize("name", ["point_mass", "point_mass_2"])
+    def test_point_mass(self, golden: Any, name: str) -> None:
+        parameters = golden.json("deflections_params.json")[name]
+        self._compare(golden, PointMass(parameters["centre"], parameters["einstein_radius"]), name)
+
+    def test_mass_sheet(self, golden: Any) -> None:
+        parameters = golden.json("deflections_params.json")["mass_sheet"]
+        self._compare(golden, MassSheet(parameters["centre"], parameters["kappa"]), "mass_sheet")
+
+    def test_isothermal_convergence(self, golden: Any) -> None:
+        file = golden("deflections.npz")
+        parameters = golden.json("deflections_params.json")["isothermal_q0.7"]
+        mass = Isothermal(parameters["centre"], parameters["ell_comps"], parameters["einstein_radius"])
+        convergence = number(mass.convergence(file["points_yx"]))
+        np.testing.assert_allclose(convergence, file["isothermal_q0.7_convergence"], rtol=1e-10)
+
+    def _compare(self, golden: Any, mass: MassProfile, name: str, scale: float = 1.0) -> None:
+        file = golden("deflections.npz")
+        deflections = number(mass.deflections(file["points_yx"]))
+        np.testing.assert_allclose(deflections / scale, file[name] / scale, rtol=0.0, atol=1e-10)
+
+
+class TestLenstronomy:
+    @profiles
+    def test_deflections(self, name: str, rng: np.random.Generator) -> None:
+        mass, models, kwargs = PROFILES[name]
+        grid = grid_from(rng)
+        alpha_x, alpha_y = LensModel(models).alpha(grid[:, 1], grid[:, 0], kwargs)
+        # lenstronomy softens its SIE by 1e-10 arcsec.
+        np.testing.assert_allclose(
+            number(mass.deflections(grid)), np.stack([alpha_y, alpha_x], axis=-1), atol=1e-8
+        )
+
+    @profiles
+    def test_convergence_and_magnification(self, name: str, rng: np.random.Generator) -> None:
+        mass, models, kwargs = PROFILES[name]
+        grid = grid_from(rng)
+        model = LensModel(models)
+        # An absolute tolerance, for lenstronomy differentiates some models numerically.
+        np.testing.assert_allclose(
+            number(mass.convergence(grid)), model.kappa(grid[:, 1], grid[:, 0], kwargs), atol=1e-7
+        )
+        np.testing.assert_allclose(
+            1.0 / number(mass.magnification(grid)),
+            1.0 / model.magnification(grid[:, 1], grid[:, 0], kwargs),
+            atol=1e-7,
+        )
+
+    @given(
+        axis_ratio=st.floats(0.05, 1.0),
+        angle=st.floats(-90.0, 90.0),
+        radius=st.floats(1e-3, 10.0),
+        direction=st.floats(0.0, 2.0 * np.pi),
+    )
+    def test_isothermal_of_any_shape(
+        self, axis_ratio: float, angle: float, radius: float, direction: float
+    ) -> None:
+        ell_comps = ell_comps_from(axis_ratio, angle)
+        y, x = radius * np.sin(direction), radius * np.cos(direction)
+        expected = LensModel(["SIE"]).alpha(x, y, [isothermal_to_lenstronomy(1.3, ell_comps)])
+        deflections = number(Isothermal((0.0, 0.0), ell_comps, 1.3).deflections([[y, x]]))
+        np.testing.assert_allclose(deflections[0], expected[::-1], atol=3e-7)
+
+
+def differences(function: Callable, at: np.ndarray, direction: np.ndarray, step: float) -> float:
+    """Fourth-order central difference along a direction."""
+    first, second = (
+        (function(at + h * direction) - function(at - h * direction)) / (2.0 * h) for h in (step, 0.5 * step)
+    )
+    return (4.0 * second - first) / 3.0
+
+
+class TestGradient:
+    """Of a random projection of the deflections, in the parameters and in the positions."""
+
+    n = 12
+
+    @pytest.fixture(scope="class", params=["numba", "python"])
+    def compiled(self, request: Any) -> tuple[Callable, Callable]:
+        values = pt.dvector("values")
+        split = 7
+        grid = values[split:].reshape((self.n, 2))
+        mass = isothermal(values[:5]) + ExternalShear(values[5], values[6])
+        weights = np.random.default_rng(3).normal(size=(self.n, 2))
+        total = (weights * mass.deflections(grid)).sum()
+        mode = None if request.param == "numba" else ONCE
+        return (
+            pytensor.function([values], total, mode=mode),
+            pytensor.function([values], pytensor.grad(total, values), mode=mode),
+        )
+
+    @pytest.mark.parametrize(
+        "ell_comps", [(0.1, -0.25), (0.0, 0.0), (1e-9, -3e-9), (0.5, 0.6), (0.0, -0.3)], ids=str
+    )
+    def test_against_differences(
+        self, compiled: tuple[Callable, Callable], ell_comps: tuple[float, float], rng: np.random.Generator
+    ) -> None:
+        value, gradient = compiled
+        at = np.concatenate([CENTRE, ell_comps, [1.3, 0.03, -0.05], grid_from(rng, self.n).ravel()])
+        for direction in rng.normal(size=(4, at.size)):
+            expected = differences(value, at, direction, 1e-3)
+            np.testing.assert_allclose(gradient(at) @ direction, expected, rtol=1e-7, atol=1e-7)
+
+    @pytest.mark.parametrize("distance", [1e-2, 1e-4])
+    def test_near_the_centre(
+        self, compiled: tuple[Callable, Callable], distance: float, rng: np.random.Generator
+    ) -> None:
+        value, gradient = compiled
+        offsets = rng.normal(size=(self.n, 2))
+        offsets *= distance / np.linalg.norm(offsets, axis=1, keepdims=True)
+        at = np.concatenate([PARAMETERS, [0.03, -0.05], (CENTRE + offsets).ravel()])
+        direction = rng.normal(size=at.size)
+        expected = differences(value, at, direction, 1e-3 * distance)
+        np.testing.assert_allclose(gradient(at) @ direction, expected, rtol=1e-7)
+
+    def test_a_ray_at_the_centre_adds_nothing(self, compiled: tuple[Callable, Callable]) -> None:
+        value, gradient = compiled
+        grid = np.tile(CENTRE, (self.n, 1))
+        at = np.concatenate([PARAMETERS, [0.0, 0.0], grid.ravel()])
+        assert value(at) == 0.0
+        assert np.array_equal(gradient(at)[:5], np.zeros(5))
+
+
+def test_isothermal_is_smooth_through_the_circular_case(rng: np.random.Generator) -> None:
+    e = pt.dscalar("e")
+    mass = Isothermal(CENTRE, (0.6 * e, -0.8 * e), 1.3)
+    weights = rng.normal(size=(30, 2))
+    total = (weights * mass.deflections(grid_from(rng))).sum()
+    slope = pytensor.function([e], pytensor.grad(total, e), mode=ONCE)
+    slopes = [slope(value) for value in (-1e-5, -1e-12, 0.0, 1e-12, 1e-5)]
+    assert max(abs(a - b) for a, b in pairwise(slopes)) < 1e-3 * abs(slopes[2])
+    np.testing.assert_allclose(slopes[1:4], slopes[2], rtol=1e-9)
+
+
+def test_jax_agrees_with_numba(rng: np.random.Generator) -> None:
+    parameters = pt.dvector("parameters")
+    deflections = isothermal(parameters).deflections(grid_from(rng))
+    weights = rng.normal(size=(30, 2))
+    outputs = [deflections, pytensor.grad((weights * deflections).sum(), parameters)]
+    results = [pytensor.function([parameters], outputs, mode=mode)(PARAMETERS) for mode in ("JAX", "NUMBA")]
+    for jax, numba in zip(*results, strict=True):
+        np.testing.assert_allclose(jax, numba, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("mode", ["NUMBA", "JAX", ONCE], ids=["numba", "jax", "python"])
+@pytest.mark.parametrize(
+    ("ell_comps", "radius"), [((1.0, 0.0), 1.0), ((0.9, 0.9), 1.0), ((0.1, 0.2), -1.0), ((np.nan, 0.0), 1.0)]
+)
+def test_inadmissible_random_variables_give_nan(mode: Any, ell_comps: Any, radius: float) -> None:
+    values = pt.dvector("values")
+    mass = Isothermal((0.0, 0.0), values[:2], values[2])
+    deflections = mass.deflections([[0.3, 0.4], [0.0, 1.0]])
+    function = pytensor.function([values], [deflections, pytensor.grad(deflections.sum(), values)], mode=mode)
+    alpha, _ = function(np.array([*ell_comps, radius]))
+    assert np.isnan(alpha).all()
+
+
+def test_a_negative_point_mass_gives_nan() -> None:
+    radius = pt.dscalar("radius")
+    deflections = PointMass((0.0, 0.0), radius).deflections([[0.3, 0.4]])
+    assert np.isnan(deflections.eval({radius: -1.0}, mode=ONCE)).all()
+
+
+@profiles
+def test_the_gradient_of_the_potential_is_the_deflection(name: str, rng: np.random.Generator) -> None:
+    mass, grid = PROFILES[name][0], pt.dmatrix("grid")
+    at = grid_from(rng)
+    potential = mass.potential(grid)
+    gradient = pytensor.grad(potential.sum(), grid).eval({grid: at}, mode=ONCE)
+    np.testing.assert_allclose(gradient, number(mass.deflections(at)), rtol=1e-10, atol=1e-12)
+
+
+@profiles
+def test_convergence_is_half_the_divergence(name: str, rng: np.random.Generator) -> None:
+    mass, h = PROFILES[name][0], 1e-4
+    grid = grid_from(rng)
+    steps = np.array([[h, 0.0], [0.0, h]])
+    ahead, behind = (
+        [number(mass.deflections(grid + sign * step))[:, axis] for axis, step in enumerate(steps)]
+        for sign in (1.0, -1.0)
+    )
+    divergence = sum((a - b) / (2.0 * h) for a, b in zip(ahead, behind, strict=True))
+    np.testing.assert_allclose(number(mass.convergence(grid)), 0.5 * divergence, rtol=1e-5, atol=1e-6)
+
+
+def test_mass_within_the_circle_of_a_circular_isothermal() -> None:
+    # Mean convergence inside the Einstein ring is one, by the integral of kappa itself.
+    mass = Isothermal((0.0, 0.0), (0.0, 0.0), 1.2)
+    enclosed, _ = quad(lambda r: 2.0 * np.pi * r * number(mass.convergence([[0.0, r]]))[0], 0.0, 1.2)
+    assert enclosed == pytest.approx(np.pi * 1.2**2, rel=1e-8)
+
+
+def test_convergence_at_the_centre_is_large_and_positive() -> None:
+    kappa = number(isothermal(PARAMETERS).convergence([CENTRE]))
+    assert np.isfinite(kappa).all()
+    assert kappa[0] > 1e8
+
+
+class TestUserProfiles:
+    """A user's function for a known profile, differentiated by PyTensor."""
+
+    @staticmethod
+    def potential(y: Any, x: Any) -> Any:
+        return 0.45 * pt.log((y - 0.05) ** 2 + (x + 0.1) ** 2)
+
+    @staticmethod
+    def deflections(y: Any, x: Any) -> tuple[Any, Any]:
+        squared = (y - 0.05) ** 2 + (x + 0.1) ** 2
+        return 0.9 * (y - 0.05) / squared, 0.9 * (x + 0.1) / squared
+
+    @pytest.mark.parametrize("kind", ["potential", "deflections"])
+    @pytest.mark.parametrize("what", ["deflections", "convergence", "magnification"])
+    def test_matches_the_point_mass(self, kind: str, what: str, rng: np.random.Generator) -> None:
+        user = FromPotential(self.potential) if kind == "potential" else FromDeflections(self.deflections)
+        grid = grid_from(rng)
+        expected = number(getattr(PointMass(CENTRE, np.sqrt(0.9)), what)(grid))
+        np.testing.assert_allclose(number(getattr(user, what)(grid)), expected, rtol=1e-9, atol=1e-12)
+
+    def test_a_function_of_one_coordinate(self) -> None:
+        wedge = FromPotential(lambda y, x: 0.5 * x**2)
+        np.testing.assert_allclose(number(wedge.deflections([[1.0, 2.0]])), [[0.0, 2.0]])
+        np.testing.assert_allclose(number(wedge.convergence([[1.0, 2.0]])), [0.5])
+
+    def test_parameters_are_differentiated(self) -> None:
+        kappa = pt.dscalar("kappa")
+        sheet = FromPotential(lambda y, x: 0.5 * kappa * (y**2 + x**2))
+        slope = pytensor.grad(sheet.deflections([[1.0, 2.0]]).sum(), kappa)
+        assert slope.eval({kappa: 0.3}) == pytest.approx(3.0)
+
+    def test_a_subclass_with_a_potential_only(self) -> None:
+        class Cone(MassProfile):
+            def potential_yx(self, y: Any, x: Any) -> Any:
+                return 0.7 * pt.sqrt(y**2 + x**2)
+
+        expected = number(Isothermal(einstein_radius=0.7).deflections([[0.3, -0.4]]))
+        np.testing.assert_allclose(number(Cone().deflections([[0.3, -0.4]])), expected, rtol=1e-12)
+
+    def test_a_subclass_with_neither_is_an_error(self) -> None:
+        with pytest.raises(TypeError, match="Nothing: a mass profile defines deflections_yx or potential_yx"):
+
+            class Nothing(MassProfile):
+                pass
+
+    def test_deflections_alone_have_no_potential(self) -> None:
+        with pytest.raises(NotImplementedError, match="define potential_yx"):
+            FromDeflections(self.deflections).potential([[0.0, 1.0]])
+
+    @pytest.mark.parametrize("kind", [FromPotential, FromDeflections])
+    def test_a_function_is_needed(self, kind: Any) -> None:
+        with pytest.raises(TypeError, match="function"):
+            kind(0.5)
+
+
+class TestShapes:
+    @pytest.mark.parametrize("shape", [(2,), (7, 2), (3, 4, 2), (0, 2)])
+    @profiles
+    def test_leading_axes_are_kept(self, shape: tuple[int, ...], name: str, rng: np.random.Generator) -> None:
+        mass, grid = PROFILES[name][0], rng.uniform(0.3, 2.0, shape)
+        flat = number(mass.deflections(grid.reshape(-1, 2)))
+        assert np.array_equal(number(mass.deflections(grid)), flat.reshape(shape))
+        assert number(mass.convergence(grid)).shape == shape[:-1]
+
+    @pytest.mark.parametrize("grid", [np.zeros((4, 3)), 1.0, pt.dscalar(), pt.tensor(shape=(4, 3))])
+    def test_the_last_axis_holds_two(self, grid: Any) -> None:
+        with pytest.raises(ValueError, match="grid: expected"):
+            ExternalShear(0.1, 0.0).deflections(grid)
+
+    def test_op_refuses_matrices(self) -> None:
+        with pytest.raises(TypeError, match="x: expected 1 dimension, got 2"):
+            IsothermalDeflections()(pt.dvector(), pt.dmatrix(), pt.dvector())
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        ("kind", "kwargs", "name"),
+        [
+            (Isothermal, {"einstein_radius": -1.0}, "einstein_radius"),
+            (Isothermal, {"einstein_radius": np.nan}, "einstein_radius"),
+            (Isothermal, {"einstein_radius": np.ones(2)}, "einstein_radius"),
+            (Isothermal, {"einstein_radius": pt.dvector()}, "einstein_radius"),
+            (Isothermal, {"ell_comps": (1.0, 0.0)}, "ell_comps"),
+            (Isothermal, {"ell_comps": (0.8, 0.8)}, "ell_comps"),
+            (Isothermal, {"ell_comps": (0.1, np.inf)}, "ell_comps"),
+            (Isothermal, {"ell_comps": 0.1}, "ell_comps"),
+            (Isothermal, {"ell_comps": (0.1, 0.1, 0.1)}, "ell_comps"),
+            (Isothermal, {"ell_comps": pt.tensor(shape=(3,))}, "ell_comps"),
+            (Isothermal, {"centre": (np.nan, 0.0)}, "centre"),
+            (Isothermal, {"centre": pt.dmatrix()}, "centre"),
+            (PointMass, {"einstein_radius": -0.1}, "einstein_radius"),
+            (PointMass, {"centre": (0.0,)}, "centre"),
+            (ExternalShear, {"gamma_1": np.inf}, "gamma_1"),
+            (ExternalShear, {"gamma_2": np.nan}, "gamma_2"),
+            (MassSheet, {"kappa": np.nan}, "kappa"),
+            (MassSheet, {"centre": (0.0, np.inf)}, "centre"),
+        ],
+    )
+    def test_bad_numbers_are_named(self, kind: Any, kwargs: dict[str, Any], name: str) -> None:
+        with pytest.raises(ValueError, match=f"{name}: expected"):
+            kind(**kwargs)
+
+    @pytest.mark.parametrize("value", ["1.0", None])
+    def test_other_kinds_are_type_errors(self, value: Any) -> None:
+        with pytest.raises(TypeError, match="einstein_radius: expected a number or a symbolic variable"):
+            Isothermal(einstein_radius=value)
+
+    def test_numbers_and_variables_mix(self, rng: np.random.Generator) -> None:
+        e_x, centre, radius = pt.dscalar("e_x"), pt.dvector("centre"), pt.dscalar("radius")
+        grid = grid_from(rng)
+        mixed = Isothermal(centre, (ELL_COMPS[0], e_x), radius).deflections(grid)
+        fixed = number(isothermal(PARAMETERS).deflections(grid))
+        values = {e_x: ELL_COMPS[1], centre: np.array(CENTRE), radius: 1.3}
+        np.testing.assert_allclose(mixed.eval(values), fixed, rtol=1e-13)
+
+    def test_sums_are_flat_and_only_of_masses(self) -> None:
+        total = ExternalShear(0.1, 0.0) + (MassSheet((0.0, 0.0), 0.1) + PointMass((0.0, 0.0), 0.1))
+        assert isinstance(total, MassSum)
+        assert len(total.profiles) == 3
+        with pytest.raises(TypeError):
+            total + 1.0
