@@ -1,4 +1,4 @@
-"""The model that the demo and `fit_lens.py` fit to a real lens: mass, shear, lens light and source, jointly."""
+"""The model that `demo.py` and `fit_lens.py` fit to a real lens: mass, shear, light and source, jointly."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PIXEL_SCALE = 0.05  # arcsec; HST/ACS and WFPC2 frames of the SLACS survey
 MASK_RADIUS = 3.0
 SOURCE_WINDOW = (-0.4, 0.4, -0.4, 0.4)
 SOURCE_PIXELS = (30, 30)
-EINSTEIN_RADIUS_STARTS = (0.7, 1.0, 1.3, 1.6)
+EINSTEIN_RADIUS_STARTS = (0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6)
 
 
 def load(folder: Path, mask_radius: float = MASK_RADIUS) -> pl.Imaging:
@@ -20,7 +20,9 @@ def load(folder: Path, mask_radius: float = MASK_RADIUS) -> pl.Imaging:
     dataset = pl.Imaging.from_fits(
         folder / "image.fits", folder / "psf.fits", folder / "noise.fits", pixel_scales=PIXEL_SCALE
     )
-    return dataset.apply_mask(pl.Mask2D.circular(dataset.shape_native, dataset.pixel_scales, radius=mask_radius))
+    return dataset.apply_mask(
+        pl.Mask2D.circular(dataset.shape_native, dataset.pixel_scales, radius=mask_radius)
+    )
 
 
 def tracer(

@@ -22,8 +22,8 @@ PIXEL_SCALES = 0.05
 SHAPE = (165, 165)
 EINSTEIN_RADIUS = 1.6
 ELL_COMPS = (0.17647, 0.0)
-EXPOSURE_TIME = 2400.0
-BACKGROUND_NOISE = 0.012
+EXPOSURE_TIME = 1100.0
+BACKGROUND_NOISE = 0.018
 SEED = 20080712
 
 
@@ -51,13 +51,13 @@ class Sersic:
 # A disc, its bulge, and five clumps (an index of 0.5 is a Gaussian). All are wide enough for a source mesh of
 # 40 x 40 pixels on the whole mask to resolve them at this signal-to-noise.
 CLUMPS = (
-    Sersic((0.09, 0.04), 0.60, 40.0, 0.25, 0.40, 1.0),
-    Sersic((0.09, 0.04), 0.85, 70.0, 0.80, 0.16, 0.5),
-    Sersic((0.40, 0.36), 0.80, 10.0, 1.10, 0.16, 0.5),
-    Sersic((-0.25, -0.40), 0.70, 120.0, 0.90, 0.18, 0.5),
-    Sersic((0.50, -0.18), 0.90, 0.0, 0.80, 0.14, 0.5),
-    Sersic((-0.31, 0.29), 0.60, 80.0, 0.80, 0.18, 0.5),
-    Sersic((-0.61, -0.54), 0.85, 30.0, 0.70, 0.14, 0.5),
+    Sersic((0.11, 0.05), 0.60, 40.0, 0.25, 0.50, 1.0),
+    Sersic((0.11, 0.05), 0.85, 70.0, 0.80, 0.20, 0.5),
+    Sersic((0.50, 0.45), 0.80, 10.0, 1.10, 0.20, 0.5),
+    Sersic((-0.31, -0.50), 0.70, 120.0, 0.90, 0.22, 0.5),
+    Sersic((0.62, -0.22), 0.90, 0.0, 0.80, 0.18, 0.5),
+    Sersic((-0.39, 0.36), 0.60, 80.0, 0.80, 0.22, 0.5),
+    Sersic((-0.76, -0.67), 0.85, 30.0, 0.70, 0.18, 0.5),
 )
 
 

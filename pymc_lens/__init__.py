@@ -10,6 +10,7 @@ from pymc_lens.inference import Mode, find_mode, sample
 from pymc_lens.mask import Mask2D
 from pymc_lens.over_sampling import RadialBins
 from pymc_lens.results import reconstruct
+from pymc_lens.simulate import Image, simulate_imaging
 from pymc_lens.tracer import Tracer
 
 __version__ = "0.1.0"
@@ -17,12 +18,13 @@ __version__ = "0.1.0"
 __all__ = [
     "FitImaging",
     "Galaxy",
+    "Image",
     "Imaging",
     "InadmissibleError",
     "Mask2D",
     "Mode",
-    "PixelizedImage",
     "Pixelization",
+    "PixelizedImage",
     "RadialBins",
     "Tracer",
     "convert",
@@ -35,4 +37,5 @@ __all__ = [
     "reconstruct",
     "regularization",
     "sample",
+    "simulate_imaging",
 ]

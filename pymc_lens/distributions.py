@@ -39,7 +39,7 @@ class PixelizedImageRV(RandomVariable):
     def _supp_shape_from_params(self, dist_params: Any, param_shapes: Any = None) -> list[Any]:
         return [pt.constant(self.problem.imaging.fitted.size, dtype="int64")]
 
-    def rng_fn(self, rng: np.random.Generator, *args: Any) -> np.ndarray:  # type: ignore[override]
+    def rng_fn(self, rng: np.random.Generator, *args: Any) -> np.ndarray:
         """Draw images of shape ``size + (n_fitted,)``; parameters may carry the same leading dimensions."""
         *parameters, size = args
         core = (2, 2, 2, 1)
@@ -90,7 +90,7 @@ class PixelizedImage(pm.Continuous):
 
     rv_type = PixelizedImageRV
 
-    def __new__(  # noqa: D102
+    def __new__(
         cls,
         name: str,
         tracer: Tracer,
@@ -101,7 +101,9 @@ class PixelizedImage(pm.Continuous):
         **kwargs: Any,
     ) -> TensorVariable:
         if (observed is None) == (dataset is None):
-            raise TypeError("observed: give the dataset either as observed=... or as dataset=..., not both or none.")
+            raise TypeError(
+                "observed: give the dataset either as observed=... or as dataset=..., not both or none."
+            )
         imaging = observed if observed is not None else dataset
         if not isinstance(imaging, Imaging):
             raise TypeError(f"observed: expected Imaging, got {type(imaging).__name__}.")
@@ -120,21 +122,24 @@ class PixelizedImage(pm.Continuous):
         )
 
     @classmethod
-    def dist(cls, tracer: Tracer, dataset: Imaging, **kwargs: Any) -> TensorVariable:  # type: ignore[override]
+    def dist(cls, tracer: Tracer, dataset: Imaging, **kwargs: Any) -> TensorVariable:
         """Return an image that is not registered in a model; see the class for the parameters."""
         problem, inputs = build_inversion(tracer, dataset)
         return super().dist(inputs, problem=problem, **kwargs)
 
     @classmethod
-    def rv_op(  # noqa: D102
-        cls, *dist_params: TensorVariable, problem: PixelizedInversion, **kwargs: Any
-    ) -> Any:
+    def rv_op(cls, *dist_params: TensorVariable, problem: PixelizedInversion, **kwargs: Any) -> Any:
         return PixelizedImageRV(problem)(*dist_params, **kwargs)
 
 
 @_logprob.register(PixelizedImageRV)
 def pixelized_image_logp(
-    op: PixelizedImageRV, values: list[TensorVariable], rng: Any, size: Any, *inputs: TensorVariable, **kwargs: Any
+    op: PixelizedImageRV,
+    values: list[TensorVariable],
+    rng: Any,
+    size: Any,
+    *inputs: TensorVariable,
+    **kwargs: Any,
 ) -> TensorVariable:
     """Log evidence of an image under its model."""
     (value,) = values
@@ -145,5 +150,5 @@ def pixelized_image_logp(
 def pixelized_image_support_point(
     op: PixelizedImageRV, rv: TensorVariable, *inputs: TensorVariable
 ) -> TensorVariable:
-    """The mean of the prior: an image without light."""
+    """Return the mean of the prior: an image without light."""
     return pt.zeros(op.problem.imaging.fitted.size)

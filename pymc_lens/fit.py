@@ -6,6 +6,8 @@ from functools import cached_property
 
 import numpy as np
 import pytensor
+from pytensor.compile.sharedvalue import SharedVariable
+from pytensor.graph.basic import Constant
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random.op import RNGConsumerOp
 from pytensor.tensor.variable import TensorVariable
@@ -152,11 +154,11 @@ def evaluate_once(variables: list[TensorVariable]) -> list[np.ndarray]:
     """
     for variable in ancestors(variables):
         is_random = variable.owner is not None and isinstance(variable.owner.op, RNGConsumerOp)
-        is_free = variable.owner is None and not hasattr(variable, "data") and not hasattr(variable, "get_value")
+        is_free = variable.owner is None and not isinstance(variable, (Constant, SharedVariable))
         if is_random or is_free:
             raise TypeError(
-                f"tracer: expected numbers, got the variable {variable}. Use PixelizedImage for a tracer with "
-                "random variables."
+                f"tracer: expected numbers, got the variable {variable}. Use PixelizedImage for a tracer "
+                "with random variables."
             )
     function = pytensor.function([], variables, mode=_ONCE)
     return [np.ascontiguousarray(value, dtype=np.float64) for value in function()]

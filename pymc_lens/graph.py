@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
+from pymc_lens.galaxy import Pixelization
 from pymc_lens.imaging import Imaging
 from pymc_lens.inversion.problem import PixelizedInversion
 from pymc_lens.light.base import LightProfile
@@ -47,9 +48,12 @@ def build_inversion(tracer: Tracer, dataset: Imaging) -> tuple[PixelizedInversio
         raise TypeError(f"tracer: expected a Tracer, got {type(tracer).__name__}.")
     if not isinstance(dataset, Imaging):
         raise TypeError(f"dataset: expected Imaging, got {type(dataset).__name__}.")
-    pixelization = tracer.source_galaxy.pixelization
+    pixelization = cast(Pixelization, tracer.source_galaxy.pixelization)
     problem = PixelizedInversion(
-        dataset, pixelization.mesh, pixelization.regularization.scheme, _amplitude_scales(tracer.lights, dataset)
+        dataset,
+        pixelization.mesh,
+        pixelization.regularization.scheme,
+        _amplitude_scales(tracer.lights, dataset),
     )
     inputs = SymbolicInputs(
         rays=tracer.traced_grid(dataset.source_grid),

@@ -8,7 +8,7 @@ import numpy as np
 import pymc as pm
 import pytensor
 import xarray as xr
-from pymc.progress_bar import create_simple_progress
+from pymc.progress_bar import create_simple_progress, default_progress_theme
 from xarray import DataTree
 
 from pymc_lens.inference.preflight import pixelized_images
@@ -52,7 +52,7 @@ def reconstruct(
 
         ``source_reconstruction``
             ``source`` (sample, source_pixel) with positions ``source_y`` and ``source_x`` on the mesh;
-            ``source_on_grid`` (sample, grid_y, grid_x) on a regular source-plane grid, its ``mean`` and ``sd``.
+            ``source_on_grid`` (sample, grid_y, grid_x) on a regular grid, its ``mean`` and ``sd``.
         ``image_reconstruction``
             ``model_image``, ``lens_light``, ``residual``, ``normalized_residual``: means over the draws
             (y, x), NaN outside the fitted pixels, with ``data`` and ``noise_map``; ``model_image_sd``.
@@ -75,7 +75,8 @@ def reconstruct(
     posterior = idata["posterior"].to_dataset().stack(sample=("chain", "draw"))
     chosen = np.unique(np.linspace(0, posterior.sizes["sample"] - 1, num_draws).astype(int))
     solutions = []
-    with create_simple_progress(progressbar=progressbar, progressbar_theme=None) as progress:
+    progress = create_simple_progress(progressbar=progressbar, progressbar_theme=default_progress_theme)
+    with progress:
         task = progress.add_task("Reconstructing sources", completed=0, total=len(chosen))
         for done, k in enumerate(chosen, start=1):
             solutions.append(_Solution(problem, evaluate(posterior.isel(sample=k)), rng))
@@ -90,7 +91,9 @@ def reconstruct(
 class _Solution:
     """One draw of everything that is linear, at one draw of everything that is not."""
 
-    def __init__(self, problem: PixelizedInversion, inputs: InversionInputs, rng: np.random.Generator) -> None:
+    def __init__(
+        self, problem: PixelizedInversion, inputs: InversionInputs, rng: np.random.Generator
+    ) -> None:
         inversion = problem.invert(inputs)
         drawn = problem.draw_coefficients(inversion, rng)
         light = np.where(np.arange(drawn.size) < problem.n_source, 0.0, drawn)
@@ -102,13 +105,12 @@ class _Solution:
         self.light = problem.model_image(inversion, light)
 
 
-
-
-
 def _find_image(model: pm.Model, var_name: str | None) -> pm.model.core.TensorVariable:
     images = {rv.name: rv for rv in pixelized_images(model)}
     if var_name is not None and var_name not in images:
-        raise ValueError(f"var_name: {var_name!r} is not a PixelizedImage of the model, which has {sorted(images)}.")
+        raise ValueError(
+            f"var_name: {var_name!r} is not a PixelizedImage of the model, which has {sorted(images)}."
+        )
     if var_name is None and len(images) != 1:
         raise ValueError(f"var_name: expected the name of one of the model's images, {sorted(images)}.")
     return images[var_name] if var_name is not None else next(iter(images.values()))

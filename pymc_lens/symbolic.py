@@ -81,12 +81,16 @@ def scalar(name: str, value: Any) -> Any:
     return float(value)
 
 
-def nan_unless(condition: TensorVariable | bool, value: Any) -> Any:
-    """Return value where a condition on parameters holds, and NaN where it does not.
+def zero_unless(condition: TensorVariable, value: Any) -> TensorVariable:
+    """Return a parameter where a condition on parameters holds, and zero where it does not."""
+    return pt.switch(condition, value, 0.0)
 
-    The likelihood has value zero at a point where rays are not finite, so a prior that reaches beyond a
-    profile's domain costs draws but raises nothing.
+
+def nan_unless(condition: TensorVariable, value: Any) -> TensorVariable:
+    """Return a result where a condition on parameters holds, and NaN where it does not.
+
+    The likelihood is zero at a point where rays or light are not finite, so a prior that reaches beyond a
+    profile's domain costs draws but raises nothing. Where the result was computed from parameters that
+    passed `zero_unless`, its gradient there is zero rather than NaN.
     """
-    if isinstance(condition, Variable):
-        return pt.switch(condition, value, np.nan)
-    return value if condition else np.nan
+    return pt.switch(condition, value, np.nan)

@@ -9,6 +9,7 @@ from itertools import groupby
 from operator import add
 from typing import Any, NamedTuple
 
+import numpy as np
 from astropy.cosmology import FLRW, Planck15
 from pytensor.tensor.variable import TensorVariable
 
@@ -220,10 +221,20 @@ class Tracer:
         farthest = self.galaxies[-1].redshift
         if target == farthest:
             return 1.0
-        distance = self.cosmology.angular_diameter_distance
-        between = self.cosmology.angular_diameter_distance_z1z2
-        ratio = between(lens, target) * distance(farthest) / (distance(target) * between(lens, farthest))
-        return float(ratio)
+        between, distance = self._distance(lens, target), self._distance(0.0, farthest)
+        return between * distance / (self._distance(0.0, target) * self._distance(lens, farthest))
+
+    def _distance(self, near: float, far: float) -> float:
+        """Transverse comoving distance between redshifts in Hubble distances; factors 1 + z cancel above.
+
+        Hogg 1999 (astro-ph/9905116), eq. 16. Astropy has changed its own function between versions.
+        """
+        near_mpc, far_mpc = (self.cosmology.comoving_distance(redshift).value for redshift in (near, far))
+        along = float(far_mpc - near_mpc) / self.cosmology.hubble_distance.value
+        root = np.sqrt(abs(self.cosmology.Ok0))
+        if root == 0.0:
+            return along
+        return float((np.sinh if self.cosmology.Ok0 > 0.0 else np.sin)(root * along) / root)
 
 
 @dataclass(frozen=True, eq=False)

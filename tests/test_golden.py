@@ -52,7 +52,11 @@ def stages(dataset, rays):
     geometry = MESH.geometry(rays, np.empty((0, 2)))
     mapping = mapping_matrix(geometry.interpolation, dataset.n_pixels)
     tiles = prepare_tiles(
-        dataset.pixel_rows, dataset.pixel_cols, dataset.psf, dataset.psf_centre, np.ones(dataset.n_pixels, bool)
+        dataset.pixel_rows,
+        dataset.pixel_cols,
+        dataset.psf,
+        dataset.psf_centre,
+        np.ones(dataset.n_pixels, bool),
     )
     workspace = TileWorkspace()
     root_weights = tiles.gather(1.0 / dataset.noise_fitted)
@@ -60,7 +64,9 @@ def stages(dataset, rays):
     f, d = np.empty((225, 225)), np.empty(225)
     curvature(blocks, root_weights * tiles.gather(dataset.data_fitted), f, d, workspace)
     blurred = np.zeros((dataset.n_pixels + 1, 225))
-    for tile, (begin, end) in enumerate(zip(blocks.column_indptr[:-1], blocks.column_indptr[1:], strict=True)):
+    for tile, (begin, end) in enumerate(
+        zip(blocks.column_indptr[:-1], blocks.column_indptr[1:], strict=True)
+    ):
         unwhitened = blocks.blocks[begin:end] / np.where(root_weights[tile] > 0, root_weights[tile], np.inf)
         blurred[tiles.pixels[tile][:, None], blocks.columns[begin:end][None]] = unwhitened.T
     return geometry, mapping, blurred[:-1], f, d

@@ -98,7 +98,9 @@ def test_equals_dense_formula(case):
     inversion = problem.invert(inputs)
     log_evidence, solution, model = dense(problem.imaging, inputs, inversion)
     assert inversion.terms.log_evidence == pytest.approx(log_evidence, rel=1e-11)
-    np.testing.assert_allclose(inversion.coefficients, solution, rtol=1e-10, atol=1e-10 * np.abs(solution).max())
+    np.testing.assert_allclose(
+        inversion.coefficients, solution, rtol=1e-10, atol=1e-10 * np.abs(solution).max()
+    )
     np.testing.assert_allclose(problem.model_image(inversion, inversion.coefficients), model, atol=1e-10)
 
 
@@ -133,7 +135,9 @@ def test_draws_follow_the_posterior(rng):
     draws = np.array([problem.draw_coefficients(inversion, rng) for _ in range(20_000)])
     scatter = np.sqrt(np.diag(covariance))
     np.testing.assert_allclose((draws.mean(axis=0) - inversion.coefficients) / scatter, 0.0, atol=0.03)
-    np.testing.assert_allclose(np.cov(draws.T) / np.outer(scatter, scatter), covariance / np.outer(scatter, scatter), atol=0.05)
+    np.testing.assert_allclose(
+        np.cov(draws.T) / np.outer(scatter, scatter), covariance / np.outer(scatter, scatter), atol=0.05
+    )
 
 
 def test_prior_draws_follow_the_prior(rng):
@@ -155,7 +159,9 @@ def test_prior_draws_follow_the_prior(rng):
 def test_inadmissible_points(case):
     problem, inputs = case
     bad = {
-        "rays": inputs._replace(rays=np.where(np.arange(inputs.rays.size).reshape(-1, 2) == 7, np.nan, inputs.rays)),
+        "rays": inputs._replace(
+            rays=np.where(np.arange(inputs.rays.size).reshape(-1, 2) == 7, np.nan, inputs.rays)
+        ),
         "coefficient": inputs._replace(regularization=np.array([-1.0])),
         "light": inputs._replace(light=inputs.light * np.inf),
     }

@@ -130,14 +130,14 @@ class TestLenstronomy:
         mass, models, kwargs = PROFILES[name]
         grid = grid_from(rng)
         model = LensModel(models)
-        # An absolute tolerance, for lenstronomy differentiates some models numerically.
+        # lenstronomy differentiates its SIE numerically.
         np.testing.assert_allclose(
-            number(mass.convergence(grid)), model.kappa(grid[:, 1], grid[:, 0], kwargs), atol=1e-7
+            number(mass.convergence(grid)), model.kappa(grid[:, 1], grid[:, 0], kwargs), atol=1e-5
         )
         np.testing.assert_allclose(
             1.0 / number(mass.magnification(grid)),
             1.0 / model.magnification(grid[:, 1], grid[:, 0], kwargs),
-            atol=1e-7,
+            atol=1e-5,
         )
 
     @given(
@@ -164,52 +164,52 @@ def differences(function: Callable, at: np.ndarray, direction: np.ndarray, step:
     return (4.0 * second - first) / 3.0
 
 
+N_RAYS = 12
+
+
+@pytest.fixture(scope="module", params=["numba", "python"])
+def projection(request: Any) -> tuple[Callable, Callable]:
+    """A random projection of the deflections from seven parameters and the positions, and its gradient."""
+    values = pt.dvector("values")
+    grid = values[7:].reshape((N_RAYS, 2))
+    mass = isothermal(values[:5]) + ExternalShear(values[5], values[6])
+    weights = np.random.default_rng(3).normal(size=(N_RAYS, 2))
+    total = (weights * mass.deflections(grid)).sum()
+    mode = "NUMBA" if request.param == "numba" else ONCE
+    return (
+        pytensor.function([values], total, mode=mode),
+        pytensor.function([values], pytensor.grad(total, values), mode=mode),
+    )
+
+
 class TestGradient:
-    """Of a random projection of the deflections, in the parameters and in the positions."""
-
-    n = 12
-
-    @pytest.fixture(scope="class", params=["numba", "python"])
-    def compiled(self, request: Any) -> tuple[Callable, Callable]:
-        values = pt.dvector("values")
-        split = 7
-        grid = values[split:].reshape((self.n, 2))
-        mass = isothermal(values[:5]) + ExternalShear(values[5], values[6])
-        weights = np.random.default_rng(3).normal(size=(self.n, 2))
-        total = (weights * mass.deflections(grid)).sum()
-        mode = None if request.param == "numba" else ONCE
-        return (
-            pytensor.function([values], total, mode=mode),
-            pytensor.function([values], pytensor.grad(total, values), mode=mode),
-        )
-
     @pytest.mark.parametrize(
         "ell_comps", [(0.1, -0.25), (0.0, 0.0), (1e-9, -3e-9), (0.5, 0.6), (0.0, -0.3)], ids=str
     )
     def test_against_differences(
-        self, compiled: tuple[Callable, Callable], ell_comps: tuple[float, float], rng: np.random.Generator
+        self, projection: tuple[Callable, Callable], ell_comps: tuple[float, float], rng: np.random.Generator
     ) -> None:
-        value, gradient = compiled
-        at = np.concatenate([CENTRE, ell_comps, [1.3, 0.03, -0.05], grid_from(rng, self.n).ravel()])
+        value, gradient = projection
+        at = np.concatenate([CENTRE, ell_comps, [1.3, 0.03, -0.05], grid_from(rng, N_RAYS).ravel()])
         for direction in rng.normal(size=(4, at.size)):
             expected = differences(value, at, direction, 1e-3)
             np.testing.assert_allclose(gradient(at) @ direction, expected, rtol=1e-7, atol=1e-7)
 
     @pytest.mark.parametrize("distance", [1e-2, 1e-4])
     def test_near_the_centre(
-        self, compiled: tuple[Callable, Callable], distance: float, rng: np.random.Generator
+        self, projection: tuple[Callable, Callable], distance: float, rng: np.random.Generator
     ) -> None:
-        value, gradient = compiled
-        offsets = rng.normal(size=(self.n, 2))
+        value, gradient = projection
+        offsets = rng.normal(size=(N_RAYS, 2))
         offsets *= distance / np.linalg.norm(offsets, axis=1, keepdims=True)
         at = np.concatenate([PARAMETERS, [0.03, -0.05], (CENTRE + offsets).ravel()])
         direction = rng.normal(size=at.size)
         expected = differences(value, at, direction, 1e-3 * distance)
         np.testing.assert_allclose(gradient(at) @ direction, expected, rtol=1e-7)
 
-    def test_a_ray_at_the_centre_adds_nothing(self, compiled: tuple[Callable, Callable]) -> None:
-        value, gradient = compiled
-        grid = np.tile(CENTRE, (self.n, 1))
+    def test_a_ray_at_the_centre_adds_nothing(self, projection: tuple[Callable, Callable]) -> None:
+        value, gradient = projection
+        grid = np.tile(CENTRE, (N_RAYS, 1))
         at = np.concatenate([PARAMETERS, [0.0, 0.0], grid.ravel()])
         assert value(at) == 0.0
         assert np.array_equal(gradient(at)[:5], np.zeros(5))
@@ -237,22 +237,26 @@ def test_jax_agrees_with_numba(rng: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize("mode", ["NUMBA", "JAX", ONCE], ids=["numba", "jax", "python"])
-@pytest.mark.parametrize(
-    ("ell_comps", "radius"), [((1.0, 0.0), 1.0), ((0.9, 0.9), 1.0), ((0.1, 0.2), -1.0), ((np.nan, 0.0), 1.0)]
-)
-def test_inadmissible_random_variables_give_nan(mode: Any, ell_comps: Any, radius: float) -> None:
-    values = pt.dvector("values")
-    mass = Isothermal((0.0, 0.0), values[:2], values[2])
+@pytest.mark.parametrize(("ell_comps", "radius"), [((1.0, 0.0), 1.0), ((0.9, 0.9), 1.0), ((0.1, 0.2), -1.0)])
+def test_inadmissible_random_variables_give_nan_and_no_gradient(
+    mode: Any, ell_comps: Any, radius: float
+) -> None:
+    values = pt.tensor("values", shape=(5,))
+    mass = Isothermal(values[3:], values[:2], values[2])
     deflections = mass.deflections([[0.3, 0.4], [0.0, 1.0]])
     function = pytensor.function([values], [deflections, pytensor.grad(deflections.sum(), values)], mode=mode)
-    alpha, _ = function(np.array([*ell_comps, radius]))
+    alpha, gradient = function(np.array([*ell_comps, radius, 0.1, 0.2]))
     assert np.isnan(alpha).all()
+    assert np.array_equal(gradient, np.zeros(5))
 
 
-def test_a_negative_point_mass_gives_nan() -> None:
-    radius = pt.dscalar("radius")
-    deflections = PointMass((0.0, 0.0), radius).deflections([[0.3, 0.4]])
-    assert np.isnan(deflections.eval({radius: -1.0}, mode=ONCE)).all()
+def test_a_negative_point_mass_gives_nan_and_no_gradient() -> None:
+    values = pt.dvector("values")
+    deflections = PointMass(values[1:], values[0]).deflections([[0.3, 0.4]])
+    function = pytensor.function([values], [deflections, pytensor.grad(deflections.sum(), values)], mode=ONCE)
+    alpha, gradient = function(np.array([-1.0, 0.1, 0.2]))
+    assert np.isnan(alpha).all()
+    assert np.array_equal(gradient, np.zeros(3))
 
 
 @profiles

@@ -12,7 +12,7 @@ import pymc as pm
 from pymc.blocking import DictToArrayBijection, RaveledVars
 from pymc.initial_point import make_initial_point_fn
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from scipy.linalg import cholesky, eigh
+from scipy.linalg import eigh
 from scipy.optimize import minimize
 
 from pymc_lens.inference.preflight import compile_density, preflight
@@ -22,7 +22,9 @@ _log = logging.getLogger(__name__)
 # A coordinate's curvature is first looked for on this scale of the unconstrained space.
 _FIRST_STEP = 1e-3
 # Differences of the gradient are taken over this fraction of a standard deviation.
-_RELATIVE_STEP = 0.1
+_RELATIVE_STEP = 0.3
+# Log-probability below which an ascent's progress ends it: while modes are compared, and at the end.
+_COARSE, _FINE = 0.1, 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,13 +52,17 @@ def find_mode(
     model: pm.Model | None = None,
     *,
     starts: Sequence[dict[str, Any]] = ({},),
+    keep: int = 2,
     progressbar: bool = True,
 ) -> Mode:
     """Climb to the highest mode of the posterior from one or several starting points.
 
-    Quasi-Newton ascent (L-BFGS) from each start, in coordinates whitened by the Hessian there, which is measured
-    by central differences of the exact gradient; at the best end point the same again settles the mode. Modes of lens models are many, and a start 10-25 % off in Einstein radius often ends in a lower one:
-    give several starts.
+    Quasi-Newton ascent (L-BFGS) from each start, in coordinates whitened by the Hessian there, which is
+    measured by central differences of the exact gradient; at the best end point the same again settles the
+    mode. The values given in a start are held at first, while everything else settles, and then released: a
+    mass model that starts out wrong must not be bent to make up for lens light that has not been fitted yet.
+    Modes of lens models are many, and a start 10-25 % off in Einstein radius often ends in a lower one: give
+    several starts.
 
     Parameters
     ----------
@@ -65,6 +71,8 @@ def find_mode(
     starts : sequence of dict
         Initial values by variable name, in the parameters' own units; what a dict leaves out starts at the
         prior's support point.
+    keep : int
+        How many starts, the best after the first ascent, are followed to the end.
     progressbar : bool
 
     Raises
@@ -76,18 +84,26 @@ def find_mode(
     density = _Density(model)
     points = [_initial_point(model, start) for start in starts]
     with _progress(progressbar) as report:
-        ends = []
-        for k, point in enumerate(points):
-            if len(points) == 1 or k == len(points) - 1 and not ends:
+        candidates: list[np.ndarray] = []
+        for k, (start, point) in enumerate(zip(starts, points, strict=True)):
+            if k == len(points) - 1 and not candidates:
                 preflight(model, point, density.function)
             flat = DictToArrayBijection.map(point).data
             if np.isfinite(density(flat)[0]):
-                root = cholesky(_covariance(density, flat, report), lower=True)
-                ends.append(_ascend(density, flat, root, report, f"start {k + 1}/{len(points)}"))
+                free = _not_named(model, start, point)
+                candidates.append(
+                    _climb(density, flat, free, _COARSE, report, f"start {k + 1}/{len(points)}")
+                )
+        candidates.sort(key=lambda flat: density(flat)[0], reverse=True)
+        ends = [
+            _climb(density, flat, np.arange(flat.size), _COARSE, report, f"candidate {k}")
+            for k, flat in enumerate(candidates[:keep], start=1)
+        ]
         best = max(ends, key=lambda end: density(end)[0])
-        root = cholesky(_covariance(density, best, report), lower=True)
-        best = _ascend(density, best, root, report, "settling the mode")
-        covariance = _covariance(density, best, report)
+        everything = np.arange(best.size)
+        best = _climb(density, best, everything, _FINE, report, "settling")
+        root = _whitening(density, best, everything, report)
+        covariance = root @ root.T
     value, _ = density(best)
     _log.info("Mode at log-probability %.2f after %d gradients.", value, density.evaluations)
     return Mode(density.point(best), value, covariance, density.evaluations)
@@ -122,8 +138,34 @@ def _initial_point(model: pm.Model, start: dict[str, Any]) -> dict[str, np.ndarr
     return make_initial_point_fn(model=model, overrides=overrides, return_transformed=True)(0)
 
 
+def _not_named(model: pm.Model, start: dict[str, Any], point: dict[str, np.ndarray]) -> np.ndarray:
+    """Flat indices of what a start does not name; of everything where it names all or nothing."""
+    named = {model.rvs_to_values[model[name]].name for name in start}
+    free = np.concatenate([np.full(np.size(value), name not in named) for name, value in point.items()])
+    return np.flatnonzero(free) if free.any() else np.arange(free.size)
+
+
+def _climb(
+    density: _Density,
+    start: np.ndarray,
+    free: np.ndarray,
+    tolerance: float,
+    report: Callable[[str], None],
+    stage: str,
+) -> np.ndarray:
+    """Maximise in the free coordinates, whitened at the start."""
+    end = _ascend(density, start, _whitening(density, start, free, report), tolerance, report, stage)
+    _log.info("%s: log-probability %.2f, %d gradients.", stage, density(end)[0], density.evaluations)
+    return end
+
+
 def _ascend(
-    density: _Density, start: np.ndarray, root: np.ndarray, report: Callable[[str], None], stage: str
+    density: _Density,
+    start: np.ndarray,
+    root: np.ndarray,
+    tolerance: float,
+    report: Callable[[str], None],
+    stage: str,
 ) -> np.ndarray:
     """Maximise over ``start + root @ u``; points without likelihood count as very low."""
     floor = density(start)[0] - 1e8
@@ -135,32 +177,44 @@ def _ascend(
             return -floor, np.zeros_like(u)
         return -value, -root.T @ gradient
 
-    result = minimize(
-        objective, np.zeros(start.size), jac=True, method="L-BFGS-B", options={"maxiter": 300, "maxcor": 30, "ftol": 1e-9, "gtol": 1e-3}
-    )
+    options = {"maxiter": 300, "maxcor": 30, "ftol": tolerance / max(abs(floor), 1.0), "gtol": 1e-3}
+    zero = np.zeros(root.shape[1])
+    result: Any = minimize(objective, zero, jac=True, method="L-BFGS-B", options=options)  # type: ignore[call-overload]
     return start + root @ result.x
 
 
-def _covariance(density: _Density, mode: np.ndarray, report: Callable[[str], None]) -> np.ndarray:
-    """Inverse of the negative Hessian, made positive, by central differences of the gradient."""
-    n = mode.size
-    hessian = np.empty((n, n))
-    for i in range(n):
-        step = np.zeros(n)
-        step[i] = _FIRST_STEP
-        for _ in range(3):
-            column = (density(mode + step)[1] - density(mode - step)[1]) / (2.0 * step[i])
-            wanted = _RELATIVE_STEP / np.sqrt(max(abs(column[i]), 1e-2))
-            if 0.3 < step[i] / wanted < 3.0:
-                break
-            step[i] = wanted
-        hessian[i] = column
-        report(f"curvature at the mode, {i + 1}/{n}: {density.evaluations} gradients")
+def _whitening(
+    density: _Density, point: np.ndarray, free: np.ndarray, report: Callable[[str], None]
+) -> np.ndarray:
+    """Root (n, n_free) of the inverse of the negative Hessian in the free coordinates, made positive."""
+    hessian = np.empty((free.size, free.size))
+    for row, i in enumerate(free):
+        hessian[row] = _gradient_difference(density, point, i)[free]
+        report(f"curvature {row + 1}/{free.size}: {density.evaluations} gradients")
     scales = np.sqrt(np.clip(np.abs(hessian.diagonal()), 1e-2, None))
     values, vectors = eigh(-0.5 * (hessian + hessian.T) / np.outer(scales, scales))
     # Away from the mode some directions curve upwards; their length scale is what matters.
-    inverse = (vectors / np.clip(np.abs(values), 1e-3, None)) @ vectors.T
-    return inverse / np.outer(scales, scales)
+    root = np.zeros((point.size, free.size))
+    root[free] = vectors / np.sqrt(np.clip(np.abs(values), 1e-3, None)) / scales[:, None]
+    return root
+
+
+def _gradient_difference(density: _Density, point: np.ndarray, i: int) -> np.ndarray:
+    """Differentiate the gradient (n,) along coordinate i, over a step that suits its curvature."""
+    step = np.zeros(point.size)
+    step[i] = _FIRST_STEP
+    column = _difference(density, point, step)
+    for _ in range(2):
+        wanted = _RELATIVE_STEP / np.sqrt(max(abs(column[i]), 1e-2))
+        if 0.2 < step[i] / wanted < 5.0:
+            break
+        step[i] = wanted
+        column = _difference(density, point, step)
+    return column
+
+
+def _difference(density: _Density, point: np.ndarray, step: np.ndarray) -> np.ndarray:
+    return (density(point + step)[1] - density(point - step)[1]) / (2.0 * step.max())
 
 
 class _progress:

@@ -15,7 +15,9 @@ def pixelized_images(model: pm.Model) -> list:
     return [rv for rv in model.basic_RVs if isinstance(rv.owner.op, PixelizedImageRV)]
 
 
-def preflight(model: pm.Model, point: dict[str, np.ndarray], logp_dlogp: pm.model.core.ValueGradFunction) -> None:
+def preflight(
+    model: pm.Model, point: dict[str, np.ndarray], logp_dlogp: pm.model.core.ValueGradFunction
+) -> None:
     """Evaluate log-probability and gradient once and name what is wrong with them.
 
     Parameters
@@ -34,7 +36,11 @@ def preflight(model: pm.Model, point: dict[str, np.ndarray], logp_dlogp: pm.mode
     """
     value, gradient = logp_dlogp(pm.blocking.DictToArrayBijection.map(point))
     if not np.isfinite(value):
-        culprits = {name: logp for name, logp in model.point_logps(point, round_vals=6).items() if not np.isfinite(logp)}
+        culprits = {
+            name: logp
+            for name, logp in model.point_logps(point, round_vals=6).items()
+            if not np.isfinite(logp)
+        }
         raise ValueError(
             f"The log-probability is {value} at the starting point, because of {culprits}. "
             + " ".join(_explanations(model, point))
@@ -43,7 +49,9 @@ def preflight(model: pm.Model, point: dict[str, np.ndarray], logp_dlogp: pm.mode
     if not np.isfinite(gradient).all():
         names = _names_of_entries(point)
         bad = sorted({names[i] for i in np.flatnonzero(~np.isfinite(gradient))})
-        raise ValueError(f"The gradient is not finite at the starting point in {bad}. Start elsewhere: initvals=...")
+        raise ValueError(
+            f"The gradient is not finite at the starting point in {bad}. Start elsewhere: initvals=..."
+        )
 
 
 def _names_of_entries(point: dict[str, np.ndarray]) -> list[str]:
@@ -68,5 +76,3 @@ def compile_density(model: pm.Model) -> pm.model.core.ValueGradFunction:
     function = model.logp_dlogp_function(ravel_inputs=True)
     function.set_extra_values({})
     return function
-
-

@@ -32,8 +32,8 @@ def sample(
 ) -> DataTree:
     """Sample the posterior of a lens model with NUTS, started and scaled at the mode.
 
-    A preflight evaluates the model once and names what is wrong with it; the mode is found by gradient ascent;
-    the inverse Hessian there is the metric that NUTS starts from and goes on adapting; chains start at draws
+    A preflight evaluates the model once and names what is wrong with it; the mode is found by gradient
+    ascent; the inverse Hessian there is the metric that NUTS starts from and goes on adapting; chains start at draws
     from the Gaussian approximation of the posterior. BLAS threads are limited so that chains do not fight.
 
     Parameters
@@ -100,7 +100,10 @@ def _initial_values(
     """Draws from the Gaussian approximation at the mode, in the parameters' own units."""
     flat = DictToArrayBijection.map(mode.point)
     to_parameters = model.compile_fn(
-        model.replace_rvs_by_values(model.free_RVs), inputs=model.value_vars, point_fn=True, on_unused_input="ignore"
+        model.replace_rvs_by_values(model.free_RVs),
+        inputs=model.value_vars,
+        point_fn=True,
+        on_unused_input="ignore",
     )
     root = np.linalg.cholesky(mode.covariance)
     values = []

@@ -68,7 +68,7 @@ def prepare_light_blur(
     psf_centre : (int, int)
         Index of the PSF's centre.
     """
-    fft_shape = tuple(fft.next_fast_len(n, real=True) for n in frame_shape)
+    fft_shape = fft.next_fast_len(frame_shape[0], real=True), fft.next_fast_len(frame_shape[1], real=True)
     kernel = np.zeros(fft_shape)
     kernel[: psf.shape[0], : psf.shape[1]] = psf
     kernel = np.roll(kernel, (-psf_centre[0], -psf_centre[1]), axis=(0, 1))

@@ -15,14 +15,8 @@ from scipy.linalg import solve_triangular
 
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.imaging import Imaging
-from pymc_lens.linalg.blas import (
-    cholesky_in_place,
-    cholesky_inverse_in_place,
-    cholesky_solve_in_place,
-)
 from pymc_lens.inversion.light import LightBlur, prepare_light_blur
 from pymc_lens.inversion.mapping import MappingMatrix, mapping_matrix, mapping_matrix_pullback
-from pymc_lens.linalg.precision import SparsePrecision
 from pymc_lens.inversion.tiles import (
     TileBlocks,
     Tiles,
@@ -33,6 +27,12 @@ from pymc_lens.inversion.tiles import (
     tile_blocks,
     tile_pullback,
 )
+from pymc_lens.linalg.blas import (
+    cholesky_in_place,
+    cholesky_inverse_in_place,
+    cholesky_solve_in_place,
+)
+from pymc_lens.linalg.precision import SparsePrecision
 from pymc_lens.mesh.base import Mesh, MeshGeometry
 from pymc_lens.regularization.base import RegularizationScheme
 
@@ -63,7 +63,10 @@ class InversionInputs(NamedTuple):
 
 
 class EvidenceTerms(NamedTuple):
-    """The terms of ln E = -(sum of all with log_det_regularization negative) / 2 (Suyu et al. 2006, eq. 19)."""
+    """The terms of ln E, minus half their sum with that of the prior's determinant negative.
+
+    Suyu et al. 2006 (MNRAS 371, 983), eq. 19.
+    """
 
     chi_squared: float
     regularization_term: float
@@ -371,8 +374,8 @@ class PixelizedInversion:
             if not np.isfinite(part).all():
                 raise InadmissibleError(
                     f"non-finite {name}",
-                    f"{name}: not finite. Check the mass, light and regularization parameters that it is made "
-                    "of.",
+                    f"{name}: not finite. Check the mass, light and regularization parameters that it "
+                    "is made of.",
                 )
 
     def _count(self, error: InadmissibleError) -> None:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from pymc_lens.linalg.blas import symmetric_product, symmetric_rank_update
 from pymc_lens.inversion.mapping import MappingMatrix
+from pymc_lens.linalg.blas import symmetric_product, symmetric_rank_update
 
 TILE = 8
 _AREA = TILE * TILE
@@ -118,9 +118,7 @@ def prepare_tiles(
             tile[: inside.shape[0], : inside.shape[1]] = inside
             pixels.append(tile.ravel())
             window_top, window_left = max(top - reach_low[0], 0), max(left - reach_low[1], 0)
-            window = slim[
-                window_top : top + TILE + psf_centre[0], window_left : left + TILE + psf_centre[1]
-            ]
+            window = slim[window_top : top + TILE + psf_centre[0], window_left : left + TILE + psf_centre[1]]
             y, x = np.nonzero(window >= 0)
             windows.append(window[y, x])
             dys.append(top - (window_top + y) + psf_centre[0])

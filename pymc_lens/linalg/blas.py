@@ -27,9 +27,7 @@ def _external(routine: str, module: str, *argument_types: types.Type) -> types.E
 
 
 _BLAS, _LAPACK = "scipy.linalg.cython_blas", "scipy.linalg.cython_lapack"
-_dsyrk = _external(
-    "dsyrk", _BLAS, _CHAR, _CHAR, _INT, _INT, _DOUBLE, _DOUBLE, _INT, _DOUBLE, _DOUBLE, _INT
-)
+_dsyrk = _external("dsyrk", _BLAS, _CHAR, _CHAR, _INT, _INT, _DOUBLE, _DOUBLE, _INT, _DOUBLE, _DOUBLE, _INT)
 _dsymm = _external(
     "dsymm", _BLAS, _CHAR, _CHAR, _INT, _INT, _DOUBLE, _DOUBLE, _INT, _DOUBLE, _INT, _DOUBLE, _DOUBLE, _INT
 )
@@ -66,11 +64,12 @@ def symmetric_rank_update(rows, n, k, out):
 
 @njit(cache=True, nogil=True)
 def symmetric_product(matrix, rows, n, k, factor, out):
-    """Write ``factor * matrix @ rows[:n]`` into ``out[:n]`` for a symmetric matrix given by its upper triangle.
+    """Write ``factor * matrix @ rows[:n]`` into ``out[:n]``.
 
     Parameters
     ----------
-    matrix : (>= n * n,) float64, an (n, n) matrix in C order
+    matrix : (>= n * n,) float64
+        A symmetric (n, n) matrix in C order; its upper triangle is read.
     rows, out : (>= n, k) float64, C order
     n, k : int
     factor : float
@@ -89,7 +88,7 @@ def symmetric_product(matrix, rows, n, k, factor, out):
 
 @njit(cache=True, nogil=True)
 def cholesky_in_place(matrix):
-    """Factorise a symmetric matrix U'U from and into its upper triangle; return LAPACK's ``info`` (0: success).
+    """Factorise a symmetric matrix U'U in its upper triangle; return LAPACK's ``info`` (0: success).
 
     Parameters
     ----------

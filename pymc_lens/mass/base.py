@@ -191,7 +191,7 @@ def _gradient(
 
     Each element depends on its own position only, so the gradient of the sum holds every derivative.
     """
-    # Copies, so that parameters which share the positions' graph are not differentiated through.
+    # Copies: only the function's own use of the positions counts, whatever else in the graph they feed.
     y, x = pt.as_tensor_variable(y).copy(), pt.as_tensor_variable(x).copy()
     total = pt.sum(function(y, x))
     return pytensor.grad(total, [y, x], disconnected_inputs="ignore", return_disconnected="zero")

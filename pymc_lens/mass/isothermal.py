@@ -10,7 +10,7 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.mass.base import Hessian, MassProfile
 from pymc_lens.mass.isothermal_op import SOFTENING, IsothermalDeflections
-from pymc_lens.symbolic import nan_unless, pair, scalar
+from pymc_lens.symbolic import nan_unless, pair, scalar, zero_unless
 from pymc_lens.validation import require_ell_comps, require_not_negative
 
 
@@ -57,28 +57,33 @@ class Isothermal(MassProfile):
 
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-        parameters = [*pair("centre", self.centre), *pair("ell_comps", self.ell_comps), self._strength]
-        vector = pt.stack([pt.as_tensor_variable(part).astype("float64") for part in parameters])
-        if y.type.ndim == 1:
-            return IsothermalDeflections()(y, x, vector)
-        alpha_y, alpha_x = IsothermalDeflections()(y.ravel(), x.ravel(), vector)
-        return alpha_y.reshape(y.shape), alpha_x.reshape(x.shape)
+        admissible, *shape = self._shape_inside_the_domain()
+        parameters = pt.stack(
+            [pt.as_tensor_variable(part) for part in (*pair("centre", self.centre), *shape)]
+        )
+        alpha_y, alpha_x = IsothermalDeflections()(y.ravel(), x.ravel(), parameters)
+        return (
+            nan_unless(admissible, alpha_y.reshape(y.shape)),
+            nan_unless(admissible, alpha_x.reshape(x.shape)),
+        )
 
     @override
     def hessian_yx(self, y: TensorVariable, x: TensorVariable) -> Hessian:
-        # For the same reason the only second derivative is tangential: twice the convergence.
+        # Again by homogeneity the only second derivative is tangential: twice the convergence.
         centre_y, centre_x = pair("centre", self.centre)
-        e_y, e_x = pair("ell_comps", self.ell_comps)
+        admissible, e_y, e_x, strength = self._shape_inside_the_domain()
         y, x = y - centre_y, x - centre_x
         stretched_squared = (y + e_x * y - e_y * x) ** 2 + (x - e_x * x - e_y * y) ** 2
-        convergence = 0.5 * self._strength / pt.sqrt(stretched_squared + SOFTENING)
+        convergence = nan_unless(admissible, 0.5 * strength / pt.sqrt(stretched_squared + SOFTENING))
         tangential = 2.0 * convergence / (y * y + x * x + SOFTENING)
         # Halves of the softening keep the trace that of the convergence at the centre itself.
         yy, xx = tangential * (x * x + 0.5 * SOFTENING), tangential * (y * y + 0.5 * SOFTENING)
         return Hessian(yy, -tangential * x * y, xx)
 
-    @property
-    def _strength(self) -> Any:
-        e_y, e_x = pair("ell_comps", self.ell_comps)
-        radius, size = scalar("einstein_radius", self.einstein_radius), e_y * e_y + e_x * e_x
-        return nan_unless(size < 1.0, nan_unless(radius >= 0.0, radius * (1.0 - size)))
+    def _shape_inside_the_domain(self) -> tuple[TensorVariable, ...]:
+        """Whether the parameters are admissible, then e_y, e_x and the strength; zeros where they are not."""
+        parts = (*pair("ell_comps", self.ell_comps), scalar("einstein_radius", self.einstein_radius))
+        e_y, e_x, radius = (pt.as_tensor_variable(part) for part in parts)
+        admissible = (radius >= 0.0) & (e_y * e_y + e_x * e_x < 1.0)
+        e_y, e_x, radius = (zero_unless(admissible, part) for part in (e_y, e_x, radius))
+        return admissible, e_y, e_x, radius * (1.0 - e_y * e_y - e_x * e_x)

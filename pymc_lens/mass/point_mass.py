@@ -9,7 +9,7 @@ import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.mass.base import Hessian, MassProfile
-from pymc_lens.symbolic import nan_unless, pair, scalar
+from pymc_lens.symbolic import nan_unless, pair, scalar, zero_unless
 from pymc_lens.validation import require_not_negative
 
 # arcsec^2: a ray through the mass itself is not deflected, and no derivative is infinite there.
@@ -43,29 +43,27 @@ class PointMass(MassProfile):
 
     @override
     def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
-        y, x = self._relative(y, x)
-        return 0.5 * self._strength * pt.log(y * y + x * x + _SOFTENING)
+        admissible, strength, y, x = self._inside_the_domain(y, x)
+        return nan_unless(admissible, 0.5 * strength * pt.log(y * y + x * x + _SOFTENING))
 
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-        y, x = self._relative(y, x)
+        admissible, strength, y, x = self._inside_the_domain(y, x)
         squared = y * y + x * x
-        over = self._strength * squared / (squared + _SOFTENING) ** 2
-        return y * over, x * over
+        over = strength * squared / (squared + _SOFTENING) ** 2
+        return nan_unless(admissible, y * over), nan_unless(admissible, x * over)
 
     @override
     def hessian_yx(self, y: TensorVariable, x: TensorVariable) -> Hessian:
         # No convergence away from the mass itself.
-        y, x = self._relative(y, x)
-        over = self._strength / (y * y + x * x + _SOFTENING) ** 2
+        admissible, strength, y, x = self._inside_the_domain(y, x)
+        over = nan_unless(admissible, strength / (y * y + x * x + _SOFTENING) ** 2)
         xx, xy = over * (y * y - x * x), -2.0 * over * x * y
         return Hessian(-xx, xy, xx)
 
-    @property
-    def _strength(self) -> Any:
-        radius = scalar("einstein_radius", self.einstein_radius)
-        return nan_unless(radius >= 0.0, radius * radius)
-
-    def _relative(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
+    def _inside_the_domain(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, ...]:
+        """Whether the radius is admissible, its square (zero where it is not), and y, x from the centre."""
         centre_y, centre_x = pair("centre", self.centre)
-        return y - centre_y, x - centre_x
+        radius = pt.as_tensor_variable(scalar("einstein_radius", self.einstein_radius))
+        admissible = radius >= 0.0
+        return admissible, zero_unless(admissible, radius) ** 2, y - centre_y, x - centre_x

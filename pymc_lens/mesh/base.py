@@ -32,7 +32,7 @@ class Interpolation:
         return np.add.reduceat(np.append(values, 0.0), self.indptr[:-1]) * (np.diff(self.indptr) > 0)
 
     def where(self, inside: np.ndarray) -> Interpolation:
-        """The same with zero brightness at the rays that are not ``inside`` (n_rays,)."""
+        """Return the same with zero brightness at the rays that are not ``inside`` (n_rays,)."""
         kept = np.repeat(inside, np.diff(self.indptr))
         return Interpolation(self.indptr, np.where(kept, self.indices, -1).astype(np.int32), self.weights)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from zlib import crc32
 
@@ -21,8 +21,8 @@ from pymc_lens.mass.isothermal_op import (
     deflection_pullback,
 )
 
-# PyTensor's cache key does not see the formulas: without this a stale kernel would be read from disk.
-_VERSION = crc32(inspect.getsource(isothermal_op).encode())
+# PyTensor's cache key sees neither the formulas nor the loops: a stale kernel would be read from disk.
+_VERSION = crc32(Path(isothermal_op.__file__).read_bytes() + Path(__file__).read_bytes())
 
 
 # Inlined whatever their length, or LLVM would not vectorize the loops around them; the rest as in PyTensor.

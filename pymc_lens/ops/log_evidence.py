@@ -15,7 +15,7 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.inversion.problem import InversionInputs, PixelizedInversion
 
-_NDIM = InversionInputs(data=1, rays=2, vertices=2, light=2, regularization=1)
+_NDIM = {"data": 1, "rays": 2, "vertices": 2, "light": 2, "regularization": 1}
 
 
 class _EvidenceOp(Op):
@@ -31,7 +31,7 @@ class _EvidenceOp(Op):
 
     def _as_inputs(self, inputs: tuple[Any, ...]) -> list[TensorVariable]:
         variables = [pt.as_tensor_variable(part) for part in inputs]
-        for name, variable, ndim in zip(_NDIM._fields, variables, _NDIM, strict=True):
+        for (name, ndim), variable in zip(_NDIM.items(), variables, strict=True):
             if variable.type.ndim != ndim:
                 raise TypeError(f"{name}: expected {ndim} dimensions, got {variable.type.ndim}.")
             if variable.type.dtype != "float64":
@@ -77,7 +77,9 @@ class LogEvidence(_EvidenceOp):
 
 
 class LogEvidenceValue(_EvidenceOp):
-    """Log evidence alone, at less than half the cost; takes the place of `LogEvidence` where no gradient is read.
+    """Log evidence alone, at less than half the cost, for graphs that read no gradient.
+
+    Takes the place of `LogEvidence` by a rewrite.
 
     Parameters
     ----------
@@ -97,7 +99,9 @@ class LogEvidenceValue(_EvidenceOp):
         self, inputs: list[Variable], outputs: list[Variable], cotangents: list[Variable]
     ) -> list[Variable]:
         return LogEvidence(self.problem).pullback(
-            inputs, LogEvidence(self.problem).make_node(*inputs).outputs, [*cotangents, *_disconnected(inputs)]
+            inputs,
+            LogEvidence(self.problem).make_node(*inputs).outputs,
+            [*cotangents, *_disconnected(inputs)],
         )
 
 

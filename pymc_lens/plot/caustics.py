@@ -39,7 +39,8 @@ def critical_curves(
     by_y = np.gradient(traced, y, axis=0)
     by_x = np.gradient(traced, x, axis=1)
     determinant = by_y[..., 0] * by_x[..., 1] - by_y[..., 1] * by_x[..., 0]
-    critical = [line[:, ::-1] for line in contour_generator(x, y, determinant).lines(0.0)]
+    lines = contour_generator(x, y, determinant).lines(0.0)
+    critical = [np.asarray(line)[:, ::-1] for line in lines]
     caustics = []
     for line in critical:
         place = [(line[:, 0] - y[0]) / (y[1] - y[0]), (line[:, 1] - x[0]) / (x[1] - x[0])]

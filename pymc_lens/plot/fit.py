@@ -15,7 +15,7 @@ _SOURCE_POINTS = 300
 
 
 def subplot_fit(fit: FitImaging) -> Figure:
-    """Data, model, residuals, normalized residuals, lens-subtracted data and source plane in six panels.
+    """Draw data, model, residuals, lens-subtracted data and source plane in six panels.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def subplot_fit(fit: FitImaging) -> Figure:
     """
     figure, axes = plt.subplots(2, 3, figsize=(14.5, 8.6), layout="constrained")
     pixel_scales = fit.dataset.pixel_scales
-    extent = image_extent(fit.data.shape, pixel_scales)  # type: ignore[arg-type]
+    extent = image_extent(fit.data.shape, pixel_scales)
     region = fitted_region(fit.data, pixel_scales)
     unit = fit.dataset.unit or "data units"
     norm = intensity_norm(fit.data)

@@ -67,7 +67,9 @@ def show_image(
         bar.ax.minorticks_off()
 
 
-def show_residuals(ax: Axes, image: np.ndarray, extent: tuple[float, float, float, float], **labels: Any) -> None:
+def show_residuals(
+    ax: Axes, image: np.ndarray, extent: tuple[float, float, float, float], **labels: Any
+) -> None:
     """Draw residuals on a diverging map symmetric about zero; see `show_image`."""
     limit = max(float(np.nanpercentile(np.abs(image), 99.8)), np.finfo(float).tiny)
     show_image(ax, image, extent, norm=Normalize(-limit, limit), cmap=RESIDUAL_MAP, **labels)
@@ -76,7 +78,7 @@ def show_residuals(ax: Axes, image: np.ndarray, extent: tuple[float, float, floa
 def fitted_region(image: np.ndarray, pixel_scales: float) -> tuple[float, float, float, float]:
     """(left, right, bottom, top) in arcsec around the finite pixels of an image."""
     rows, cols = np.nonzero(np.isfinite(image))
-    left, _, bottom, _ = image_extent(image.shape, pixel_scales)  # type: ignore[arg-type]
+    left, _, bottom, _ = image_extent(image.shape, pixel_scales)
     edges = [
         left + cols.min() * pixel_scales,
         left + (cols.max() + 1) * pixel_scales,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import gaussian_kde
 from xarray import DataTree
@@ -34,7 +36,7 @@ def subplot_posterior(idata: DataTree, var_names: Sequence[str] | None = None) -
     names, n = list(columns), len(columns)
     figure, axes = plt.subplots(n, n, figsize=(1.75 * n + 1.0, 1.75 * n + 0.6), squeeze=False)
     for row, column in np.ndindex(n, n):
-        ax = axes[row, column]
+        ax = cast(Axes, axes[row, column])
         if column > row:
             ax.set_axis_off()
             continue
@@ -68,19 +70,31 @@ def subplot_reconstruction(idata: DataTree) -> Figure:
     pixel_scales = float(images["x"][1] - images["x"][0])
     extent = image_extent(images["data"].shape, pixel_scales)  # type: ignore[arg-type]
     grid_extent = tuple(
-        float(sources[axis][end]) for axis, end in (("grid_x", 0), ("grid_x", -1), ("grid_y", 0), ("grid_y", -1))
+        float(sources[axis][end])
+        for axis, end in (("grid_x", 0), ("grid_x", -1), ("grid_y", 0), ("grid_y", -1))
     )
     figure, axes = plt.subplots(2, 3, figsize=(14.5, 8.6), layout="constrained")
     norm = intensity_norm(images["data"].values)
     source_norm = intensity_norm(images["lensed_source"].values)
     subtracted = (images["data"] - images["lens_light"]).values
     show_image(axes[0, 0], images["data"].values, extent, title="Data", label="data units", norm=norm)
-    show_image(axes[0, 1], images["model_image"].values, extent, title="Mean model", label="data units", norm=norm)
-    show_residuals(
-        axes[0, 2], images["normalized_residual"].values, extent, title="Normalized residual", label=r"$\sigma$"
+    show_image(
+        axes[0, 1], images["model_image"].values, extent, title="Mean model", label="data units", norm=norm
     )
-    show_image(axes[1, 0], subtracted, extent, title="Lens-subtracted data", label="data units", norm=source_norm)
-    for ax, name, title in ((axes[1, 1], "mean", "Source, mean"), (axes[1, 2], "sd", "Source, standard deviation")):
+    show_residuals(
+        axes[0, 2],
+        images["normalized_residual"].values,
+        extent,
+        title="Normalized residual",
+        label=r"$\sigma$",
+    )
+    show_image(
+        axes[1, 0], subtracted, extent, title="Lens-subtracted data", label="data units", norm=source_norm
+    )
+    for ax, name, title in (
+        (axes[1, 1], "mean", "Source, mean"),
+        (axes[1, 2], "sd", "Source, standard deviation"),
+    ):
         values = sources[name].values
         show_image(
             ax, values, grid_extent, title=title, label="data units", norm=intensity_norm(values)  # type: ignore[arg-type]
@@ -101,10 +115,12 @@ def _flat_parameters(idata: DataTree, var_names: Sequence[str] | None) -> dict[s
     return columns
 
 
-def _pair(ax: plt.Axes, x: np.ndarray, y: np.ndarray) -> None:
+def _pair(ax: Axes, x: np.ndarray, y: np.ndarray) -> None:
     ax.plot(x, y, ".", color="C0", markersize=1.0, alpha=0.3, rasterized=True)
     density = gaussian_kde(np.stack([x, y]))
     at_draws = density(np.stack([x, y]))
     grid_x, grid_y = np.meshgrid(np.linspace(x.min(), x.max(), 60), np.linspace(y.min(), y.max(), 60))
     heights = density(np.stack([grid_x.ravel(), grid_y.ravel()])).reshape(grid_x.shape)
-    ax.contour(grid_x, grid_y, heights, [np.quantile(at_draws, 1.0 - level) for level in _LEVELS], colors="C0")
+    ax.contour(
+        grid_x, grid_y, heights, [np.quantile(at_draws, 1.0 - level) for level in _LEVELS], colors="C0"
+    )

@@ -25,7 +25,8 @@ class ConstantScheme(RegularizationScheme):
         coefficient = parameters[0]
         if not coefficient > 0.0:
             raise InadmissibleError(
-                "regularization outside its domain", f"coefficient: expected a positive number, got {coefficient}."
+                "regularization outside its domain",
+                f"coefficient: expected a positive number, got {coefficient}.",
             )
         neighbors = geometry.neighbors
         degree = neighbors.degree + geometry.boundary_degree

@@ -1,0 +1,121 @@
+"""Fit a lens from a folder: ``python examples/fit_lens.py DIR --out OUT``.
+
+DIR holds image.fits, noise.fits and psf.fits. OUT receives summary.json, posterior.nc, fit.png, source.png
+and posterior.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import arviz as az
+import lens_model
+import matplotlib as mpl
+import numpy as np
+import pymc as pm
+from xarray import DataTree
+
+import pymc_lens as pl
+
+MASS_AT_START = {"ell_comps_unbounded": [0.0, 0.0], "mass_centre": [0.0, 0.0], "gamma_1": 0.0, "gamma_2": 0.0}
+
+
+def fit(folder: Path, out: Path, draws: int, tune: int, chains: int, seed: int) -> dict[str, Any]:
+    """Find the mode from several Einstein radii, sample, reconstruct, draw and summarize."""
+    begin = time.perf_counter()
+    out.mkdir(parents=True, exist_ok=True)
+    dataset = lens_model.load(folder)
+    print(f"{folder.name}: {dataset}", flush=True)
+    model = lens_model.build(dataset)
+    starts = [{"einstein_radius": radius, **MASS_AT_START} for radius in lens_model.EINSTEIN_RADIUS_STARTS]
+    print("Compiling the model (the first run on a machine compiles for about a minute) ...", flush=True)
+    mode = pl.find_mode(model, starts=starts)
+    print(f"Mode at log-probability {mode.log_density:.1f} after {mode.evaluations} gradients.", flush=True)
+    idata = pl.sample(
+        draws, tune=tune, chains=chains, mode=mode, random_seed=seed, model=model, discard_tuned_samples=False
+    )
+    add_effective_einstein_radius(idata)
+    idata.to_netcdf(out / "posterior.nc")  # the draws are safe before anything else is done with them
+    pl.reconstruct(idata, model=model, random_seed=seed)
+    idata.to_netcdf(out / "posterior.nc")
+    best = pl.FitImaging(dataset, tracer_at_mean(idata))
+    save_figures(idata, best, out)
+    summary = summarize(idata, best, time.perf_counter() - begin)
+    (out / "summary.json").write_text(json.dumps(summary, indent=1))
+    return summary
+
+
+def add_effective_einstein_radius(idata: DataTree) -> None:
+    """The radius that Bolton et al. 2008 call bSIE."""
+    posterior = idata["posterior"].to_dataset()
+    components = np.moveaxis(posterior["ell_comps"].values, -1, 0)
+    radius = pl.convert.effective_einstein_radius(posterior["einstein_radius"].values, components)
+    idata["posterior"] = DataTree(
+        posterior.assign(theta_e=(("chain", "draw"), radius)), children=idata["posterior"].children
+    )
+
+
+def parameter_names(idata: DataTree) -> list[str]:
+    return [str(name) for name in idata["posterior"].data_vars if not str(name).endswith("_unbounded")]
+
+
+def tracer_at_mean(idata: DataTree) -> pl.Tracer:
+    mean = idata["posterior"].to_dataset().mean(("chain", "draw"))
+    names = [name for name in parameter_names(idata) if name != "theta_e"]
+    return lens_model.tracer(**{name: _plain(mean[name].values) for name in names})
+
+
+def _plain(value: np.ndarray) -> float | tuple[float, ...]:
+    return float(value) if value.ndim == 0 else tuple(float(part) for part in value)
+
+
+def save_figures(idata: DataTree, best: pl.FitImaging, out: Path) -> None:
+    pl.plot.subplot_fit(best).savefig(out / "fit.png", dpi=130)
+    pl.plot.subplot_reconstruction(idata).savefig(out / "source.png", dpi=130)
+    pl.plot.subplot_posterior(idata, parameter_names(idata)).savefig(out / "posterior.png", dpi=110)
+
+
+def summarize(idata: DataTree, best: pl.FitImaging, wall_s: float) -> dict[str, Any]:
+    posterior = idata["posterior"].to_dataset()[parameter_names(idata)]
+    table = az.summary(posterior, kind="all", round_to="none")
+    print(table[["mean", "sd", "r_hat", "ess_bulk"]].to_string(float_format="%.5g"))
+    parameters = {
+        str(name): {key: float(row[key]) for key in ("mean", "sd", "r_hat", "ess_bulk")}
+        for name, row in table.iterrows()
+    }
+    stats = [idata[group].to_dataset() for group in ("sample_stats", "warmup_sample_stats")]
+    return {
+        "parameters": {name: values for name, values in parameters.items() if name != "theta_e"},
+        "theta_e": {key: parameters["theta_e"][key] for key in ("mean", "sd")},
+        "log_evidence": best.log_evidence,
+        "chi2_reduced": best.reduced_chi_squared,
+        "divergences": int(stats[0]["diverging"].sum()),
+        "wall_s": wall_s,
+        "gradient_evaluations": int(sum(int(group["n_steps"].sum()) for group in stats))
+        + int(posterior.attrs.get("mode_gradient_evaluations", 0)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--draws", type=int, default=400)
+    parser.add_argument("--tune", type=int, default=150)
+    parser.add_argument("--chains", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    mpl.use("Agg")
+    summary = fit(
+        arguments.folder, arguments.out, arguments.draws, arguments.tune, arguments.chains, arguments.seed
+    )
+    print(f"PyMC {pm.__version__}; results in {arguments.out}")
+    print(json.dumps({key: value for key, value in summary.items() if key != "parameters"}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

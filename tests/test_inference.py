@@ -1,0 +1,141 @@
+"""Preflight, mode, metric and every sampler on a small problem."""
+
+from __future__ import annotations
+
+import numpy as np
+import pymc as pm
+import pytest
+from problems import model, simulated
+
+import pymc_lens as pl
+
+
+@pytest.fixture(scope="module", name="small")
+def _small():
+    return model(simulated())
+
+
+@pytest.fixture(scope="module", name="mode")
+def _mode(small):
+    return pl.find_mode(small, progressbar=False)
+
+
+def test_mode_and_metric(small, mode):
+    function = small.logp_dlogp_function(ravel_inputs=True)
+    function.set_extra_values({})
+    flat = pm.blocking.DictToArrayBijection.map(mode.point)
+
+    def log_density(values):
+        return float(function(flat._replace(data=values))[0])
+
+    def gradient(values):
+        return function(flat._replace(data=values))[1].copy()
+
+    scatter = np.sqrt(np.diag(mode.covariance))
+    assert log_density(flat.data) == pytest.approx(mode.log_density)
+    assert np.abs(gradient(flat.data) * scatter).max() < 0.05
+    for direction in np.eye(3):
+        for sign in (-1, 1):
+            assert log_density(flat.data + 0.5 * sign * scatter * direction) < mode.log_density
+    # Steps of half a standard deviation: a bilinear mesh has kinks that shorter ones would see.
+    steps = 0.5 * np.diag(scatter)
+    hessian = np.array(
+        [(gradient(flat.data + step) - gradient(flat.data - step)) / step.sum() / 2 for step in steps]
+    )
+    whitened = hessian * np.outer(scatter, scatter)
+    np.testing.assert_allclose(
+        mode.covariance / np.outer(scatter, scatter), np.linalg.inv(-whitened), atol=0.1
+    )
+
+
+def test_best_of_several_starts(small, mode):
+    found = pl.find_mode(
+        small, starts=[{"einstein_radius": 0.6}, {"einstein_radius": 1.05}], progressbar=False
+    )
+    assert found.log_density == pytest.approx(mode.log_density, abs=0.05)
+
+
+def test_unknown_start(small):
+    with pytest.raises(ValueError, match="starts"):
+        pl.find_mode(small, starts=[{"radius": 1.0}], progressbar=False)
+
+
+def test_preflight_names_the_culprit():
+    from problems import mass, tracer
+
+    mesh = pl.mesh.RectangularBox((10, 10), (-0.3, 0.3, -0.3, 0.3))
+    with pm.Model() as built:
+        radius = pm.TruncatedNormal("einstein_radius", 1.0, 0.1, lower=0.0)
+        pl.PixelizedImage("image", tracer(mass(radius), mesh=mesh), observed=simulated())
+    with pytest.raises(ValueError, match=r"'image'.*extent"):
+        pl.find_mode(built, progressbar=False)
+
+
+def test_inadmissible_point_has_zero_gradient():
+    """Ellipticities beyond one, reached through a prior of the user's own, are -inf and harmless."""
+    from problems import mass, tracer
+
+    with pm.Model() as built:
+        ell_comps = pm.Normal("ell_comps", 0.0, 1.0, shape=2)
+        pl.PixelizedImage("image", tracer(mass(1.0, ell_comps)), observed=simulated())
+    function = built.logp_dlogp_function(ravel_inputs=True)
+    function.set_extra_values({})
+    start = pm.blocking.DictToArrayBijection.map({"ell_comps": np.array([0.9, 0.8])})
+    value, gradient = function(start)
+    assert value == -np.inf
+    assert np.isfinite(gradient).all()
+
+
+def check(idata, truth=1.0):
+    radius = idata["posterior"]["einstein_radius"]
+    assert abs(float(radius.mean()) - truth) < 5 * float(radius.std())
+    assert 1e-4 < float(radius.std()) < 0.05
+
+
+def test_pl_sample(small, mode):
+    with small:
+        idata = pl.sample(60, tune=30, chains=2, cores=1, mode=mode, random_seed=1, progressbar=False)
+    check(idata)
+    assert int(idata["sample_stats"]["diverging"].sum()) == 0
+    assert idata["posterior"].attrs["mode_gradient_evaluations"] == mode.evaluations
+    again = pl.sample(
+        5, tune=5, chains=1, cores=1, mode=mode, random_seed=1, progressbar=False, model=small,
+        compute_convergence_checks=False, idata_kwargs={"log_likelihood": True},
+    )  # fmt: skip
+    assert again["log_likelihood"]["image"].shape == (1, 5)
+
+
+@pytest.mark.parametrize("sampler", ["pymc", "nutpie", "numpyro"])
+def test_plain_pm_sample(small, mode, sampler):
+    with small:
+        idata = pm.sample(
+            60, tune=60, chains=1, cores=1, nuts_sampler=sampler, random_seed=1, progressbar=False,
+            compute_convergence_checks=False, init="adapt_diag",
+            nuts_sampler_kwargs={"jitter": False} if sampler == "numpyro" else None,
+            initvals={"einstein_radius": 1.0, "gamma_1": 0.03, "coefficient": 4.0},
+        )  # fmt: skip
+    check(idata)
+
+
+@pytest.mark.xfail(strict=True, reason="blackjax 1.7 does not take the arguments that PyMC 6 passes it")
+def test_blackjax(small):
+    with small:
+        pm.sample(5, tune=5, chains=1, nuts_sampler="blackjax", progressbar=False)
+
+
+def test_smc(small):
+    with small:
+        idata = pm.sample_smc(
+            100, chains=1, cores=1, random_seed=1, progressbar=False, compute_convergence_checks=False
+        )
+    check(idata)
+    assert small["image"].owner.op.problem.evaluations["value"] > 100
+
+
+def test_two_processes(small, mode):
+    idata = pl.sample(
+        10, tune=10, chains=2, cores=2, mode=mode, random_seed=1, progressbar=False, model=small,
+        compute_convergence_checks=False,
+    )  # fmt: skip
+    first, second = idata["posterior"]["einstein_radius"].values
+    assert not np.array_equal(first, second)

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor
+import pytest
+from scipy.integrate import dblquad
+
+from pymc_lens import priors
+
+
+def compiled(sigma: float) -> tuple[Any, Any]:
+    """Map from z to e, and its Jacobian."""
+    with pm.Model() as model:
+        e = priors.ell_comps("e", sigma=sigma)
+    z = model["e_unbounded"]
+    jacobian = [pytensor.grad(e[i], z) for i in (0, 1)]
+    return pytensor.function([z], e), pytensor.function([z], jacobian)
+
+
+@pytest.fixture(scope="module")
+def maps() -> dict[float, tuple[Any, Any]]:
+    return {sigma: compiled(sigma) for sigma in (0.3, 2.0)}
+
+
+@pytest.mark.parametrize("sigma", [0.3, 2.0])
+def test_density_is_a_normal_cut_off_at_the_unit_circle(
+    sigma: float, maps: dict[float, tuple[Any, Any]], rng: np.random.Generator
+) -> None:
+    forward, jacobian = maps[sigma]
+
+    def target(e_y: float, e_x: float) -> float:
+        return np.exp(-(e_y**2 + e_x**2) / (2.0 * sigma**2))
+
+    norm, _ = dblquad(target, -1.0, 1.0, lambda x: -np.sqrt(1.0 - x * x), lambda x: np.sqrt(1.0 - x * x))
+    for z in [np.zeros(2), np.array([1e-7, 0.0]), np.array([3.0, -1.0]), *rng.normal(size=(10, 2))]:
+        density = np.exp(-0.5 * z @ z) / (2.0 * np.pi) / abs(np.linalg.det(jacobian(z)))
+        np.testing.assert_allclose(density, target(*forward(z)) / norm, rtol=1e-6)
+
+
+@pytest.mark.parametrize("sigma", [0.3, 2.0])
+def test_direction_is_kept_and_size_grows_below_one(sigma: float, maps: dict[float, tuple[Any, Any]]) -> None:
+    forward, _ = maps[sigma]
+    direction = np.array([0.6, -0.8])
+    mapped = np.array([forward(radius * direction) for radius in (0.1, 1.0, 3.0, 6.0)])
+    sizes = np.linalg.norm(mapped, axis=1)
+    np.testing.assert_allclose(mapped / sizes[:, None], np.tile(direction, (4, 1)), rtol=1e-12)
+    assert (np.diff(sizes) > 0.0).all()
+    assert sizes[-1] < 1.0
+
+
+def test_gradient_is_that_of_the_value_near_the_mode(maps: dict[float, tuple[Any, Any]]) -> None:
+    forward, jacobian = maps[0.3]
+    for z in (np.array([0.0, 0.0]), np.array([1e-5, 2e-5]), np.array([0.01, -0.02])):
+        numeric = [(forward(z + h) - forward(z - h)) / 2e-4 for h in 1e-4 * np.eye(2)]
+        np.testing.assert_allclose(jacobian(z), np.transpose(numeric), rtol=1e-6, atol=1e-9)
+
+
+def test_prior_draws() -> None:
+    with pm.Model():
+        priors.ell_comps("ell_comps")
+        draws = pm.sample_prior_predictive(4000, random_seed=1).prior["ell_comps"].values[0]
+    # The cut at 3.3 sigma takes 0.4 % of the mass: moments of the cut normal, by the closed form.
+    cut = np.exp(-0.5 / 0.09)
+    variance = 0.09 * (1.0 - cut / (1.0 - cut) * 0.5 / 0.09)
+    assert draws.shape == (4000, 2)
+    assert np.linalg.norm(draws, axis=1).max() < 1.0
+    np.testing.assert_allclose(draws.mean(axis=0), 0.0, atol=4.0 * 0.3 / np.sqrt(4000))
+    np.testing.assert_allclose(np.cov(draws.T), variance * np.eye(2), atol=4.0 * 0.09 * np.sqrt(2.0 / 4000))
+
+
+def test_initial_point_is_circular() -> None:
+    with pm.Model() as model:
+        priors.ell_comps("ell_comps")
+    point = model.initial_point()
+    assert list(point) == ["ell_comps_unbounded"]
+    assert np.isfinite(model.compile_dlogp()(point)).all()
+
+
+@pytest.mark.parametrize("sigma", [0.0, -0.3, np.nan, np.array([0.3, 0.3])])
+def test_bad_widths_are_named(sigma: Any) -> None:
+    with pm.Model(), pytest.raises(ValueError, match="sigma: expected"):
+        priors.ell_comps("e", sigma=sigma)
+
+
+def test_a_random_width_is_refused() -> None:
+    with pm.Model(), pytest.raises(TypeError, match="sigma: expected a number"):
+        priors.ell_comps("e", sigma=pm.HalfNormal("sigma"))
