@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     mpl.use("Agg")
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("pymc_lens").setLevel(logging.INFO)
     summary = fit(
         arguments.folder, arguments.out, arguments.draws, arguments.tune, arguments.chains, arguments.seed
     )

@@ -9,6 +9,8 @@ import pymc as pm
 import pymc_lens as pl
 
 PIXEL_SCALE = 0.05  # arcsec; HST/ACS and WFPC2 frames of the SLACS survey
+# With a single source plane the posterior does not depend on them.
+LENS_REDSHIFT, SOURCE_REDSHIFT = 0.5, 1.0
 MASK_RADIUS = 3.0
 SOURCE_WINDOW = (-0.4, 0.4, -0.4, 0.4)
 SOURCE_PIXELS = (30, 30)
@@ -31,7 +33,7 @@ def tracer(
 ) -> pl.Tracer:  # fmt: skip
     """An isothermal lens with shear, its light in two groups of 14 Gaussians, and a pixelized source."""
     lens = pl.Galaxy(
-        redshift=0.5,
+        redshift=LENS_REDSHIFT,
         mass=pl.mass.Isothermal(centre=mass_centre, ell_comps=ell_comps, einstein_radius=einstein_radius)
         + pl.mass.ExternalShear(gamma_1=gamma_1, gamma_2=gamma_2),
         light=pl.light.MultiGaussian.log_spaced(
@@ -39,7 +41,7 @@ def tracer(
         ),
     )
     source = pl.Galaxy(
-        redshift=1.0,
+        redshift=SOURCE_REDSHIFT,
         pixelization=pl.Pixelization(
             mesh=pl.mesh.RectangularWindow(SOURCE_PIXELS, SOURCE_WINDOW),
             regularization=pl.regularization.Constant(coefficient=coefficient),

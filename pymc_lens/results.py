@@ -9,6 +9,7 @@ import pymc as pm
 import pytensor
 import xarray as xr
 from pymc.progress_bar import create_simple_progress, default_progress_theme
+from threadpoolctl import threadpool_limits
 from xarray import DataTree
 
 from pymc_lens.inference.preflight import pixelized_images
@@ -76,7 +77,7 @@ def reconstruct(
     chosen = np.unique(np.linspace(0, posterior.sizes["sample"] - 1, num_draws).astype(int))
     solutions = []
     progress = create_simple_progress(progressbar=progressbar, progressbar_theme=default_progress_theme)
-    with progress:
+    with progress, threadpool_limits(1, user_api="blas"):
         task = progress.add_task("Reconstructing sources", completed=0, total=len(chosen))
         for done, k in enumerate(chosen, start=1):
             solutions.append(_Solution(problem, evaluate(posterior.isel(sample=k)), rng))

@@ -185,6 +185,29 @@ def test_identity(case):
     assert other != problem
 
 
+def test_tiles_without_source(rng):
+    """Where a window leaves whole tiles without any source, and there is no light, they count as noise."""
+    shape = (40, 40)
+    imaging = pl.Imaging(rng.normal(size=shape), np.full(shape, 0.5), gaussian_psf((3, 3)), 0.1)
+    mesh = pl.mesh.RectangularWindow((4, 4), (-0.3, 0.3, -0.3, 0.3))
+    problem = PixelizedInversion(imaging, mesh, pl.regularization.Constant().scheme)
+    inputs = InversionInputs(
+        imaging.data_fitted,
+        imaging.source_grid + 0.003,
+        np.empty((0, 2)),
+        np.empty((0, imaging.light_grid.pixel_index.size)),
+        np.array([1.0]),
+    )
+    inversion = problem.invert(inputs)
+    residual = imaging.data_fitted - problem.model_image(inversion, inversion.coefficients)
+    assert inversion.terms.chi_squared == pytest.approx((residual**2).sum() / 0.25, rel=1e-12)
+    value, gradient = problem.log_evidence_and_gradient(inputs)
+    step = 1e-7 * rng.normal(size=inputs.rays.shape)
+    ahead, behind = (problem.log_evidence(inputs._replace(rays=inputs.rays + s * step)) for s in (1, -1))
+    assert (gradient.rays * step).sum() == pytest.approx((ahead - behind) / 2, rel=1e-4, abs=1e-9)
+    assert np.isfinite(value)
+
+
 def test_rays_outside(rng):
     imaging = dataset(rng, (3, 3))
     rays = inputs_of(rng, imaging).rays

@@ -14,6 +14,7 @@ from pymc.initial_point import make_initial_point_fn
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from scipy.linalg import eigh
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from pymc_lens.inference.preflight import compile_density, preflight
 
@@ -83,7 +84,8 @@ def find_mode(
     model = pm.modelcontext(model)
     density = _Density(model)
     points = [_initial_point(model, start) for start in starts]
-    with _progress(progressbar) as report:
+    # The kernels call BLAS on small blocks, where a second thread only waits.
+    with _progress(progressbar) as report, threadpool_limits(1, user_api="blas"):
         candidates: list[np.ndarray] = []
         for k, (start, point) in enumerate(zip(starts, points, strict=True)):
             if k == len(points) - 1 and not candidates:

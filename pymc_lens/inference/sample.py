@@ -33,8 +33,9 @@ def sample(
     """Sample the posterior of a lens model with NUTS, started and scaled at the mode.
 
     A preflight evaluates the model once and names what is wrong with it; the mode is found by gradient
-    ascent; the inverse Hessian there is the metric that NUTS starts from and goes on adapting; chains start at draws
-    from the Gaussian approximation of the posterior. BLAS threads are limited so that chains do not fight.
+    ascent; the inverse Hessian there is the metric that NUTS starts from and goes on adapting; chains start at
+    draws from the Gaussian approximation of the posterior. PyMC limits BLAS threads so that chains do not
+    fight.
 
     Parameters
     ----------

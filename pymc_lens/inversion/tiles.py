@@ -322,6 +322,8 @@ def _accumulate(column_indptr, columns, blocks, tile_data, square, curvature_mat
     for tile in range(column_indptr.size - 1):
         begin = column_indptr[tile]
         n = column_indptr[tile + 1] - begin
+        if n == 0:
+            continue
         symmetric_rank_update(blocks[begin : begin + n], n, _AREA, square)
         for i in range(n):
             target = curvature_matrix[columns[begin + i]]
@@ -352,6 +354,8 @@ def _pull_back(
     for tile in range(column_indptr.size - 1):
         begin = column_indptr[tile]
         n = column_indptr[tile + 1] - begin
+        if n == 0:
+            continue
         for i in range(n):
             source = inverse[columns[begin + i]]
             for j in range(i, n):

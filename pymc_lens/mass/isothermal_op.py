@@ -69,16 +69,21 @@ def arctan_ratio(w_x: Any, w_y: Any) -> tuple[Any, Any, Any, Any]:
     )
 
 
+def direction(y: Any, x: Any, e_y: Any, e_x: Any) -> tuple[Any, Any, Any]:
+    """E of a ray relative to the centre as (y, x), zero with its derivatives at the centre, and 1 / |N|."""
+    n_y, n_x = y + e_x * y - e_y * x, x - e_x * x - e_y * y
+    squared = n_y * n_y + n_x * n_x
+    inverse = (squared + SOFTENING) ** -0.5
+    unit = squared * inverse * inverse * inverse
+    return n_y * unit, n_x * unit, inverse
+
+
 def deflection(
     y: Any, x: Any, centre_y: Any, centre_x: Any, e_y: Any, e_x: Any, strength: Any
 ) -> tuple[Any, Any]:
     """Deflection angles (alpha_y, alpha_x), arcsec."""
     y, x = y - centre_y, x - centre_x
-    n_y, n_x = y + e_x * y - e_y * x, x - e_x * x - e_y * y
-    size = n_y * n_y + n_x * n_x
-    inverse = (size + SOFTENING) ** -0.5
-    unit = size * inverse * inverse * inverse
-    u_y, u_x = n_y * unit, n_x * unit
+    u_y, u_x, _ = direction(y, x, e_y, e_x)
     uu_y, uu_x = 2.0 * u_x * u_y, u_x * u_x - u_y * u_y
     g_x, g_y, _, _ = arctan_ratio(uu_x * e_x + uu_y * e_y, uu_y * e_x - uu_x * e_y)
     return strength * (u_x * g_y + u_y * g_x), strength * (u_x * g_x - u_y * g_y)
@@ -97,11 +102,7 @@ def deflection_pullback(
 ) -> tuple[Any, Any, Any, Any, Any]:
     """Adjoint of `deflection`: cotangents (y, x, e_y, e_x, strength) of one ray; the centre's are -y, -x."""
     y, x = y - centre_y, x - centre_x
-    n_y, n_x = y + e_x * y - e_y * x, x - e_x * x - e_y * y
-    size = n_y * n_y + n_x * n_x
-    inverse = (size + SOFTENING) ** -0.5
-    unit = size * inverse * inverse * inverse
-    u_y, u_x = n_y * unit, n_x * unit
+    u_y, u_x, inverse = direction(y, x, e_y, e_x)
     uu_y, uu_x = 2.0 * u_x * u_y, u_x * u_x - u_y * u_y
     w_x, w_y = uu_x * e_x + uu_y * e_y, uu_y * e_x - uu_x * e_y
     g_x, g_y, slope_x, slope_y = arctan_ratio(w_x, w_y)

@@ -174,8 +174,8 @@ class RectangularWindow(RectangularBox):
     """A uniform grid in a fixed window of the source plane, outside which the source is zero.
 
     A `RectangularBox` that rays may leave: those see no source. All of the resolution goes to where the
-    source is, and the source fades to zero at the border of the window, so the evidence stays continuous as rays
-    enter and leave.
+    source is, and the source fades to zero at the border of the window, so the evidence stays continuous as
+    rays enter and leave.
 
     Parameters
     ----------

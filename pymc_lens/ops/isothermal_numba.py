@@ -19,6 +19,7 @@ from pymc_lens.mass.isothermal_op import (
     arctan_ratio,
     deflection,
     deflection_pullback,
+    direction,
 )
 
 # PyTensor's cache key sees neither the formulas nor the loops: a stale kernel would be read from disk.
@@ -38,7 +39,7 @@ def _make_callable(formula: Callable) -> None:
     overload(formula, strict=False, jit_options=_OPTIONS)(lambda *inputs: formula)
 
 
-for _formula in (arctan_ratio, deflection, deflection_pullback):
+for _formula in (arctan_ratio, direction, deflection, deflection_pullback):
     _make_callable(_formula)
 
 
