@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,8 +35,8 @@ def sample(
     """Sample the posterior of a lens model with NUTS, started and scaled at the mode.
 
     A preflight evaluates the model once and names what is wrong with it; the mode is found by gradient
-    ascent; the inverse Hessian there is the metric that NUTS starts from and goes on adapting; chains start at
-    draws from the Gaussian approximation of the posterior. PyMC limits BLAS threads so that chains do not
+    ascent; the inverse Hessian there is the metric that NUTS starts from and goes on adapting; chains start
+    at draws from the Gaussian approximation of the posterior. PyMC limits BLAS threads so that chains do not
     fight.
 
     Parameters
@@ -70,6 +72,8 @@ def sample(
         mode = find_mode(model, starts=starts, progressbar=progressbar)
     rng = np.random.default_rng(random_seed)
     kwargs.setdefault("initvals", _initial_values(model, mode, chains, rng))
+    # PyMC counts physical cores; kernels on two threads of one core still beat one chain after the other.
+    kwargs.setdefault("cores", min(chains, os.cpu_count() or 1))
     if "step" not in kwargs and kwargs.get("nuts_sampler", "pymc") == "pymc":
         kwargs["step"] = _nuts(model, mode, target_accept)
         kwargs["nuts_sampler"] = "pymc"
@@ -91,7 +95,9 @@ def sample(
 
 def _nuts(model: pm.Model, mode: Mode, target_accept: float) -> pm.NUTS:
     flat = DictToArrayBijection.map(mode.point).data
-    potential = QuadPotentialFullAdapt(flat.size, flat, mode.covariance, _METRIC_WEIGHT)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="QuadPotentialFullAdapt is an experimental feature")
+        potential = QuadPotentialFullAdapt(flat.size, flat, mode.covariance, _METRIC_WEIGHT)
     return pm.NUTS(potential=potential, target_accept=target_accept, model=model)
 
 
