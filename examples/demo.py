@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 def main() -> None:
     mpl.use("Agg")
     out = Path("demo")
-    summary = fit_lens.fit(HERE / "data" / "J0252+0039", out, draws=400, tune=150, chains=2, seed=1)
+    summary = fit_lens.fit(HERE / "data" / "J0252+0039", out, draws=500, tune=150, chains=2, seed=1)
     theta_e = summary["theta_e"]
     print(f"Effective Einstein radius {theta_e['mean']:.4f} +- {theta_e['sd']:.4f} arcsec")
     print("(Bolton et al. 2008: 1.04 arcsec)")

@@ -49,7 +49,7 @@ def main(out: Path, draws: int = 400, tune: int = 150) -> None:
                 pm.TruncatedNormal("einstein_radius", 1.6, 0.2, lower=0.0),
                 pl.priors.ell_comps("ell_comps", sigma=0.3),
                 pm.LogNormal("coefficient", 0.0, 3.0),
-                pl.mesh.RectangularWindow(shape=(40, 40), extent=(-1.6, 1.6, -1.6, 1.6)),
+                pl.mesh.RectangularWindow(shape=(30, 30), extent=(-1.3, 1.3, -1.3, 1.3)),
             ),
             observed=dataset,
         )

@@ -10,6 +10,7 @@ from pymc_lens.fit import evaluate_once
 from pymc_lens.tracer import Tracer
 
 _POINTS = 400
+_SMALLEST = 8
 
 
 def critical_curves(
@@ -18,7 +19,8 @@ def critical_curves(
     """Critical curves in the image plane and their caustics in the source plane.
 
     The determinant of the lens mapping is taken from differences of the traced positions on a fine grid and
-    followed along its zero.
+    followed along its zero. Curves a few grid steps long are left out: they are the singular centre of a mass
+    profile, which has no critical curve.
 
     Parameters
     ----------
@@ -40,7 +42,8 @@ def critical_curves(
     by_x = np.gradient(traced, x, axis=1)
     determinant = by_y[..., 0] * by_x[..., 1] - by_y[..., 1] * by_x[..., 0]
     lines = contour_generator(x, y, determinant).lines(0.0)
-    critical = [np.asarray(line)[:, ::-1] for line in lines]
+    smallest = _SMALLEST * max(x[1] - x[0], y[1] - y[0])
+    critical = [np.asarray(line)[:, ::-1] for line in lines if np.ptp(line, axis=0).max() > smallest]
     caustics = []
     for line in critical:
         place = [(line[:, 0] - y[0]) / (y[1] - y[0]), (line[:, 1] - x[0]) / (x[1] - x[0])]

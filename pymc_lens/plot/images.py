@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import AsinhNorm, Normalize
+from matplotlib.ticker import AsinhLocator, FuncFormatter
 
 INTENSITY_MAP = "inferno"
 RESIDUAL_MAP = "RdBu_r"
@@ -64,7 +65,10 @@ def show_image(
     bar = ax.figure.colorbar(shown, ax=ax, fraction=0.046, pad=0.03)
     bar.set_label(label)
     if isinstance(norm, AsinhNorm):
-        bar.ax.minorticks_off()
+        bar.locator = AsinhLocator(norm.linear_width, numticks=5, base=0)
+        bar.minorticks_off()
+        bar.formatter = FuncFormatter(lambda value, _: f"{value:.2g}")
+        bar.update_ticks()
 
 
 def show_residuals(
