@@ -26,6 +26,8 @@ _FIRST_STEP = 1e-3
 _RELATIVE_STEP = 0.3
 # Log-probability below which an ascent's progress ends it: while modes are compared, and at the end.
 _COARSE, _FINE = 0.1, 1e-4
+# Weights of the likelihood in successive ascents.
+_WEIGHTS = (1e-3, 1e-2, 1e-1, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +64,9 @@ def find_mode(
     measured by central differences of the exact gradient; at the best end point the same again settles the
     mode. The values given in a start are held at first, while everything else settles, and then released: a
     mass model that starts out wrong must not be bent to make up for lens light that has not been fitted yet.
-    Modes of lens models are many, and a start 10-25 % off in Einstein radius often ends in a lower one: give
-    several starts.
+    Where a start gives nothing, the likelihood's weight grows to one in four ascents, so that at first the
+    prior keeps the climb in place. Modes of lens models are many, and a start 10-25 % off in Einstein radius
+    often ends in a lower one: where the prior is wide, give several starts.
 
     Parameters
     ----------
@@ -92,10 +95,8 @@ def find_mode(
                 preflight(model, point, density.function)
             flat = DictToArrayBijection.map(point).data
             if np.isfinite(density(flat)[0]):
-                free = _not_named(model, start, point)
-                candidates.append(
-                    _climb(density, flat, free, _COARSE, report, f"start {k + 1}/{len(points)}")
-                )
+                stage = f"start {k + 1}/{len(points)}"
+                candidates.append(_approach(density, flat, _not_named(model, start, point), report, stage))
         candidates.sort(key=lambda flat: density(flat)[0], reverse=True)
         ends = [
             _climb(density, flat, np.arange(flat.size), _COARSE, report, f"candidate {k}")
@@ -112,7 +113,10 @@ def find_mode(
 
 
 class _Density:
-    """Log-probability and gradient of a flat vector, counting its evaluations."""
+    """Log-probability and gradient of a flat vector, counting its evaluations.
+
+    The observed variables' part can be given less weight, see `set_weight`.
+    """
 
     def __init__(self, model: pm.Model) -> None:
         self.function = compile_density(model)
@@ -127,6 +131,11 @@ class _Density:
             self.evaluations += 1
             self._last = key, float(value), np.array(gradient)
         return self._last[1], self._last[2]
+
+    def set_weight(self, weight: float) -> None:
+        """Multiply the log-likelihood by a weight from now on."""
+        self.function.set_weights(np.array([weight]))
+        self._last = None
 
     def point(self, flat: np.ndarray) -> dict[str, np.ndarray]:
         return DictToArrayBijection.rmap(RaveledVars(flat, self._info))
@@ -145,6 +154,20 @@ def _not_named(model: pm.Model, start: dict[str, Any], point: dict[str, np.ndarr
     named = {model.rvs_to_values[model[name]].name for name in start}
     free = np.concatenate([np.full(np.size(value), name not in named) for name, value in point.items()])
     return np.flatnonzero(free) if free.any() else np.arange(free.size)
+
+
+def _approach(
+    density: _Density, start: np.ndarray, free: np.ndarray, report: Callable[[str], None], stage: str
+) -> np.ndarray:
+    """Climb with what the start names held; where it names nothing, let the likelihood's weight grow to one.
+
+    At full weight the likelihood of a good image is so steep that an ascent leaves the start at once, for
+    whatever mode is downhill from there. At low weight the prior keeps the climb in place.
+    """
+    for weight in _WEIGHTS if free.size == start.size else (1.0,):
+        density.set_weight(weight)
+        start = _climb(density, start, free, _COARSE, report, f"{stage}, weight {weight:g}")
+    return start
 
 
 def _climb(

@@ -72,7 +72,17 @@ def _explanations(model: pm.Model, point: dict[str, np.ndarray]) -> list[str]:
 
 
 def compile_density(model: pm.Model) -> pm.model.core.ValueGradFunction:
-    """Compile the model's log-probability and gradient as a function of one flat unconstrained vector."""
-    function = model.logp_dlogp_function(ravel_inputs=True)
+    """Compile log-probability and gradient as a function of one flat unconstrained vector.
+
+    ``set_weights([w])`` of the result multiplies the observed variables' part by w.
+    """
+    costs = [model.varlogp + model.potentiallogp, model.datalogp]
+    function = pm.model.core.ValueGradFunction(
+        costs,
+        model.continuous_value_vars,
+        model=model,
+        initial_point=model.initial_point(),
+        ravel_inputs=True,
+    )
     function.set_extra_values({})
     return function

@@ -43,7 +43,8 @@ def critical_curves(
     determinant = by_y[..., 0] * by_x[..., 1] - by_y[..., 1] * by_x[..., 0]
     lines = contour_generator(x, y, determinant).lines(0.0)
     smallest = _SMALLEST * max(x[1] - x[0], y[1] - y[0])
-    critical = [np.asarray(line)[:, ::-1] for line in lines if np.ptp(line, axis=0).max() > smallest]
+    curves = [np.asarray(line, dtype=float)[:, ::-1] for line in lines]
+    critical = [curve for curve in curves if np.ptp(curve, axis=0).max() > smallest]
     caustics = []
     for line in critical:
         place = [(line[:, 0] - y[0]) / (y[1] - y[0]), (line[:, 1] - x[0]) / (x[1] - x[0])]
