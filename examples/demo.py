@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import fit_lens
@@ -12,8 +13,12 @@ HERE = Path(__file__).parent
 
 def main() -> None:
     mpl.use("Agg")
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("pymc_lens").setLevel(logging.INFO)
     out = Path("demo")
-    summary = fit_lens.fit(HERE / "data" / "J0252+0039", out, draws=500, tune=150, chains=2, seed=1)
+    summary = fit_lens.fit(
+        HERE / "data" / "J0252+0039", out, mask_radius=2.0, draws=300, tune=100, chains=2, seed=1
+    )
     theta_e = summary["theta_e"]
     print(f"Effective Einstein radius {theta_e['mean']:.4f} +- {theta_e['sd']:.4f} arcsec")
     print("(Bolton et al. 2008: 1.04 arcsec)")

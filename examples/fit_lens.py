@@ -25,11 +25,13 @@ import pymc_lens as pl
 MASS_AT_START = {"ell_comps_unbounded": [0.0, 0.0], "mass_centre": [0.0, 0.0], "gamma_1": 0.0, "gamma_2": 0.0}
 
 
-def fit(folder: Path, out: Path, draws: int, tune: int, chains: int, seed: int) -> dict[str, Any]:
+def fit(
+    folder: Path, out: Path, mask_radius: float, draws: int, tune: int, chains: int, seed: int
+) -> dict[str, Any]:
     """Find the mode from several Einstein radii, sample, reconstruct, draw and summarize."""
     begin = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
-    dataset = lens_model.load(folder)
+    dataset = lens_model.load(folder, mask_radius)
     print(f"{folder.name}: {dataset}", flush=True)
     model = lens_model.build(dataset)
     starts = [{"einstein_radius": radius, **MASS_AT_START} for radius in lens_model.EINSTEIN_RADIUS_STARTS]
@@ -105,6 +107,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--mask-radius", type=float, default=3.0, help="arcsec, around the image centre")
     parser.add_argument("--draws", type=int, default=500)
     parser.add_argument("--tune", type=int, default=150)
     parser.add_argument("--chains", type=int, default=2)
@@ -114,8 +117,9 @@ def main() -> None:
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("pymc_lens").setLevel(logging.INFO)
     summary = fit(
-        arguments.folder, arguments.out, arguments.draws, arguments.tune, arguments.chains, arguments.seed
-    )
+        arguments.folder, arguments.out, arguments.mask_radius, arguments.draws, arguments.tune,
+        arguments.chains, arguments.seed,
+    )  # fmt: skip
     print(f"PyMC {pm.__version__}; results in {arguments.out}")
     print(json.dumps({key: value for key, value in summary.items() if key != "parameters"}, indent=1))
 
