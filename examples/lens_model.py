@@ -12,8 +12,8 @@ import pymc_lens as pl
 PIXEL_SCALE = 0.05  # arcsec; HST/ACS and WFPC2 frames of the SLACS survey
 # With a single source plane the posterior does not depend on them.
 LENS_REDSHIFT, SOURCE_REDSHIFT = 0.5, 1.0
-# The groups share no widths: Gaussians of equal width and nearly equal shape trade amplitude for shape, and the
-# posterior of their difference is long, thin and bent.
+# The groups share no widths: Gaussians of equal width and nearly equal shape trade amplitude for shape, and
+# the posterior of their difference is long, thin and bent.
 LIGHT_SIGMAS = [np.geomspace(0.02, 0.35, 9), np.geomspace(0.45, 3.0, 8)]
 SOURCE_WINDOW = (-0.4, 0.4, -0.4, 0.4)
 SOURCE_PIXELS = (26, 26)
