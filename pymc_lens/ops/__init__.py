@@ -1,13 +1,28 @@
 """PyTensor Ops: they join the symbolic model to the numerics and compute nothing themselves."""
 
-from importlib.util import find_spec
+from importlib import import_module
+from typing import Any
+
+from pytensor.compile.mode import optdb
+from pytensor.graph.basic import Apply
+from pytensor.graph.rewriting.basic import in2out, node_rewriter
 
 import pymc_lens.ops.isothermal_numba
-import pymc_lens.ops.numba_dispatch
+import pymc_lens.ops.numba_dispatch  # noqa: F401
+from pymc_lens.mass.isothermal_op import IsothermalDeflections, IsothermalPullback
 from pymc_lens.ops.log_evidence import LogEvidence, LogEvidenceValue
 
-if find_spec("jax") is not None:
-    import pymc_lens.ops.isothermal_jax
-    import pymc_lens.ops.jax_dispatch  # noqa: F401
+
+@node_rewriter([LogEvidence, LogEvidenceValue, IsothermalDeflections, IsothermalPullback])
+def register_with_jax(fgraph: Any, node: Apply) -> None:
+    """Change nothing, but teach JAX these Ops once a graph is compiled for it.
+
+    Importing JAX along with this package would cost time, and make every fork of a process warn.
+    """
+    import_module("pymc_lens.ops.isothermal_jax")
+    import_module("pymc_lens.ops.jax_dispatch")
+
+
+optdb.register("pymc_lens_register_with_jax", in2out(register_with_jax), "jax", position=0.1)
 
 __all__ = ["LogEvidence", "LogEvidenceValue"]
