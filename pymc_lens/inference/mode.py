@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 _FIRST_STEP = 1e-3
 # Differences of the gradient are taken over this fraction of a standard deviation.
 _RELATIVE_STEP = 0.3
+# The metric is refined over this many standard deviations, so often.
+_REFINING_STEP, _REFINEMENTS = 0.7, 2
 # Log-probability below which an ascent's progress ends it: while modes are compared, and at the end.
 _COARSE, _FINE = 0.1, 1e-4
 # Weights of the likelihood in successive ascents.
@@ -106,6 +108,8 @@ def find_mode(
         everything = np.arange(best.size)
         best = _climb(density, best, everything, _FINE, report, "settling")
         root = _whitening(density, best, everything, report)
+        for _ in range(_REFINEMENTS):
+            root = _refine(density, best, root, report)
         covariance = root @ root.T
     value, _ = density(best)
     _log.info("Mode at log-probability %.2f after %d gradients.", value, density.evaluations)
@@ -222,6 +226,24 @@ def _whitening(
     root = np.zeros((point.size, free.size))
     root[free] = vectors / np.sqrt(np.clip(np.abs(values), 1e-3, None)) / scales[:, None]
     return root
+
+
+def _refine(
+    density: _Density, mode: np.ndarray, root: np.ndarray, report: Callable[[str], None]
+) -> np.ndarray:
+    """Whiten again, by the Hessian along the columns of the root and over the width of the posterior.
+
+    Where parameters are degenerate the widest direction is a small difference of the coordinates' large
+    curvatures: measured along the coordinates it drowns in their errors.
+    """
+    hessian = np.empty(root.shape)
+    for k, direction in enumerate(root.T):
+        step = _REFINING_STEP * direction
+        difference = density(mode + step)[1] - density(mode - step)[1]
+        hessian[k] = root.T @ difference / (2.0 * _REFINING_STEP)
+        report(f"metric {k + 1}/{len(root)}: {density.evaluations} gradients")
+    values, vectors = eigh(-0.5 * (hessian + hessian.T))
+    return root @ (vectors / np.sqrt(np.clip(np.abs(values), 1e-3, None)))
 
 
 def _gradient_difference(density: _Density, point: np.ndarray, i: int) -> np.ndarray:
