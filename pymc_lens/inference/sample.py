@@ -11,6 +11,7 @@ import numpy as np
 import pymc as pm
 from pymc.blocking import DictToArrayBijection
 from pymc.step_methods.hmc.quadpotential import QuadPotentialFullAdapt
+from threadpoolctl import threadpool_limits
 from xarray import DataTree
 
 from pymc_lens.inference.mode import Mode, find_mode
@@ -36,8 +37,7 @@ def sample(
 
     A preflight evaluates the model once and names what is wrong with it; the mode is found by gradient
     ascent; the inverse Hessian there is the metric that NUTS starts from and goes on adapting; chains start
-    at draws from the Gaussian approximation of the posterior. PyMC limits BLAS threads so that chains do not
-    fight.
+    at draws from the Gaussian approximation of the posterior. BLAS is limited to one thread a chain.
 
     Parameters
     ----------
@@ -79,15 +79,18 @@ def sample(
         kwargs["nuts_sampler"] = "pymc"
     elif "step" not in kwargs:
         kwargs["target_accept"] = target_accept
-    idata = pm.sample(
-        draws,
-        tune=tune,
-        chains=chains,
-        random_seed=rng.spawn(1)[0],
-        progressbar=progressbar,
-        model=model,
-        **kwargs,
-    )
+    # PyMC leaves every forked chain all BLAS threads; on small blocks they only wait for one another.
+    kwargs.setdefault("blas_cores", None)
+    with threadpool_limits(1, user_api="blas"):
+        idata = pm.sample(
+            draws,
+            tune=tune,
+            chains=chains,
+            random_seed=rng.spawn(1)[0],
+            progressbar=progressbar,
+            model=model,
+            **kwargs,
+        )
     if isinstance(idata, DataTree):
         idata["posterior"].attrs["mode_gradient_evaluations"] = mode.evaluations
     return idata
