@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from scipy.stats import gaussian_kde
 from xarray import DataTree
 
-from pymc_lens.plot.images import image_extent, intensity_norm, show_image, show_residuals
+from pymc_lens.plot.images import fitted_region, image_extent, intensity_norm, show_image, show_residuals
 
 _LEVELS = (0.95, 0.68)
 
@@ -76,10 +76,19 @@ def subplot_reconstruction(idata: DataTree) -> Figure:
     figure, axes = plt.subplots(2, 3, figsize=(14.5, 8.6), layout="constrained")
     norm = intensity_norm(images["data"].values)
     source_norm = intensity_norm(images["lensed_source"].values)
+    region = fitted_region(images["data"].values, pixel_scales)
     subtracted = (images["data"] - images["lens_light"]).values
-    show_image(axes[0, 0], images["data"].values, extent, title="Data", label="data units", norm=norm)
     show_image(
-        axes[0, 1], images["model_image"].values, extent, title="Mean model", label="data units", norm=norm
+        axes[0, 0], images["data"].values, extent, title="Data", label="data units", norm=norm, region=region
+    )
+    show_image(
+        axes[0, 1],
+        images["model_image"].values,
+        extent,
+        title="Mean model",
+        label="data units",
+        norm=norm,
+        region=region,
     )
     show_residuals(
         axes[0, 2],
@@ -87,9 +96,16 @@ def subplot_reconstruction(idata: DataTree) -> Figure:
         extent,
         title="Normalized residual",
         label=r"$\sigma$",
+        region=region,
     )
     show_image(
-        axes[1, 0], subtracted, extent, title="Lens-subtracted data", label="data units", norm=source_norm
+        axes[1, 0],
+        subtracted,
+        extent,
+        title="Lens-subtracted data",
+        label="data units",
+        norm=source_norm,
+        region=region,
     )
     for ax, name, title in (
         (axes[1, 1], "mean", "Source, mean"),
