@@ -54,10 +54,8 @@ class FitImaging:
         self._geometry = inversion.geometry
         self.terms: EvidenceTerms = inversion.terms
         self._coefficients = inversion.coefficients
-        light_only = inversion.coefficients.copy()
-        light_only[: self._problem.n_source] = 0.0
         self._model = self._problem.model_image(inversion, inversion.coefficients)
-        self._light = self._problem.model_image(inversion, light_only)
+        self._light = self._problem.light_image(inversion, inversion.coefficients)
 
     @property
     def log_evidence(self) -> float:

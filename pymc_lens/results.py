@@ -97,13 +97,12 @@ class _Solution:
     ) -> None:
         inversion = problem.invert(inputs)
         drawn = problem.draw_coefficients(inversion, rng)
-        light = np.where(np.arange(drawn.size) < problem.n_source, 0.0, drawn)
         self.terms: EvidenceTerms = inversion.terms
         self.geometry = inversion.geometry
         self.source = drawn[: problem.n_source]
         self.most_probable_image = problem.model_image(inversion, inversion.coefficients)
         self.image = problem.model_image(inversion, drawn)
-        self.light = problem.model_image(inversion, light)
+        self.light = problem.light_image(inversion, drawn)
 
 
 def _find_image(model: pm.Model, var_name: str | None) -> pm.model.core.TensorVariable:

@@ -26,7 +26,7 @@ def preflight(
     point : dict
         Values of the model's value variables.
     logp_dlogp : callable
-        ``model.logp_dlogp_function(ravel_inputs=True)``.
+        As `compile_density` returns it.
 
     Raises
     ------

@@ -60,7 +60,7 @@ def sample(
     Returns
     -------
     DataTree
-        As of `pymc.sample`; ``posterior.attrs`` records the gradients spent on the mode and in NUTS.
+        As of `pymc.sample`; ``posterior.attrs`` records the gradients spent on the mode.
 
     Raises
     ------

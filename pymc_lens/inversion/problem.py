@@ -327,6 +327,12 @@ class PixelizedInversion:
         """Blurred model (n_fitted,) of any coefficients (n,) with the mapping of an inversion."""
         return self._fitted(model_image(inversion.blocks, coefficients)) * self.imaging.noise_fitted
 
+    def light_image(self, inversion: Inversion, coefficients: np.ndarray) -> np.ndarray:
+        """Blurred image (n_fitted,) of the light columns alone, of any coefficients (n,)."""
+        light = coefficients.copy()
+        light[: self.n_source] = 0.0
+        return self.model_image(inversion, light)
+
     def draw_coefficients(self, inversion: Inversion, rng: np.random.Generator) -> np.ndarray:
         """Draw coefficients (n,) from their Gaussian posterior N(s, (F + H)^-1)."""
         normal = rng.standard_normal(inversion.coefficients.size)

@@ -351,6 +351,7 @@ def _pull_back(
 ):  # fmt: skip
     n_light = light_bar.shape[0]
     local = np.empty(coefficients.size, np.int32)
+    sums = np.empty(TILE)
     for tile in range(column_indptr.size - 1):
         begin = column_indptr[tile]
         n = column_indptr[tile + 1] - begin
@@ -375,7 +376,7 @@ def _pull_back(
             last = min(TILE, psf.shape[0] - dy)
             for k in range(indptr[pixel], indptr[pixel + 1]):
                 row = rows[local[indices[k]]]
-                sums = np.zeros(TILE)
+                sums[:] = 0.0
                 for a in range(first, last):
                     run = psf[dy + a, dx : dx + TILE]
                     source_run = row[a * TILE : (a + 1) * TILE]

@@ -98,15 +98,9 @@ class LogEvidenceValue(_EvidenceOp):
     def pullback(
         self, inputs: list[Variable], outputs: list[Variable], cotangents: list[Variable]
     ) -> list[Variable]:
-        return LogEvidence(self.problem).pullback(
-            inputs,
-            LogEvidence(self.problem).make_node(*inputs).outputs,
-            [*cotangents, *_disconnected(inputs)],
-        )
-
-
-def _disconnected(inputs: list[Variable]) -> list[Variable]:
-    return [disconnected_type() for _ in inputs]
+        fused = LogEvidence(self.problem)
+        gradient_bars = [disconnected_type() for _ in inputs]
+        return fused.pullback(inputs, fused.make_node(*inputs).outputs, [*cotangents, *gradient_bars])
 
 
 @node_rewriter([LogEvidence])

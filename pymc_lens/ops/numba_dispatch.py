@@ -11,6 +11,7 @@ from typing import Any
 
 import numba
 from pytensor.graph.basic import Apply
+from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch import numba_funcify
 from pytensor.link.numba.dispatch.basic import get_numba_type, numba_njit
 
@@ -21,31 +22,23 @@ from pymc_lens.ops.log_evidence import LogEvidence, LogEvidenceValue
 def numba_log_evidence(op: LogEvidence, node: Apply, **kwargs: Any) -> Callable:
     """Call the numerics for value and gradient from a compiled graph."""
     result_type = numba.types.Tuple([get_numba_type(output.type, layout="C") for output in node.outputs])
-
-    def evaluate(inputs: tuple) -> tuple:
-        storage: list[list[Any]] = [[None] for _ in node.outputs]
-        op.perform(node, list(inputs), storage)
-        return tuple(cell[0] for cell in storage)
-
-    @numba_njit
-    def log_evidence(*inputs):
-        with numba.objmode(result=result_type):
-            result = evaluate(inputs)
-        return result
-
-    return log_evidence
+    return _in_object_mode(lambda inputs: _performed(op, node, inputs), result_type)
 
 
 @numba_funcify.register(LogEvidenceValue)
 def numba_log_evidence_value(op: LogEvidenceValue, node: Apply, **kwargs: Any) -> Callable:
     """Call the numerics for the value from a compiled graph."""
     result_type = get_numba_type(node.outputs[0].type, layout="C")
+    return _in_object_mode(lambda inputs: _performed(op, node, inputs)[0], result_type)
 
-    def evaluate(inputs: tuple) -> Any:
-        storage: list[list[Any]] = [[None]]
-        op.perform(node, list(inputs), storage)
-        return storage[0][0]
 
+def _performed(op: Op, node: Apply, inputs: tuple) -> tuple:
+    storage: list[list[Any]] = [[None] for _ in node.outputs]
+    op.perform(node, list(inputs), storage)
+    return tuple(cell[0] for cell in storage)
+
+
+def _in_object_mode(evaluate: Callable[[tuple], Any], result_type: numba.types.Type) -> Callable:
     @numba_njit
     def log_evidence(*inputs):
         with numba.objmode(result=result_type):
