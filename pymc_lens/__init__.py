@@ -1,6 +1,6 @@
 """Strong gravitational lensing with pixelized sources in PyMC."""
 
-from pymc_lens import convert, light, mass, mesh, plot, priors, regularization
+from pymc_lens import convert, image_mesh, light, mass, mesh, plot, priors, regularization
 from pymc_lens.distributions import PixelizedImage
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.fit import FitImaging
@@ -29,6 +29,7 @@ __all__ = [
     "Tracer",
     "convert",
     "find_mode",
+    "image_mesh",
     "light",
     "mass",
     "mesh",

@@ -49,15 +49,16 @@ def build_inversion(tracer: Tracer, dataset: Imaging) -> tuple[PixelizedInversio
     if not isinstance(dataset, Imaging):
         raise TypeError(f"dataset: expected Imaging, got {type(dataset).__name__}.")
     pixelization = cast(Pixelization, tracer.source_galaxy.pixelization)
+    mesh = pixelization.mesh.scheme(dataset)
     problem = PixelizedInversion(
         dataset,
-        pixelization.mesh,
+        mesh,
         pixelization.regularization.scheme,
         _amplitude_scales(tracer.lights, dataset),
     )
     inputs = SymbolicInputs(
         rays=tracer.traced_grid(dataset.source_grid),
-        vertices=pt.as_tensor_variable(np.empty((0, 2))),
+        vertices=tracer.traced_grid(mesh.image_plane_vertices),
         light=_light_columns(tracer.lights, dataset),
         regularization=_vector(pixelization.regularization.parameters),
     )

@@ -14,6 +14,7 @@ from xarray import DataTree
 
 from pymc_lens.inference.preflight import pixelized_images
 from pymc_lens.inversion.problem import EvidenceTerms, InversionInputs, PixelizedInversion
+from pymc_lens.lattice import lattice
 
 _SOURCE_GRID = 100
 
@@ -132,7 +133,7 @@ def _source_dataset(problem: PixelizedInversion, solutions: list[_Solution], coo
     vertices = np.array([solution.geometry.vertices for solution in solutions])
     low, high = vertices.min(axis=(0, 1)), vertices.max(axis=(0, 1))
     grid_y, grid_x = (np.linspace(low[axis], high[axis], _SOURCE_GRID) for axis in (0, 1))
-    points = np.stack(np.meshgrid(grid_y, grid_x, indexing="ij"), axis=-1).reshape(-1, 2)
+    points = lattice(grid_y, grid_x).reshape(-1, 2)
     on_grid = np.array(
         [problem.mesh.interpolate(solution.geometry, points).apply(solution.source) for solution in solutions]
     ).reshape(-1, _SOURCE_GRID, _SOURCE_GRID)

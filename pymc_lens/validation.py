@@ -7,6 +7,7 @@ of the model.
 from __future__ import annotations
 
 from numbers import Real
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -48,3 +49,14 @@ def require_ell_comps(name: str, value: Any) -> None:
         raise ValueError(f"{name}: expected a pair (e_y, e_x), got {value!r}.")
     if np.hypot(*np.asarray(value, dtype=float)) >= 1.0:
         raise ValueError(f"{name}: expected |{name}| < 1 (an axis ratio above 0), got {value!r}.")
+
+
+def validated_shape(shape: tuple[int, int]) -> tuple[int, int]:
+    """Return the shape of a mesh as two integers, each at least 2."""
+    try:
+        ny, nx = (index(n) for n in shape)
+    except (TypeError, ValueError):
+        raise TypeError(f"shape: expected two integers, got {shape!r}.") from None
+    if min(ny, nx) < 2:
+        raise ValueError(f"shape: expected at least 2 pixels along each axis, got {shape!r}.")
+    return ny, nx

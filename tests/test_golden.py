@@ -10,7 +10,8 @@ from scipy.sparse import coo_array
 import pymc_lens as pl
 from pymc_lens.inversion.mapping import mapping_matrix
 from pymc_lens.inversion.problem import InversionInputs, PixelizedInversion
-from pymc_lens.inversion.tiles import TileWorkspace, curvature, prepare_tiles, tile_blocks
+from pymc_lens.inversion.tiles import curvature, prepare_tiles, tile_blocks
+from pymc_lens.workspace import Workspace
 
 MESH = pl.mesh.Rectangular((15, 15))
 
@@ -49,7 +50,7 @@ SOURCE_ORDER = np.arange(225).reshape(15, 15)[::-1].ravel()
 
 
 def stages(dataset, rays):
-    geometry = MESH.geometry(rays, np.empty((0, 2)))
+    geometry = MESH.geometry(rays, np.empty((0, 2)), Workspace())
     mapping = mapping_matrix(geometry.interpolation, dataset.n_pixels)
     tiles = prepare_tiles(
         dataset.pixel_rows,
@@ -58,7 +59,7 @@ def stages(dataset, rays):
         dataset.psf_centre,
         np.ones(dataset.n_pixels, bool),
     )
-    workspace = TileWorkspace()
+    workspace = Workspace()
     root_weights = tiles.gather(1.0 / dataset.noise_fitted)
     blocks = tile_blocks(tiles, mapping, np.empty((0, dataset.n_pixels)), root_weights, 225, workspace)
     f, d = np.empty((225, 225)), np.empty(225)

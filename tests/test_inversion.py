@@ -12,6 +12,7 @@ from scipy.signal import convolve2d
 import pymc_lens as pl
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.inversion.problem import InversionInputs, PixelizedInversion
+from pymc_lens.workspace import Workspace
 
 PSFS = {"odd": (5, 5), "even": (4, 6), "non-square": (3, 9)}
 MESHES = {
@@ -143,7 +144,7 @@ def test_draws_follow_the_posterior(rng):
 def test_prior_draws_follow_the_prior(rng):
     imaging = dataset(rng, (3, 3))
     mesh = pl.mesh.RectangularBox((4, 3), MESHES["box"].extent)
-    geometry = mesh.geometry(inputs_of(rng, imaging).rays, np.empty((0, 2)))
+    geometry = mesh.geometry(inputs_of(rng, imaging).rays, np.empty((0, 2)), Workspace())
     precision = pl.regularization.Constant().scheme.precision(np.array([0.7]), geometry)
     h = np.zeros((12, 12))
     precision.add_to(h)
@@ -212,9 +213,9 @@ def test_rays_outside(rng):
     imaging = dataset(rng, (3, 3))
     rays = inputs_of(rng, imaging).rays
     with pytest.raises(InadmissibleError, match="extent"):
-        pl.mesh.RectangularBox((5, 5), (-0.5, 0.5, -0.5, 0.5)).geometry(rays, np.empty((0, 2)))
+        pl.mesh.RectangularBox((5, 5), (-0.5, 0.5, -0.5, 0.5)).geometry(rays, np.empty((0, 2)), Workspace())
     with pytest.raises(InadmissibleError, match="extent"):
-        pl.mesh.RectangularWindow((5, 5), (5.0, 6.0, 5.0, 6.0)).geometry(rays, np.empty((0, 2)))
+        pl.mesh.RectangularWindow((5, 5), (5.0, 6.0, 5.0, 6.0)).geometry(rays, np.empty((0, 2)), Workspace())
 
 
 @pytest.mark.parametrize(

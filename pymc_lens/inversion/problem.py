@@ -20,7 +20,6 @@ from pymc_lens.inversion.mapping import MappingMatrix, mapping_matrix, mapping_m
 from pymc_lens.inversion.tiles import (
     TileBlocks,
     Tiles,
-    TileWorkspace,
     curvature,
     model_image,
     prepare_tiles,
@@ -33,8 +32,9 @@ from pymc_lens.linalg.blas import (
     cholesky_solve_in_place,
 )
 from pymc_lens.linalg.precision import SparsePrecision
-from pymc_lens.mesh.base import Mesh, MeshGeometry
+from pymc_lens.mesh.base import MeshGeometry, MeshScheme
 from pymc_lens.regularization.base import RegularizationScheme
+from pymc_lens.workspace import Workspace
 
 _log = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ class PixelizedInversion:
     Parameters
     ----------
     imaging : Imaging
-    mesh : Mesh
+    mesh : MeshScheme
     regularization : RegularizationScheme
     light_scales : sequence of float
         Prior standard deviation of each linear light column's amplitude.
@@ -131,7 +131,7 @@ class PixelizedInversion:
     def __init__(
         self,
         imaging: Imaging,
-        mesh: Mesh,
+        mesh: MeshScheme,
         regularization: RegularizationScheme,
         light_scales: tuple[float, ...] = (),
     ) -> None:
@@ -148,7 +148,7 @@ class PixelizedInversion:
     @cached_property
     def digest(self) -> str:
         """Hash of the content."""
-        content = (self.imaging.digest, repr(self.mesh), repr(self.regularization), self.light_scales)
+        content = (self.imaging.digest, self.mesh.digest, repr(self.regularization), self.light_scales)
         return sha256(repr(content).encode()).hexdigest()
 
     def __eq__(self, other: object) -> bool:
@@ -206,9 +206,9 @@ class PixelizedInversion:
         return float(np.log(2.0 * np.pi * self.imaging.noise_fitted**2).sum())
 
     @property
-    def _workspace(self) -> TileWorkspace:
+    def _workspace(self) -> Workspace:
         if not hasattr(self._threads, "workspace"):
-            self._threads.workspace = TileWorkspace()
+            self._threads.workspace = Workspace()
         return self._threads.workspace
 
     # --- evaluation
@@ -233,7 +233,7 @@ class PixelizedInversion:
         """
         self._require_finite(inputs)
         workspace = self._workspace
-        geometry = self.mesh.geometry(inputs.rays, inputs.vertices)
+        geometry = self.mesh.geometry(inputs.rays, inputs.vertices, workspace)
         precision = self.regularization.precision(inputs.regularization, geometry)
         log_det_regularization = precision.log_determinant + float(np.log(self._light_precision).sum())
         mapping = mapping_matrix(geometry.interpolation, self._tiles.n_pixels)
@@ -281,7 +281,7 @@ class PixelizedInversion:
         off_diagonal_bar = -(
             inverse[pattern.cols, pattern.rows] + source[pattern.rows] * source[pattern.cols] - prior_pairs
         )
-        parameters_bar, vertices_bar = self.regularization.pullback(
+        parameters_bar, geometry_bar = self.regularization.pullback(
             inputs.regularization, inversion.geometry, diagonal_bar, off_diagonal_bar
         )
         mapping_bar, light_bar = tile_pullback(
@@ -292,7 +292,7 @@ class PixelizedInversion:
             inversion.mapping, inversion.geometry.interpolation, mapping_bar
         )
         rays_bar, traced_vertices_bar = self.mesh.pullback(
-            inversion.geometry, inputs.rays, weights_bar, vertices_bar
+            inversion.geometry, inputs.rays, weights_bar, geometry_bar
         )
         return InversionInputs(
             data=-self._fitted(inversion.tile_residual) / self.imaging.noise_fitted,

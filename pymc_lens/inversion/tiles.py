@@ -16,6 +16,7 @@ from numba import njit
 
 from pymc_lens.inversion.mapping import MappingMatrix
 from pymc_lens.linalg.blas import symmetric_product, symmetric_rank_update
+from pymc_lens.workspace import Workspace
 
 TILE = 8
 _AREA = TILE * TILE
@@ -68,22 +69,6 @@ class TileBlocks:
     column_indptr: np.ndarray
     columns: np.ndarray
     blocks: np.ndarray
-
-
-class TileWorkspace:
-    """Arrays that are reused from evaluation to evaluation; they grow and are never shrunk."""
-
-    def __init__(self) -> None:
-        self._arrays: dict[str, np.ndarray] = {}
-
-    def array(self, name: str, *shape: int, dtype: type = np.float64) -> np.ndarray:
-        """Return an uninitialised array of this shape, cut from a buffer that is kept under this name."""
-        size = int(np.prod(shape))
-        buffer = self._arrays.get(name)
-        if buffer is None or buffer.size < size:
-            buffer = np.empty(int(1.2 * size) if buffer is not None else size, dtype)
-            self._arrays[name] = buffer
-        return buffer[:size].reshape(shape)
 
 
 def prepare_tiles(
@@ -141,7 +126,7 @@ def tile_blocks(
     light: np.ndarray,
     tile_root_weights: np.ndarray,
     n_source: int,
-    workspace: TileWorkspace,
+    workspace: Workspace,
 ) -> TileBlocks:
     """Blur the mapping matrix and whiten it with the noise, tile by tile.
 
@@ -154,7 +139,7 @@ def tile_blocks(
     tile_root_weights : (n_tiles, 64) float64
         1/sigma by tile, zero where a pixel does not count.
     n_source : int
-    workspace : TileWorkspace
+    workspace : Workspace
         Owns the result until the next call.
     """
     n_tiles = tiles.pixels.shape[0]
@@ -178,7 +163,7 @@ def curvature(
     tile_data: np.ndarray,
     curvature_matrix: np.ndarray,
     data_vector: np.ndarray,
-    workspace: TileWorkspace,
+    workspace: Workspace,
 ) -> None:
     """Write ``F = L' W L`` (upper triangle) and ``D = L' W d`` into the given arrays.
 
@@ -189,7 +174,7 @@ def curvature(
         ``sqrt(W) d`` by tile.
     curvature_matrix : (n, n) float64
     data_vector : (n,) float64
-    workspace : TileWorkspace
+    workspace : Workspace
     """
     widest = int(np.diff(tile_blocks.column_indptr).max())
     _accumulate(
@@ -214,7 +199,7 @@ def tile_pullback(
     tile_residual: np.ndarray,
     coefficients: np.ndarray,
     inverse: np.ndarray,
-    workspace: TileWorkspace,
+    workspace: Workspace,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cotangents of the mapping matrix and of the light columns for the Gaussian evidence.
 
@@ -231,7 +216,7 @@ def tile_pullback(
         s, source pixels first.
     inverse : (n, n) float64
         Upper triangle of ``A^-1``.
-    workspace : TileWorkspace
+    workspace : Workspace
 
     Returns
     -------

@@ -1,6 +1,19 @@
 """Source-plane meshes."""
 
 from pymc_lens.mesh.base import Mesh
+from pymc_lens.mesh.border import NearestVertex, ZeroRing
+from pymc_lens.mesh.delaunay import Delaunay, DelaunayMagnification
 from pymc_lens.mesh.rectangular import Rectangular, RectangularBox, RectangularWindow
+from pymc_lens.mesh.voronoi_nn import VoronoiNN
 
-__all__ = ["Mesh", "Rectangular", "RectangularBox", "RectangularWindow"]
+__all__ = [
+    "Delaunay",
+    "DelaunayMagnification",
+    "Mesh",
+    "NearestVertex",
+    "Rectangular",
+    "RectangularBox",
+    "RectangularWindow",
+    "VoronoiNN",
+    "ZeroRing",
+]

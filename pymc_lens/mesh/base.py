@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import NamedTuple, override
 
 import numpy as np
 
+from pymc_lens.imaging import Imaging
 from pymc_lens.linalg.sparsity import SparsityPattern
+from pymc_lens.workspace import Workspace
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +34,39 @@ class Interpolation:
         values = np.append(source, 0.0)[self.indices] * self.weights
         return np.add.reduceat(np.append(values, 0.0), self.indptr[:-1]) * (np.diff(self.indptr) > 0)
 
-    def where(self, inside: np.ndarray) -> Interpolation:
-        """Return the same with zero brightness at the rays that are not ``inside`` (n_rays,)."""
-        kept = np.repeat(inside, np.diff(self.indptr))
-        return Interpolation(self.indptr, np.where(kept, self.indices, -1).astype(np.int32), self.weights)
+
+class FiniteVolumes(NamedTuple):
+    """The mesh as cells with facets between them; also the shape of its cotangents.
+
+    ``sum_pairs conductances (s_i - s_j)^2 + boundary_conductances s_i^2`` approximates the integral of the
+    squared gradient of the source, whatever the mesh.
+
+    Attributes
+    ----------
+    conductances : (n_pairs,) float64
+        Length of the facet between two neighbouring cells over the distance of their vertices.
+    boundary_conductances : (n_source,) float64
+        The same, summed over the neighbours whose value is zero by construction.
+    areas : (n_source,) float64
+        Areas of the cells, arcsec^2.
+    """
+
+    conductances: np.ndarray
+    boundary_conductances: np.ndarray
+    areas: np.ndarray
+
+
+class GeometryCotangent(NamedTuple):
+    """Cotangents of what a prior reads of a mesh; None where it does not.
+
+    Attributes
+    ----------
+    vertices : (n_source, 2) float64 or None
+    volumes : FiniteVolumes or None
+    """
+
+    vertices: np.ndarray | None = None
+    volumes: FiniteVolumes | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,20 +82,51 @@ class MeshGeometry:
         Pairs of neighbouring source pixels.
     boundary_degree : (n_source,) float64
         Number of neighbours of each source pixel whose value is zero by construction.
+    volumes : FiniteVolumes
+        Pairs in the order of ``neighbors``.
     """
 
     vertices: np.ndarray
     interpolation: Interpolation
     neighbors: SparsityPattern
     boundary_degree: np.ndarray
+    volumes: FiniteVolumes
 
 
 class Mesh(ABC):
-    """How the source plane is divided, and how a ray reads its brightness off the source pixels.
+    """How the source plane is divided."""
 
-    An implementation is immutable and hashable (a frozen dataclass of numbers). It works on arrays only;
-    forward and adjoint live side by side.
+    @abstractmethod
+    def scheme(self, imaging: Imaging) -> MeshScheme:
+        """Return the numerics of this mesh for a dataset.
+
+        Raises
+        ------
+        ValueError
+            If the mesh cannot serve this dataset.
+        """
+
+
+class MeshScheme(Mesh):
+    """The numerics of a mesh: how a ray reads its brightness off the source pixels.
+
+    An implementation is immutable and works on arrays only; forward and adjoint live side by side. A mesh
+    that needs nothing of the dataset is its own scheme.
     """
+
+    @override
+    def scheme(self, imaging: Imaging) -> MeshScheme:
+        return self
+
+    @property
+    def digest(self) -> str:
+        """Identifies the content."""
+        return repr(self)
+
+    @property
+    def image_plane_vertices(self) -> np.ndarray:
+        """Image-plane (y, x) of vertices that are traced to the source plane, (n_vertices, 2), arcsec."""
+        return np.empty((0, 2))
 
     @property
     @abstractmethod
@@ -71,7 +134,7 @@ class Mesh(ABC):
         """Number of source pixels that are solved for."""
 
     @abstractmethod
-    def geometry(self, rays: np.ndarray, vertices: np.ndarray) -> MeshGeometry:
+    def geometry(self, rays: np.ndarray, vertices: np.ndarray, workspace: Workspace) -> MeshGeometry:
         """Lay the mesh out.
 
         Parameters
@@ -79,7 +142,9 @@ class Mesh(ABC):
         rays : (n_rays, 2) float64
             Source-plane (y, x) of every ray, arcsec, finite.
         vertices : (n_vertices, 2) float64
-            Source-plane positions of traced image-plane vertices; empty for a mesh that has none.
+            Source-plane positions of `image_plane_vertices`.
+        workspace : Workspace
+            Owns the interpolation until the next call.
 
         Raises
         ------
@@ -97,7 +162,7 @@ class Mesh(ABC):
         geometry: MeshGeometry,
         rays: np.ndarray,
         weights_bar: np.ndarray,
-        vertices_bar: np.ndarray | None,
+        geometry_bar: GeometryCotangent,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Adjoint of `geometry`.
 
@@ -108,8 +173,8 @@ class Mesh(ABC):
         rays : (n_rays, 2) float64
         weights_bar : (nnz,) float64
             Cotangents of the interpolation weights.
-        vertices_bar : (n_source, 2) float64 or None
-            Cotangents of the positions of the source pixels, where the prior depends on them.
+        geometry_bar : GeometryCotangent
+            Cotangents of what the prior read of the geometry.
 
         Returns
         -------

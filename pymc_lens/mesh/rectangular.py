@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import index
 
 import numpy as np
 from numba import njit
 
 from pymc_lens.errors import InadmissibleError
+from pymc_lens.lattice import lattice
 from pymc_lens.linalg.sparsity import SparsityPattern
-from pymc_lens.mesh.base import Interpolation, Mesh, MeshGeometry
+from pymc_lens.mesh.base import (
+    FiniteVolumes,
+    GeometryCotangent,
+    Interpolation,
+    MeshGeometry,
+    MeshScheme,
+)
+from pymc_lens.validation import validated_shape
+from pymc_lens.workspace import Workspace
 
 # PyAutoLens widens the overlaid box by this much (arcsec), so that no ray lies on its border.
 _BOX_MARGIN = 1e-8
 
 
 @dataclass(frozen=True)
-class Rectangular(Mesh):
+class Rectangular(MeshScheme):
     """A uniform grid of square-cornered pixels laid over the extent of the traced rays.
 
     The mesh of PyAutoLens's ``RectangularUniform``: the box follows the outermost rays, values sit at pixel
@@ -34,34 +42,34 @@ class Rectangular(Mesh):
     shape: tuple[int, int]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", _validated_shape(self.shape))
+        object.__setattr__(self, "shape", validated_shape(self.shape))
 
     @property
     def n_source(self) -> int:
         return self.shape[0] * self.shape[1]
 
-    def geometry(self, rays: np.ndarray, vertices: np.ndarray) -> MeshGeometry:
+    def geometry(self, rays: np.ndarray, vertices: np.ndarray, workspace: Workspace) -> MeshGeometry:
         low, high = rays.min(axis=0) - _BOX_MARGIN, rays.max(axis=0) + _BOX_MARGIN
         spacing = (high - low) / self.shape
         return MeshGeometry(
-            vertices=_lattice(low + 0.5 * spacing, spacing, self.shape),
-            interpolation=_interpolation((rays - low) / spacing - 0.5, self.shape, 0),
+            vertices=_vertices(low + 0.5 * spacing, spacing, self.shape),
+            interpolation=_interpolation((rays - low) / spacing - 0.5, self.shape, 0, np.inf, workspace),
             neighbors=_neighbors(self.shape),
             boundary_degree=np.zeros(self.n_source),
+            volumes=_volumes(self.shape, spacing, 0),
         )
 
     def interpolate(self, geometry: MeshGeometry, points: np.ndarray) -> Interpolation:
         first, last = geometry.vertices[0], geometry.vertices[-1]
         place = (points - first) / ((last - first) / (np.array(self.shape) - 1.0))
-        inside = ((place >= -0.5) & (place <= np.array(self.shape) - 0.5)).all(axis=1)
-        return _interpolation(place, self.shape, 0).where(inside)
+        return _interpolation(place, self.shape, 0, 0.5, Workspace())
 
     def pullback(
         self,
         geometry: MeshGeometry,
         rays: np.ndarray,
         weights_bar: np.ndarray,
-        vertices_bar: np.ndarray | None,
+        geometry_bar: GeometryCotangent,
     ) -> tuple[np.ndarray, np.ndarray]:
         low, high = rays.min(axis=0) - _BOX_MARGIN, rays.max(axis=0) + _BOX_MARGIN
         spacing = (high - low) / self.shape
@@ -71,10 +79,14 @@ class Rectangular(Mesh):
         fraction = place / self.shape
         low_bar = -(scaled_bar * (1.0 - fraction)).sum(axis=0)
         high_bar = -(scaled_bar * fraction).sum(axis=0)
-        if vertices_bar is not None:
+        if geometry_bar.vertices is not None:
             vertex_fraction = (geometry.vertices - low) / (high - low)
-            low_bar += (vertices_bar * (1.0 - vertex_fraction)).sum(axis=0)
-            high_bar += (vertices_bar * vertex_fraction).sum(axis=0)
+            low_bar += (geometry_bar.vertices * (1.0 - vertex_fraction)).sum(axis=0)
+            high_bar += (geometry_bar.vertices * vertex_fraction).sum(axis=0)
+        if geometry_bar.volumes is not None:
+            spacing_bar = _volumes_pullback(self.shape, spacing, geometry_bar.volumes)
+            low_bar -= spacing_bar / self.shape
+            high_bar += spacing_bar / self.shape
         rays_bar = scaled_bar
         for axis in (0, 1):
             rays_bar[rays[:, axis].argmin(), axis] += low_bar[axis]
@@ -83,7 +95,7 @@ class Rectangular(Mesh):
 
 
 @dataclass(frozen=True)
-class RectangularBox(Mesh):
+class RectangularBox(MeshScheme):
     """A uniform grid in a fixed box of the source plane, whose source is zero on the border of the box.
 
     Unlike an overlaid grid it does not move with the rays, so the evidence has no kinks where another ray
@@ -102,7 +114,7 @@ class RectangularBox(Mesh):
     extent: tuple[float, float, float, float]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", _validated_shape(self.shape))
+        object.__setattr__(self, "shape", validated_shape(self.shape))
         extent = tuple(float(edge) for edge in self.extent)
         if len(extent) != 4 or not np.isfinite(extent).all():
             raise ValueError(
@@ -125,7 +137,7 @@ class RectangularBox(Mesh):
         high = np.array([self.extent[1], self.extent[3]])
         return (high - self._low) / (np.array(self.shape) + 1.0)
 
-    def geometry(self, rays: np.ndarray, vertices: np.ndarray) -> MeshGeometry:
+    def geometry(self, rays: np.ndarray, vertices: np.ndarray, workspace: Workspace) -> MeshGeometry:
         low, high = rays.min(axis=0), rays.max(axis=0)
         reached = (low[0], high[0], low[1], high[1])
         y_min, y_max, x_min, x_max = self.extent
@@ -136,36 +148,30 @@ class RectangularBox(Mesh):
                 f"({', '.join(f'{edge:.3f}' for edge in reached)}) arcsec (y_min, y_max, x_min, x_max). "
                 "Enlarge the extent or use a smaller mask.",
             )
-        return self._laid_out(self._interpolation(rays))
+        return self._laid_out(rays, workspace)
 
     def interpolate(self, geometry: MeshGeometry, points: np.ndarray) -> Interpolation:
-        return self._interpolation(points).where(self._inside(points))
+        return _interpolation(self._place(points), self.shape, 1, 1.0, Workspace())
 
     def pullback(
         self,
         geometry: MeshGeometry,
         rays: np.ndarray,
         weights_bar: np.ndarray,
-        vertices_bar: np.ndarray | None,
+        geometry_bar: GeometryCotangent,
     ) -> tuple[np.ndarray, np.ndarray]:
         return _place_bar(self._place(rays), self.shape, 1, weights_bar) / self._spacing, np.empty((0, 2))
 
     def _place(self, points: np.ndarray) -> np.ndarray:
         return (points - self._low) / self._spacing - 1.0
 
-    def _inside(self, points: np.ndarray) -> np.ndarray:
-        place = self._place(points)
-        return ((place >= -1.0) & (place <= np.array(self.shape))).all(axis=1)
-
-    def _interpolation(self, points: np.ndarray) -> Interpolation:
-        return _interpolation(self._place(points), self.shape, 1)
-
-    def _laid_out(self, interpolation: Interpolation) -> MeshGeometry:
+    def _laid_out(self, rays: np.ndarray, workspace: Workspace) -> MeshGeometry:
         return MeshGeometry(
-            vertices=_lattice(self._low + self._spacing, self._spacing, self.shape),
-            interpolation=interpolation,
+            vertices=_vertices(self._low + self._spacing, self._spacing, self.shape),
+            interpolation=_interpolation(self._place(rays), self.shape, 1, 1.0, workspace),
             neighbors=_neighbors(self.shape),
             boundary_degree=4.0 - _neighbors(self.shape).degree,
+            volumes=_volumes(self.shape, self._spacing, 1),
         )
 
 
@@ -183,33 +189,19 @@ class RectangularWindow(RectangularBox):
         See `RectangularBox`. At least one ray must enter the window.
     """
 
-    def geometry(self, rays: np.ndarray, vertices: np.ndarray) -> MeshGeometry:
-        inside = self._inside(rays)
-        if not inside.any():
+    def geometry(self, rays: np.ndarray, vertices: np.ndarray, workspace: Workspace) -> MeshGeometry:
+        geometry = self._laid_out(rays, workspace)
+        if (geometry.interpolation.indices < 0).all():
             raise InadmissibleError(
                 "rays outside the mesh",
                 f"extent: no ray enters the window {self.extent} of RectangularWindow. Move or enlarge it.",
             )
-        return self._laid_out(self._interpolation(rays).where(inside))
-
-    def interpolate(self, geometry: MeshGeometry, points: np.ndarray) -> Interpolation:
-        return self._interpolation(points).where(self._inside(points))
+        return geometry
 
 
-def _validated_shape(shape: tuple[int, int]) -> tuple[int, int]:
-    try:
-        ny, nx = (index(n) for n in shape)
-    except (TypeError, ValueError):
-        raise TypeError(f"shape: expected two integers, got {shape!r}.") from None
-    if min(ny, nx) < 2:
-        raise ValueError(f"shape: expected at least 2 pixels along each axis, got {shape!r}.")
-    return ny, nx
-
-
-def _lattice(first: np.ndarray, spacing: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    y = first[0] + spacing[0] * np.arange(shape[0])
-    x = first[1] + spacing[1] * np.arange(shape[1])
-    return np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1).reshape(-1, 2)
+def _vertices(first: np.ndarray, spacing: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    y, x = (first[axis] + spacing[axis] * np.arange(shape[axis]) for axis in (0, 1))
+    return lattice(y, x).reshape(-1, 2)
 
 
 @lru_cache(maxsize=8)
@@ -220,12 +212,41 @@ def _neighbors(shape: tuple[int, int]) -> SparsityPattern:
     return SparsityPattern(pixel.size, rows, cols)
 
 
-def _interpolation(place: np.ndarray, shape: tuple[int, int], ring: int) -> Interpolation:
-    """Bilinear weights at lattice coordinates; ``ring`` rows of zero-valued nodes surround the lattice."""
-    indices = np.empty(4 * len(place), np.int32)
-    weights = np.empty(4 * len(place))
-    _bilinear(place, shape[0], shape[1], ring, indices, weights)
-    return Interpolation(4 * np.arange(len(place) + 1), indices, weights)
+def _volumes(shape: tuple[int, int], spacing: np.ndarray, ring: int) -> FiniteVolumes:
+    """Facets and cells of a lattice; ``ring`` rows of zero-valued nodes surround it."""
+    ny, nx = shape
+    along_y, along_x = spacing[1] / spacing[0], spacing[0] / spacing[1]
+    boundary = np.zeros(shape)
+    boundary[[0, -1]] += ring * along_y
+    boundary[:, [0, -1]] += ring * along_x
+    return FiniteVolumes(
+        np.repeat([along_y, along_x], [(ny - 1) * nx, ny * (nx - 1)]),
+        boundary.ravel(),
+        np.full(ny * nx, spacing[0] * spacing[1]),
+    )
+
+
+def _volumes_pullback(shape: tuple[int, int], spacing: np.ndarray, bar: FiniteVolumes) -> np.ndarray:
+    """Adjoint of `_volumes` without a ring to the spacing (2,)."""
+    ny, nx = shape
+    along_y_bar, along_x_bar = np.add.reduceat(bar.conductances, [0, (ny - 1) * nx])
+    ratio_bar = along_x_bar - along_y_bar * (spacing[1] / spacing[0]) ** 2
+    spacing_bar = ratio_bar * np.array([1.0, -spacing[0] / spacing[1]]) / spacing[1]
+    return spacing_bar + bar.areas.sum() * spacing[::-1]
+
+
+def _interpolation(
+    place: np.ndarray, shape: tuple[int, int], ring: int, margin: float, workspace: Workspace
+) -> Interpolation:
+    """Bilinear weights at lattice coordinates; ``ring`` rows of zero-valued nodes surround the lattice.
+
+    Points farther than ``margin`` from the lattice see nothing.
+    """
+    indptr = workspace.array("ray_indptr", len(place) + 1, dtype=np.int64)
+    indices = workspace.array("ray_indices", 4 * len(place), dtype=np.int32)
+    weights = workspace.array("ray_weights", 4 * len(place))
+    _bilinear(place, shape[0], shape[1], ring, margin, indptr, indices, weights)
+    return Interpolation(indptr, indices, weights)
 
 
 def _place_bar(place: np.ndarray, shape: tuple[int, int], ring: int, weights_bar: np.ndarray) -> np.ndarray:
@@ -241,16 +262,20 @@ def _cell(place, n, ring):
 
 
 @njit(cache=True, nogil=True)
-def _bilinear(place, ny, nx, ring, indices, weights):
+def _bilinear(place, ny, nx, ring, margin, indptr, indices, weights):
+    indptr[0] = 0
     for ray in range(place.shape[0]):
+        y, x = place[ray]
+        seen = -margin <= y <= ny - 1 + margin and -margin <= x <= nx - 1 + margin
         i, j = _cell(place[ray, 0], ny, ring), _cell(place[ray, 1], nx, ring)
         ty, tx = place[ray, 0] - i, place[ray, 1] - j
         for corner in range(4):
             a, b = corner // 2, corner % 2
             row, col = i + a, j + b
-            inside = 0 <= row < ny and 0 <= col < nx
+            inside = seen and 0 <= row < ny and 0 <= col < nx
             indices[4 * ray + corner] = row * nx + col if inside else -1
             weights[4 * ray + corner] = (ty if a else 1.0 - ty) * (tx if b else 1.0 - tx)
+        indptr[ray + 1] = 4 * ray + 4
 
 
 @njit(cache=True, nogil=True)

@@ -7,6 +7,7 @@ from contourpy import contour_generator
 from scipy.ndimage import map_coordinates
 
 from pymc_lens.fit import evaluate_once
+from pymc_lens.lattice import lattice
 from pymc_lens.tracer import Tracer
 
 _POINTS = 400
@@ -35,7 +36,7 @@ def critical_curves(
         (y, x), arcsec.
     """
     x, y = np.linspace(extent[0], extent[1], _POINTS), np.linspace(extent[2], extent[3], _POINTS)
-    grid = np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1)
+    grid = lattice(y, x)
     (traced,) = evaluate_once([tracer.traced_grid(grid.reshape(-1, 2))])
     traced = traced.reshape(grid.shape)
     by_y = np.gradient(traced, y, axis=0)

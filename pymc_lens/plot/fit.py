@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pymc_lens.fit import FitImaging
+from pymc_lens.lattice import lattice
 from pymc_lens.plot.caustics import critical_curves
 from pymc_lens.plot.images import fitted_region, image_extent, intensity_norm, show_image, show_residuals
 
@@ -65,7 +66,7 @@ def show_source(ax: Axes, fit: FitImaging, unit: str) -> None:
     """Draw the reconstructed source over the extent of its mesh."""
     (bottom, left), (top, right) = fit.mesh_vertices.min(axis=0), fit.mesh_vertices.max(axis=0)
     y, x = np.linspace(bottom, top, _SOURCE_POINTS), np.linspace(left, right, _SOURCE_POINTS)
-    brightness = fit.source_brightness(np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1))
+    brightness = fit.source_brightness(lattice(y, x))
     show_image(
         ax, brightness, (left, right, bottom, top), title="Source plane, caustics", label=unit,
         norm=intensity_norm(brightness), region=(left, right, bottom, top),

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pymc_lens.linalg.precision import SparsePrecision
-from pymc_lens.mesh.base import MeshGeometry
+from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 
 
 class RegularizationScheme(ABC):
@@ -34,7 +34,7 @@ class RegularizationScheme(ABC):
         geometry: MeshGeometry,
         diagonal_bar: np.ndarray,
         off_diagonal_bar: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray | None]:
+    ) -> tuple[np.ndarray, GeometryCotangent]:
         """Adjoint of `precision`.
 
         Parameters
@@ -48,8 +48,7 @@ class RegularizationScheme(ABC):
         Returns
         -------
         parameters_bar : (n_parameters,) float64
-        vertices_bar : (n_source, 2) float64 or None
-            None where the prior does not depend on the vertices' positions.
+        geometry_bar : GeometryCotangent
         """
 
 

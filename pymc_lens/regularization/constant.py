@@ -9,7 +9,7 @@ import numpy as np
 
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.linalg.precision import SparsePrecision
-from pymc_lens.mesh.base import MeshGeometry
+from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.base import Regularization, RegularizationScheme
 from pymc_lens.validation import require_positive
 
@@ -39,10 +39,10 @@ class ConstantScheme(RegularizationScheme):
         geometry: MeshGeometry,
         diagonal_bar: np.ndarray,
         off_diagonal_bar: np.ndarray,
-    ) -> tuple[np.ndarray, None]:
+    ) -> tuple[np.ndarray, GeometryCotangent]:
         degree = geometry.neighbors.degree + geometry.boundary_degree
         squared_bar = degree @ diagonal_bar - off_diagonal_bar.sum()
-        return np.array([2.0 * parameters[0] * squared_bar]), None
+        return np.array([2.0 * parameters[0] * squared_bar]), GeometryCotangent()
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,26 @@
+"""The contract of an image mesh."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from pymc_lens.imaging import Imaging
+
+
+class ImageMesh(ABC):
+    """Points of the image plane that are traced to the source plane, where they are a mesh's vertices.
+
+    An implementation is immutable and deterministic.
+    """
+
+    @abstractmethod
+    def vertices(self, imaging: Imaging) -> np.ndarray:
+        """Return (y, x) of the points for a dataset, (n, 2), arcsec.
+
+        Raises
+        ------
+        ValueError
+            If there are too few.
+        """

@@ -1,0 +1,60 @@
+"""What lies beyond the outermost vertices of a triangulated mesh."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from pymc_lens.imaging import Imaging
+
+
+class Border(ABC):
+    """How a triangulated mesh ends."""
+
+    @abstractmethod
+    def ring(self, imaging: Imaging) -> np.ndarray:
+        """Return (y, x) of fixed source-plane vertices whose value is zero, (n, 2), arcsec."""
+
+
+@dataclass(frozen=True)
+class ZeroRing(Border):
+    """A circle of fixed vertices around everything, on which the source is zero.
+
+    Every ray lies inside the mesh whatever the mass, no vertex is ever on the hull, and the source fades out
+    instead of being cut off, so that the evidence is smooth. Rays beyond the ring see nothing.
+
+    Parameters
+    ----------
+    n_vertices : int
+    radius_factor : float
+        Radius in units of that of the mask.
+    """
+
+    n_vertices: int = 64
+    radius_factor: float = 1.15
+
+    def __post_init__(self) -> None:
+        if self.n_vertices < 8:
+            raise ValueError(f"n_vertices: expected at least 8, got {self.n_vertices}.")
+        if not self.radius_factor > 1.0:
+            raise ValueError(f"radius_factor: expected more than 1, got {self.radius_factor}.")
+
+    def ring(self, imaging: Imaging) -> np.ndarray:
+        grid = imaging.grid
+        centre = 0.5 * (grid.min(axis=0) + grid.max(axis=0))
+        radius = self.radius_factor * np.sqrt(((grid - centre) ** 2).sum(axis=1).max())
+        angles = 2.0 * np.pi * np.arange(self.n_vertices) / self.n_vertices
+        return centre + radius * np.stack([np.sin(angles), np.cos(angles)], axis=1)
+
+
+@dataclass(frozen=True)
+class NearestVertex(Border):
+    """Rays beyond the outermost vertices see the value of the nearest vertex, as in PyAutoLens."""
+
+    def ring(self, imaging: Imaging) -> np.ndarray:
+        return np.empty((0, 2))
+
+
+ZERO_RING = ZeroRing()

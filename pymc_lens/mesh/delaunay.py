@@ -1,0 +1,141 @@
+"""Traced vertices with linear interpolation in the triangles between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import override
+
+import numpy as np
+from numba import njit
+
+from pymc_lens.image_mesh.base import ImageMesh
+from pymc_lens.image_mesh.overlay import Overlay
+from pymc_lens.imaging import Imaging
+from pymc_lens.mesh.base import Interpolation, Mesh
+from pymc_lens.mesh.border import ZERO_RING, Border
+from pymc_lens.mesh.triangulated import TriangulatedGeometry, TriangulatedScheme
+from pymc_lens.mesh.triangulation import Triangulation
+from pymc_lens.validation import validated_shape
+from pymc_lens.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Delaunay(Mesh):
+    """Delaunay triangles of traced vertices with barycentric interpolation.
+
+    The interpolation jumps where the triangulation flips, and the evidence with it: `VoronoiNN` on the same
+    image mesh is the one to sample with.
+
+    Parameters
+    ----------
+    image_mesh : ImageMesh
+        Where the vertices lie in the image plane.
+    border : Border
+        What lies beyond them.
+    """
+
+    image_mesh: ImageMesh
+    border: Border = ZERO_RING
+
+    @override
+    def scheme(self, imaging: Imaging) -> TriangulatedScheme:
+        return BarycentricScheme(self.image_mesh.vertices(imaging), self.border.ring(imaging))
+
+
+@dataclass(frozen=True)
+class DelaunayMagnification(Mesh):
+    """PyAutoLens's mesh of this name: `Delaunay` on `image_mesh.Overlay`, dense where magnification is high.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Of the overlay.
+    border : Border
+    """
+
+    shape: tuple[int, int]
+    border: Border = ZERO_RING
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", validated_shape(self.shape))
+
+    @override
+    def scheme(self, imaging: Imaging) -> TriangulatedScheme:
+        return Delaunay(Overlay(self.shape), self.border).scheme(imaging)
+
+
+class BarycentricScheme(TriangulatedScheme):
+    """Numerics of `Delaunay`."""
+
+    @override
+    def weights(
+        self, triangulation: Triangulation, containing: np.ndarray, points: np.ndarray, workspace: Workspace
+    ) -> Interpolation:
+        indptr = workspace.array("ray_indptr", len(points) + 1, dtype=np.int64)
+        indices = workspace.array("ray_indices", 3 * len(points), dtype=np.int32)
+        weights = workspace.array("ray_weights", 3 * len(points))
+        nnz = _barycentric(
+            triangulation.points, triangulation.triangles, containing, points, indptr, indices, weights
+        )
+        return Interpolation(indptr, indices[:nnz], weights[:nnz])
+
+    @override
+    def weights_pullback(
+        self, geometry: TriangulatedGeometry, rays: np.ndarray, weights_bar: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        triangulation, interpolation = geometry.triangulation, geometry.interpolation
+        rays_bar, points_bar = np.zeros(rays.shape), np.zeros(triangulation.points.shape)
+        _barycentric_pullback(
+            triangulation.points, triangulation.triangles, geometry.containing, interpolation.indptr,
+            interpolation.weights, weights_bar, rays_bar, points_bar,
+        )  # fmt: skip
+        return rays_bar, points_bar
+
+
+@njit(cache=True, nogil=True)
+def _barycentric(points, triangles, containing, queries, indptr, indices, weights):
+    nnz = 0
+    indptr[0] = 0
+    for ray in range(queries.shape[0]):
+        t = containing[ray]
+        if t >= 0:
+            y, x = queries[ray]
+            total = 0.0
+            for k in range(3):
+                a, b = triangles[t, (k + 1) % 3], triangles[t, (k + 2) % 3]
+                twice_area = (points[a, 0] - y) * (points[b, 1] - x) - (points[a, 1] - x) * (points[b, 0] - y)
+                indices[nnz + k], weights[nnz + k] = triangles[t, k], twice_area
+                total += twice_area
+            for k in range(3):
+                weights[nnz + k] /= total
+            nnz += 3
+        elif t <= -2:
+            indices[nnz], weights[nnz] = -2 - t, 1.0
+            nnz += 1
+        indptr[ray + 1] = nnz
+    return nnz
+
+
+@njit(cache=True, nogil=True)
+def _barycentric_pullback(
+    points, triangles, containing, indptr, weights, weights_bar, queries_bar, points_bar
+):
+    for ray in range(containing.shape[0]):
+        t, begin = containing[ray], indptr[ray]
+        if t < 0:
+            continue
+        a, b, c = triangles[t]
+        total = (points[b, 0] - points[a, 0]) * (points[c, 1] - points[a, 1]) - (
+            points[b, 1] - points[a, 1]
+        ) * (points[c, 0] - points[a, 0])
+        y_bar, x_bar = 0.0, 0.0
+        for k in range(3):
+            a, b = triangles[t, (k + 1) % 3], triangles[t, (k + 2) % 3]
+            bar = weights_bar[begin + k] / total
+            y_bar += bar * (points[a, 1] - points[b, 1])
+            x_bar += bar * (points[b, 0] - points[a, 0])
+        queries_bar[ray, 0], queries_bar[ray, 1] = y_bar, x_bar
+        # The plane through the values at the corners does not change along a corner's own gradient.
+        for k in range(3):
+            points_bar[triangles[t, k], 0] -= weights[begin + k] * y_bar
+            points_bar[triangles[t, k], 1] -= weights[begin + k] * x_bar

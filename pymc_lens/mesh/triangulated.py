@@ -1,0 +1,164 @@
+"""What all meshes on traced image-plane vertices have in common: triangulation, border and finite volumes."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import override
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from pymc_lens.errors import InadmissibleError
+from pymc_lens.linalg.sparsity import SparsityPattern
+from pymc_lens.mesh.base import (
+    FiniteVolumes,
+    GeometryCotangent,
+    Interpolation,
+    MeshGeometry,
+    MeshScheme,
+)
+from pymc_lens.mesh.natural_neighbor import locate
+from pymc_lens.mesh.triangulation import Triangulation, triangulate
+from pymc_lens.workspace import Workspace
+
+
+@dataclass(frozen=True, eq=False)
+class TriangulatedGeometry(MeshGeometry):
+    """A triangulated mesh laid out for one set of rays.
+
+    Attributes
+    ----------
+    triangulation : Triangulation
+        Of the source pixels, then the ring.
+    containing : (n_rays,) int32
+        See `natural_neighbor.locate`.
+    """
+
+    triangulation: Triangulation
+    containing: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class TriangulatedScheme(MeshScheme):
+    """Numerics of a mesh whose vertices are traced from the image plane.
+
+    Attributes
+    ----------
+    traced : (n_source, 2) float64
+        Image-plane vertices.
+    ring : (n_ring, 2) float64
+        Fixed source-plane vertices whose value is zero; where there are none, rays outside the hull see the
+        nearest vertex.
+    """
+
+    traced: np.ndarray
+    ring: np.ndarray
+
+    @abstractmethod
+    def weights(
+        self, triangulation: Triangulation, containing: np.ndarray, points: np.ndarray, workspace: Workspace
+    ) -> Interpolation:
+        """Interpolation weights of points (n, 2) in the triangles (n,) that contain them."""
+
+    @abstractmethod
+    def weights_pullback(
+        self, geometry: TriangulatedGeometry, rays: np.ndarray, weights_bar: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Adjoint of `weights`: cotangents of the rays (n, 2) and of all vertices, those of the ring last."""
+
+    @property
+    @override
+    def digest(self) -> str:
+        content = self.traced.tobytes() + b"|" + self.ring.tobytes()
+        return f"{type(self).__name__} {sha256(content).hexdigest()}"
+
+    @property
+    @override
+    def image_plane_vertices(self) -> np.ndarray:
+        return self.traced
+
+    @property
+    @override
+    def n_source(self) -> int:
+        return len(self.traced)
+
+    @override
+    def geometry(self, rays: np.ndarray, vertices: np.ndarray, workspace: Workspace) -> TriangulatedGeometry:
+        self._require_inside_ring(vertices)
+        triangulation = triangulate(np.concatenate([vertices, self.ring]))
+        containing = workspace.array("containing", len(rays), dtype=np.int32)
+        interpolation = self._interpolation(triangulation, containing, rays, workspace)
+        larger, smaller = triangulation.edges.T
+        inner, border = larger < self.n_source, (larger >= self.n_source) & (smaller < self.n_source)
+        conductances = triangulation.conductances
+        return TriangulatedGeometry(
+            vertices=vertices,
+            interpolation=interpolation,
+            neighbors=SparsityPattern(self.n_source, larger[inner], smaller[inner]),
+            boundary_degree=np.bincount(smaller[border], minlength=self.n_source).astype(np.float64),
+            volumes=FiniteVolumes(
+                conductances[inner],
+                np.bincount(smaller[border], conductances[border], self.n_source),
+                triangulation.areas[: self.n_source],
+            ),
+            triangulation=triangulation,
+            containing=containing,
+        )
+
+    @override
+    def interpolate(self, geometry: MeshGeometry, points: np.ndarray) -> Interpolation:
+        assert isinstance(geometry, TriangulatedGeometry)
+        containing = np.empty(len(points), np.int32)
+        return self._interpolation(geometry.triangulation, containing, points, Workspace())
+
+    @override
+    def pullback(
+        self,
+        geometry: MeshGeometry,
+        rays: np.ndarray,
+        weights_bar: np.ndarray,
+        geometry_bar: GeometryCotangent,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        assert isinstance(geometry, TriangulatedGeometry)
+        rays_bar, points_bar = self.weights_pullback(geometry, rays, weights_bar)
+        vertices_bar = points_bar[: self.n_source]
+        if geometry_bar.vertices is not None:
+            vertices_bar += geometry_bar.vertices
+        if geometry_bar.volumes is not None:
+            vertices_bar += self._volumes_pullback(geometry.triangulation, geometry_bar.volumes)
+        return rays_bar, vertices_bar
+
+    def _interpolation(
+        self, triangulation: Triangulation, containing: np.ndarray, points: np.ndarray, workspace: Workspace
+    ) -> Interpolation:
+        locate(triangulation.points, triangulation.triangles, triangulation.neighbors, points, containing)
+        if not len(self.ring):
+            outside = np.flatnonzero(containing < 0)
+            containing[outside] = -2 - KDTree(triangulation.points).query(points[outside])[1]
+        interpolation = self.weights(triangulation, containing, points, workspace)
+        interpolation.indices[interpolation.indices >= self.n_source] = -1
+        return interpolation
+
+    def _volumes_pullback(self, triangulation: Triangulation, bar: FiniteVolumes) -> np.ndarray:
+        larger, smaller = triangulation.edges.T
+        inner, border = larger < self.n_source, (larger >= self.n_source) & (smaller < self.n_source)
+        conductances_bar = np.zeros(len(larger))
+        conductances_bar[inner] = bar.conductances
+        conductances_bar[border] = bar.boundary_conductances[smaller[border]]
+        areas_bar = np.concatenate([bar.areas, np.zeros(len(self.ring))])
+        return triangulation.volumes_pullback(conductances_bar, areas_bar)[: self.n_source]
+
+    def _require_inside_ring(self, vertices: np.ndarray) -> None:
+        if not len(self.ring):
+            return
+        centre = self.ring.mean(axis=0)
+        radius = np.hypot(*(self.ring[0] - centre)) * np.cos(np.pi / len(self.ring))
+        outside = int(((vertices - centre) ** 2).sum(axis=1).max() >= radius**2)
+        if outside:
+            raise InadmissibleError(
+                "vertices outside the mesh",
+                f"vertices: some are traced beyond the zero ring of radius {radius:.2f} arcsec. The mass "
+                "deflects far too strongly, or the ring's radius_factor is too small.",
+            )

@@ -1,0 +1,25 @@
+"""Arrays that outlive an evaluation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class Workspace:
+    """Arrays that are reused from evaluation to evaluation; they grow and are never shrunk.
+
+    The operating system takes large arrays back as soon as they are freed, and hands out fresh pages slowly.
+    One thread's own; what it holds is valid until the next evaluation.
+    """
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, np.ndarray] = {}
+
+    def array(self, name: str, *shape: int, dtype: type = np.float64) -> np.ndarray:
+        """Return an uninitialised array of this shape, cut from a buffer that is kept under this name."""
+        size = int(np.prod(shape))
+        buffer = self._arrays.get(name)
+        if buffer is None or buffer.size < size:
+            buffer = np.empty(int(1.2 * size) if buffer is not None else size, dtype)
+            self._arrays[name] = buffer
+        return buffer[:size].reshape(shape)
