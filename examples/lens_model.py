@@ -15,8 +15,7 @@ LENS_REDSHIFT, SOURCE_REDSHIFT = 0.5, 1.0
 # The groups share no widths: Gaussians of equal width and nearly equal shape trade amplitude for shape, and
 # the posterior of their difference is long, thin and bent.
 LIGHT_SIGMAS = [np.geomspace(0.02, 0.35, 9), np.geomspace(0.45, 3.0, 8)]
-SOURCE_WINDOW = (-0.4, 0.4, -0.4, 0.4)
-SOURCE_PIXELS = (26, 26)
+SOURCE_VERTICES = (34, 34)
 EINSTEIN_RADIUS_STARTS = (0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6)
 
 
@@ -32,7 +31,7 @@ def load(folder: Path, mask_radius: float) -> pl.Imaging:
 
 def tracer(
     einstein_radius, ell_comps, mass_centre, gamma_1, gamma_2, light_centre, inner_ell_comps, outer_ell_comps,
-    coefficient,
+    scale, amplitude,
 ) -> pl.Tracer:  # fmt: skip
     """An isothermal lens with shear, its light in two groups of Gaussians, and a pixelized source."""
     lens = pl.Galaxy(
@@ -44,8 +43,8 @@ def tracer(
     source = pl.Galaxy(
         redshift=SOURCE_REDSHIFT,
         pixelization=pl.Pixelization(
-            mesh=pl.mesh.RectangularWindow(SOURCE_PIXELS, SOURCE_WINDOW),
-            regularization=pl.regularization.Constant(coefficient=coefficient),
+            mesh=pl.mesh.VoronoiNN(pl.image_mesh.Overlay(SOURCE_VERTICES)),
+            regularization=pl.regularization.MaternSPDE(scale=scale, amplitude=amplitude),
         ),
     )
     return pl.Tracer([lens, source])
@@ -65,7 +64,8 @@ def build(dataset: pl.Imaging) -> pm.Model:
                 light_centre=pm.Normal("light_centre", 0.0, 0.05, shape=2),
                 inner_ell_comps=pl.priors.ell_comps("inner_ell_comps", sigma=0.2),
                 outer_ell_comps=pl.priors.ell_comps("outer_ell_comps", sigma=0.2),
-                coefficient=pm.LogNormal("coefficient", 3.0, 3.0),
+                scale=pm.LogNormal("scale", np.log(0.2), 0.7),
+                amplitude=pm.LogNormal("amplitude", np.log(10.0 * np.median(dataset.noise_fitted)), 2.0),
             ),
             observed=dataset,
         )

@@ -98,7 +98,13 @@ def find_mode(
             flat = DictToArrayBijection.map(point).data
             if np.isfinite(density(flat)[0]):
                 stage = f"start {k + 1}/{len(points)}"
-                candidates.append(_approach(density, flat, _not_named(model, start, point), report, stage))
+                # At full weight the likelihood of a good image is so steep that an ascent leaves the start at
+                # once, for whatever mode is downhill. At low weight the prior keeps the climb in place.
+                for weight in (1.0,) if start else _WEIGHTS:
+                    density.set_weight(weight)
+                    free = _not_named(model, start, point)
+                    flat = _climb(density, flat, free, _COARSE, report, f"{stage}, weight {weight:g}")
+                candidates.append(flat)
         candidates.sort(key=lambda flat: density(flat)[0], reverse=True)
         ends = [
             _climb(density, flat, np.arange(flat.size), _COARSE, report, f"candidate {k}")
@@ -158,20 +164,6 @@ def _not_named(model: pm.Model, start: dict[str, Any], point: dict[str, np.ndarr
     named = {model.rvs_to_values[model[name]].name for name in start}
     free = np.concatenate([np.full(np.size(value), name not in named) for name, value in point.items()])
     return np.flatnonzero(free) if free.any() else np.arange(free.size)
-
-
-def _approach(
-    density: _Density, start: np.ndarray, free: np.ndarray, report: Callable[[str], None], stage: str
-) -> np.ndarray:
-    """Climb with what the start names held; where it names nothing, let the likelihood's weight grow to one.
-
-    At full weight the likelihood of a good image is so steep that an ascent leaves the start at once, for
-    whatever mode is downhill from there. At low weight the prior keeps the climb in place.
-    """
-    for weight in _WEIGHTS if free.size == start.size else (1.0,):
-        density.set_weight(weight)
-        start = _climb(density, start, free, _COARSE, report, f"{stage}, weight {weight:g}")
-    return start
 
 
 def _climb(

@@ -44,13 +44,13 @@ def preflight(
         raise ValueError(
             f"The log-probability is {value} at the starting point, because of {culprits}. "
             + " ".join(_explanations(model, point))
-            + " Give another start with initvals=..., or a narrower prior."
+            + " Start elsewhere (starts=[{...}] of pl.sample and pl.find_mode), or give a narrower prior."
         )
     if not np.isfinite(gradient).all():
         names = _names_of_entries(point)
         bad = sorted({names[i] for i in np.flatnonzero(~np.isfinite(gradient))})
         raise ValueError(
-            f"The gradient is not finite at the starting point in {bad}. Start elsewhere: initvals=..."
+            f"The gradient is not finite at the starting point in {bad}. Start elsewhere: starts=[{...}]."
         )
 
 

@@ -123,7 +123,8 @@ class MaternSPDE(Regularization):
     amplitude : float or random variable
         Standard deviation of the surface brightness; positive.
     nu : int
-        Smoothness, at least 1; every unit more makes the precision matrix denser.
+        Smoothness, at least 1. Every unit more makes the precision matrix denser, and costs digits where
+        cells are much smaller than the scale: on meshes of traced vertices use 1.
 
     Raises
     ------

@@ -1,0 +1,201 @@
+"""How smooth ln E is along each mass parameter, for every mesh and prior.
+
+    python benchmarks/roughness.py [--json] [--default] [--data NAME]
+
+Two scans each, in units of the conditional standard deviation sigma of the parameter: a wide one of 121
+points over +-8 sigma, from which a polynomial of degree 10 is removed (``rms``, nats), and a fine one of 41
+points over 0.05 sigma less a cubic (``fine_rms``, ``fine_max``). What is left is roughness, and at wide scale
+some true shape. The prior's parameters are first set to the highest evidence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+from rich.console import Console
+from rich.progress import Progress
+from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
+
+import pymc_lens as pl
+from pymc_lens.graph import build_inversion
+from pymc_lens.inversion.problem import InversionInputs
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+sys.path.insert(0, str(EXAMPLES))
+import lens_model  # noqa: E402
+
+DIRECTIONS = ("einstein_radius", "ell_comps_0", "ell_comps_1", "gamma_1", "gamma_2", "centre_0", "centre_1")
+DEFAULT = ("VoronoiNN", "MaternSPDE")
+PRIORS = {
+    "Constant": (pl.regularization.Constant, [1.0]),
+    "Dirichlet": (pl.regularization.Dirichlet, [1.0]),
+    "MaternSPDE": (pl.regularization.MaternSPDE, [0.2, 0.5]),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A dataset with a lens close to the mode of its posterior."""
+
+    dataset: pl.Imaging
+    point: tuple[float, ...]
+    light: pl.light.MultiGaussian | None
+    meshes: dict[str, pl.mesh.Mesh]
+
+
+def meshes(shape: tuple[int, int], window: tuple[float, ...]) -> dict[str, pl.mesh.Mesh]:
+    overlay = pl.image_mesh.Overlay(shape)
+    inner = tuple(int(0.9 * n) for n in shape)
+    return {
+        "Rectangular": pl.mesh.Rectangular(inner),
+        "RectangularWindow": pl.mesh.RectangularWindow(inner, window),
+        "DelaunayMagnification": pl.mesh.DelaunayMagnification(shape),
+        "VoronoiNN": pl.mesh.VoronoiNN(overlay),
+    }
+
+
+def simulated() -> Case:
+    folder = EXAMPLES / "data" / "source_complex"
+    dataset = pl.Imaging.from_fits(
+        folder / "data.fits", folder / "psf.fits", folder / "noise_map.fits", pixel_scales=0.05
+    )
+    dataset = dataset.apply_mask(pl.Mask2D.circular(dataset.shape_native, 0.05, radius=3.6))
+    # About one sigma from the truth (1.6, 0.17647, 0, 0, 0, 0, 0): at the truth itself the traced vertices
+    # are mirror images of one another and dozens of edges flip at once.
+    point = (1.6002, 0.1767, 0.0002, 0.0001, -0.0001, 0.0003, -0.0003)
+    return Case(dataset, point, None, meshes((40, 40), (-1.3, 1.3, -1.3, 1.3)))
+
+
+def real() -> Case:
+    dataset = lens_model.load(EXAMPLES / "data" / "J0252+0039", 2.0)
+    # About the mean of the posterior that `make demo` samples.
+    point = (1.0299, 0.0646, 0.0360, 0.0042, 0.0327, -0.0055, -0.0143)
+    light = pl.light.MultiGaussian(
+        (0.0049, -0.0019), [(-0.0318, 0.0162), (0.0198, 0.0320)], lens_model.LIGHT_SIGMAS
+    )
+    return Case(dataset, point, light, meshes((30, 30), (-0.6, 0.6, -0.6, 0.6)))
+
+
+CASES = {"simulated": simulated, "J0252+0039": real}
+
+
+def log_evidence(
+    case: Case, mesh: pl.mesh.Mesh, prior: type, n_prior: int
+) -> Callable[[np.ndarray, np.ndarray], float]:
+    """ln E as a function of the mass parameters and those of the prior."""
+    mass, regularization = pt.dvector("mass"), pt.dvector("regularization")
+    lens = pl.Galaxy(
+        redshift=0.5,
+        mass=pl.mass.Isothermal(
+            centre=(mass[5], mass[6]), ell_comps=(mass[1], mass[2]), einstein_radius=mass[0]
+        )
+        + pl.mass.ExternalShear(gamma_1=mass[3], gamma_2=mass[4]),
+        light=case.light,
+    )
+    source = pl.Galaxy(
+        redshift=1.0, pixelization=pl.Pixelization(mesh, prior(*[regularization[k] for k in range(n_prior)]))
+    )
+    problem, inputs = build_inversion(pl.Tracer([lens, source]), case.dataset)
+    function = pytensor.function([mass, regularization], list(inputs), on_unused_input="ignore")
+    data = case.dataset.data_fitted
+    return lambda point, parameters: problem.log_evidence(InversionInputs(data, *function(point, parameters)))
+
+
+def best_prior(evidence: Callable, point: np.ndarray, start: list[float]) -> np.ndarray:
+    result = minimize(
+        lambda logs: -evidence(point, np.exp(logs)),
+        np.log(start),
+        method="Nelder-Mead",
+        options={"xatol": 0.02, "fatol": 0.05, "initial_simplex": _simplex(np.log(start))},
+    )
+    return np.exp(result.x)
+
+
+def _simplex(start: np.ndarray) -> np.ndarray:
+    return start + np.vstack([np.zeros(start.size), np.eye(start.size)])
+
+
+def conditional_sigma(along: Callable[[float], float]) -> float:
+    """From the curvature over one sigma to either side."""
+    step, middle = 1e-4, along(0.0)
+    for _ in range(4):
+        step = abs(along(step) - 2.0 * middle + along(-step)) ** -0.5 * step
+    return step
+
+
+def residual(offsets: np.ndarray, values: np.ndarray, degree: int) -> np.ndarray:
+    scaled = offsets / np.abs(offsets).max()
+    # Chebyshev: the monomials of degree 10 are too nearly dependent.
+    fit = np.polynomial.Chebyshev.fit(scaled, values - values.mean(), degree, domain=[-1, 1])
+    return values - values.mean() - fit(scaled)
+
+
+def measure(data: str, case: Case, mesh: str, prior: str, progress: Progress) -> list[dict]:
+    kind, start = PRIORS[prior]
+    evidence = log_evidence(case, case.meshes[mesh], kind, len(start))
+    point = np.array(case.point)
+    parameters = best_prior(evidence, point, start)
+    rows = []
+    for k, direction in enumerate(progress.track(DIRECTIONS, description=f"{data}, {mesh}, {prior}")):
+        unit = np.eye(point.size)[k]
+
+        def along(offset: float, unit: np.ndarray = unit) -> float:
+            return evidence(point + offset * unit, parameters)
+
+        sigma = conditional_sigma(along)
+        wide, fine = np.linspace(-8, 8, 121) * sigma, np.linspace(-0.025, 0.025, 41) * sigma
+        wide_left = residual(wide, np.array([along(offset) for offset in wide]), 10)
+        fine_left = residual(fine, np.array([along(offset) for offset in fine]), 3)
+        rows.append(
+            {
+                "data": data,
+                "mesh": mesh,
+                "regularization": prior,
+                "direction": direction,
+                "sigma": sigma,
+                "rms": float(np.sqrt(np.mean(wide_left**2))),
+                "fine_rms": float(np.sqrt(np.mean(fine_left**2))),
+                "fine_max": float(np.abs(fine_left).max()),
+                "log_evidence": evidence(point, parameters),
+                "default": (mesh, prior) == DEFAULT,
+            }
+        )
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+    parser.add_argument("--default", action="store_true", help="only the default mesh and prior")
+    parser.add_argument("--data", choices=sorted(CASES), help="only this dataset")
+    arguments = parser.parse_args()
+    rows = []
+    with threadpool_limits(1), Progress(console=Console(stderr=True)) as progress:
+        for data in [arguments.data] if arguments.data else CASES:
+            case = CASES[data]()
+            for mesh in case.meshes:
+                for prior in PRIORS:
+                    if not arguments.default or (mesh, prior) == DEFAULT:
+                        rows += measure(data, case, mesh, prior, progress)
+    if arguments.json:
+        print(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        print(
+            f"{row['data']:10s} {row['mesh']:21s} {row['regularization']:10s} {row['direction']:15s} "
+            f"sigma {row['sigma']:.2e}, rms {row['rms']:.4f}, fine rms {row['fine_rms']:.1e}, "
+            f"fine max {row['fine_max']:.1e}, ln E {row['log_evidence']:.2f}{' (default)' * row['default']}"
+        )
+
+
+if __name__ == "__main__":
+    main()

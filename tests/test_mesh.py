@@ -1,0 +1,208 @@
+"""Meshes on traced vertices: weights, finite volumes, their adjoints, and what degenerate geometry does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial import Voronoi
+
+import pymc_lens as pl
+from pymc_lens.errors import InadmissibleError
+from pymc_lens.mesh.base import FiniteVolumes, GeometryCotangent
+from pymc_lens.mesh.delaunay import BarycentricScheme
+from pymc_lens.mesh.triangulation import triangulate
+from pymc_lens.mesh.voronoi_nn import NaturalNeighborScheme
+from pymc_lens.workspace import Workspace
+
+RING = 2.0 * np.stack(
+    [np.sin(np.linspace(0, 2 * np.pi, 25)[:-1]), np.cos(np.linspace(0, 2 * np.pi, 25)[:-1])], 1
+)
+SCHEMES = (NaturalNeighborScheme, BarycentricScheme)
+
+
+def lattice(n: int = 6) -> np.ndarray:
+    axis = np.linspace(-1.0, 1.0, n)
+    return np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
+
+
+@st.composite
+def geometries(draw) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices between scattered at random and a lattice, whose squares are about to flip; and rays."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    jitter = draw(st.sampled_from([1.0, 0.1, 1e-2, 1e-3]))
+    vertices = lattice() + jitter * 0.15 * rng.uniform(-1, 1, (36, 2))
+    if draw(st.booleans()):
+        vertices = rng.uniform(-1.2, 1.2, (draw(st.integers(5, 60)), 2))
+    return vertices, rng.uniform(-1.3, 1.3, (50, 2))
+
+
+def laid_out(kind, vertices, rays, ring=RING):
+    scheme = kind(vertices, ring)
+    return scheme, scheme.geometry(rays, vertices, Workspace())
+
+
+def dense_weights(geometry, n_rays: int) -> np.ndarray:
+    """Weights of all vertices, those of the ring dropped."""
+    interpolation = geometry.interpolation
+    rows = np.repeat(np.arange(n_rays), np.diff(interpolation.indptr))
+    dense = np.zeros((n_rays, len(geometry.vertices) + 1))
+    np.add.at(dense, (rows, interpolation.indices), interpolation.weights)
+    return dense[:, :-1]
+
+
+def linear_values(kind, vertices, rays):
+    """Interpolate y, x and 1 without dropping the ring."""
+    points = np.concatenate([vertices, RING])
+    scheme = kind(points, np.empty((0, 2)))
+    weights = dense_weights(scheme.geometry(rays, points, Workspace()), len(rays))
+    return weights, weights @ np.column_stack([points, np.ones(len(points))])
+
+
+@pytest.mark.parametrize("kind", SCHEMES)
+@given(geometry=geometries())
+@settings(max_examples=200)
+def test_weights_are_a_linear_partition_of_unity(kind, geometry):
+    vertices, rays = geometry
+    weights, values = linear_values(kind, vertices, rays)
+    assert weights.min() >= (0.0 if kind is NaturalNeighborScheme else -1e-13)
+    np.testing.assert_allclose(values, np.column_stack([rays, np.ones(len(rays))]), atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", SCHEMES)
+def test_rays_on_vertices_edges_and_circles_of_a_lattice(kind):
+    vertices = lattice()
+    middles = 0.5 * (vertices[1:] + vertices[:-1])
+    rays = np.concatenate([vertices, middles, middles + 1e-12, vertices + 1e-15, vertices * (1 + 1e-9)])
+    weights, values = linear_values(kind, vertices, rays)
+    np.testing.assert_allclose(values, np.column_stack([rays, np.ones(len(rays))]), atol=1e-12)
+    np.testing.assert_allclose(weights[:36, :36], np.eye(36), atol=1e-12)
+
+
+def cell_area(voronoi: Voronoi, i: int) -> float:
+    corners = voronoi.vertices[voronoi.regions[voronoi.point_region[i]]]
+    around = corners[np.argsort(np.arctan2(*(corners - corners.mean(axis=0)).T))]
+    return 0.5 * abs(
+        np.sum(around[:, 0] * np.roll(around[:, 1], -1) - around[:, 1] * np.roll(around[:, 0], -1))
+    )
+
+
+def test_sibson_weights_are_the_areas_taken_from_voronoi_cells(rng):
+    vertices, rays = rng.uniform(-1, 1, (40, 2)), rng.uniform(-0.9, 0.9, (20, 2))
+    _, geometry = laid_out(NaturalNeighborScheme, vertices, rays)
+    weights = dense_weights(geometry, 20)
+    points = np.concatenate([vertices, RING])
+    before = Voronoi(points)
+    areas = np.array([cell_area(before, i) for i in range(40)])
+    np.testing.assert_allclose(geometry.volumes.areas, areas, rtol=1e-10)
+    for ray, row in zip(rays, weights, strict=True):
+        after = Voronoi(np.concatenate([points, ray[None]]))
+        taken = areas - np.array([cell_area(after, i) for i in range(40)])
+        np.testing.assert_allclose(row, taken / cell_area(after, len(points)), atol=1e-9)
+
+
+def test_conductances_are_facet_over_distance(rng):
+    points = np.concatenate([rng.uniform(-1, 1, (40, 2)), RING])
+    triangulation, voronoi = triangulate(points), Voronoi(points)
+    expected = {}
+    for (i, j), ridge in zip(voronoi.ridge_points, voronoi.ridge_vertices, strict=True):
+        if -1 not in ridge:
+            length = np.linalg.norm(np.subtract(*voronoi.vertices[ridge]))
+            expected[max(i, j), min(i, j)] = length / np.linalg.norm(points[i] - points[j])
+    pairs = zip(map(tuple, triangulation.edges.tolist()), triangulation.conductances, strict=True)
+    inner = [(edge, conductance) for edge, conductance in pairs if edge[1] < 40]
+    assert len(inner) > 100
+    for edge, conductance in inner:
+        assert conductance == pytest.approx(expected[edge], rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", SCHEMES)
+@given(geometry=geometries(), seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=200)
+def test_pullback(kind, geometry, seed):
+    """Along a random direction; the step stays below the distance to the next flip."""
+    vertices, rays = geometry
+    rng = np.random.default_rng(seed)
+    n = len(vertices)
+    brightness, source, area_bar = rng.standard_normal(n), rng.standard_normal(n), rng.standard_normal(n)
+    ray_bar = rng.standard_normal(len(rays))
+    scheme, laid = laid_out(kind, vertices, rays)
+
+    def scalar(vertices, rays):
+        geometry = scheme.geometry(rays, vertices, Workspace())
+        pairs, volumes = geometry.neighbors, geometry.volumes
+        energy = volumes.conductances @ (source[pairs.rows] - source[pairs.cols]) ** 2
+        energy += volumes.boundary_conductances @ source**2
+        return ray_bar @ (dense_weights(geometry, len(rays)) @ brightness) + energy + volumes.areas @ area_bar
+
+    rows = np.repeat(np.arange(len(rays)), np.diff(laid.interpolation.indptr))
+    weights_bar = ray_bar[rows] * np.append(brightness, 0.0)[laid.interpolation.indices]
+    pairs = laid.neighbors
+    volumes_bar = FiniteVolumes((source[pairs.rows] - source[pairs.cols]) ** 2, source**2, area_bar)
+    rays_bar, vertices_bar = scheme.pullback(laid, rays, weights_bar, GeometryCotangent(volumes=volumes_bar))
+    d_vertices, d_rays = rng.standard_normal(vertices.shape), rng.standard_normal(rays.shape)
+    exact = np.sum(vertices_bar * d_vertices) + np.sum(rays_bar * d_rays)
+    scale = np.abs(vertices_bar * d_vertices).sum() + np.abs(rays_bar * d_rays).sum()
+
+    def slope(h):
+        return (
+            scalar(vertices + h * d_vertices, rays + h * d_rays)
+            - scalar(vertices - h * d_vertices, rays - h * d_rays)
+        ) / (2 * h)
+
+    # A flip or a ray that crosses an edge within the step spoils the difference, not the derivative.
+    errors = [abs(slope(h) - exact) / scale for h in (1e-5, 3e-6, 1e-6, 1e-7)]
+    assert min(errors) < 1e-6
+
+
+def test_nearest_vertex_outside_the_hull():
+    vertices = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.1, 1.2]])
+    for kind in SCHEMES:
+        _, geometry = laid_out(kind, vertices, np.array([[-1.0, -2.0], [5.0, 5.0]]), np.empty((0, 2)))
+        np.testing.assert_array_equal(dense_weights(geometry, 2), [[1, 0, 0, 0], [0, 0, 0, 1]])
+
+
+def test_rays_beyond_the_ring_see_nothing():
+    _, geometry = laid_out(NaturalNeighborScheme, lattice(), np.array([[5.0, 0.0], [0.0, 0.1]]))
+    weights = dense_weights(geometry, 2)
+    assert weights[0].sum() == 0.0
+    assert weights[1].sum() == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("vertices", "message"),
+    [
+        (np.concatenate([lattice(), lattice()[:3]]), "3 coincide"),
+        (np.stack([np.arange(6.0), np.arange(6.0)], 1), "one line"),
+        (3.0 * lattice(), "beyond the zero ring"),
+    ],
+)
+def test_degenerate_vertices_are_refused(vertices, message):
+    ring = np.empty((0, 2)) if "line" in message else RING
+    with pytest.raises(InadmissibleError, match=message):
+        laid_out(NaturalNeighborScheme, vertices, np.zeros((1, 2)), ring)
+
+
+def test_overlay_is_a_lattice_on_the_unmasked_pixels():
+    data = np.ones((20, 30))
+    dataset = pl.Imaging(data, data, np.ones((3, 3)), 0.1)
+    dataset = dataset.apply_mask(pl.Mask2D.circular((20, 30), 0.1, 0.8))
+    vertices = pl.image_mesh.Overlay((8, 8)).vertices(dataset)
+    assert (np.hypot(*vertices.T) < 0.9).all()
+    assert 0.7 * 64 < len(vertices) < 64
+    np.testing.assert_allclose(np.unique(np.diff(np.unique(vertices[:, 0].round(9)))), 0.2)
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (3, 0)])
+def test_bad_shapes(shape):
+    for mesh in (pl.image_mesh.Overlay, pl.mesh.DelaunayMagnification):
+        with pytest.raises(ValueError, match="shape: expected at least 2"):
+            mesh(shape)
+
+
+def test_bad_rings():
+    with pytest.raises(ValueError, match="n_vertices"):
+        pl.mesh.ZeroRing(n_vertices=4)
+    with pytest.raises(ValueError, match="radius_factor"):
+        pl.mesh.ZeroRing(radius_factor=0.9)

@@ -1,0 +1,155 @@
+"""Source priors: what their precision means, and their gradient through the evidence on every mesh."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from problems import mass, simulated
+from scipy.special import gamma, kv
+
+import pymc_lens as pl
+from pymc_lens.errors import InadmissibleError
+from pymc_lens.graph import build_inversion
+from pymc_lens.inversion.problem import InversionInputs, PixelizedInversion
+from pymc_lens.mesh.base import MeshGeometry
+from pymc_lens.mesh.voronoi_nn import NaturalNeighborScheme
+from pymc_lens.workspace import Workspace
+
+OVERLAY = pl.image_mesh.Overlay((12, 12))
+MESHES = {
+    "VoronoiNN": pl.mesh.VoronoiNN(OVERLAY),
+    "Delaunay": pl.mesh.Delaunay(OVERLAY),
+    "DelaunayMagnification": pl.mesh.DelaunayMagnification((11, 12)),
+    "Rectangular": pl.mesh.Rectangular((9, 8)),
+    "RectangularWindow": pl.mesh.RectangularWindow((9, 8), (-0.6, 0.6, -0.5, 0.6)),
+}
+PRIORS = {
+    "Constant": pl.regularization.Constant(5.0),
+    "Dirichlet": pl.regularization.Dirichlet(4.0),
+    "MaternSPDE": pl.regularization.MaternSPDE(scale=0.3, amplitude=0.8),
+    "MaternSPDE nu 2": pl.regularization.MaternSPDE(scale=0.3, amplitude=0.8, nu=2),
+}
+
+
+def dense(precision) -> np.ndarray:
+    n = precision.pattern.size
+    upper = np.zeros((n, n))
+    precision.add_to(upper)
+    return upper + np.triu(upper, 1).T
+
+
+def box(shape: tuple[int, int], size: float) -> MeshGeometry:
+    mesh = pl.mesh.RectangularBox(shape, (-size, size, -size, size))
+    return mesh.geometry(np.zeros((1, 2)), np.empty((0, 2)), Workspace())
+
+
+def test_dirichlet_energy_is_the_integral_of_the_squared_gradient(rng):
+    """On scattered vertices and on a lattice alike, for a Gaussian of width w: pi."""
+    ring = pl.mesh.ZeroRing().ring(simulated())
+    scattered = rng.uniform(-1.3, 1.3, (4000, 2))
+    scheme = NaturalNeighborScheme(scattered, ring)
+    geometries = [box((60, 50), 1.3), scheme.geometry(np.zeros((1, 2)), scattered, Workspace())]
+    prior = pl.regularization.Dirichlet(3.0)
+    for geometry in geometries:
+        source = np.exp(-(geometry.vertices**2).sum(axis=1) / (2 * 0.3**2))
+        precision = prior.scheme.precision(np.array([3.0]), geometry)
+        assert precision.quadratic_form(source) == pytest.approx(9.0 * np.pi, rel=0.02)
+
+
+@pytest.mark.parametrize("nu", [1, 2])
+def test_matern_spde_has_the_matern_covariance(nu):
+    """In the middle of a box of ten correlation lengths, with cells a sixth of one."""
+    scale, amplitude, n = 0.3, 0.7, 61
+    geometry = box((n, n), 1.5)
+    prior = pl.regularization.MaternSPDE(scale, amplitude, nu)
+    covariance = np.linalg.inv(dense(prior.scheme.precision(np.array([scale, amplitude]), geometry)))
+    middle = n * n // 2
+    row = covariance[middle].reshape(n, n)[n // 2, n // 2 :]
+    distance = np.sqrt(2 * nu) / scale * np.maximum(np.arange(row.size) * 3.0 / (n + 1), 1e-9)
+    expected = amplitude**2 * 2 ** (1 - nu) / gamma(nu) * distance**nu * kv(nu, distance)
+    np.testing.assert_allclose(row[:16], expected[:16], atol=0.03 * amplitude**2)
+
+
+def test_matern_spde_against_its_dense_formula():
+    geometry = _laid_out("VoronoiNN")
+    pairs, volumes = geometry.neighbors, geometry.volumes
+    stiffness = np.diag(volumes.boundary_conductances)
+    for i, j, conductance in zip(pairs.rows, pairs.cols, volumes.conductances, strict=True):
+        stiffness[[i, j], [i, j]] += conductance
+        stiffness[[i, j], [j, i]] -= conductance
+    scale, amplitude = 0.3, 0.8
+    for nu in (1, 2, 3):
+        kappa_squared = 2 * nu / scale**2
+        operator = kappa_squared * np.diag(volumes.areas) + stiffness
+        tau_squared = 1 / (4 * np.pi * nu * kappa_squared**nu * amplitude**2)
+        expected = tau_squared * operator @ np.linalg.matrix_power(operator / volumes.areas[:, None], nu)
+        scheme = pl.regularization.MaternSPDE(scale, amplitude, nu).scheme
+        ours = dense(scheme.precision(np.array([scale, amplitude]), geometry))
+        np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-12 * np.abs(expected).max())
+
+
+def _problem(mesh: str, prior: str) -> tuple[PixelizedInversion, InversionInputs]:
+    dataset = simulated()
+    pixelization = pl.Pixelization(MESHES[mesh], PRIORS[prior])
+    tracer = pl.Tracer([pl.Galaxy(0.5, mass=mass()), pl.Galaxy(1.0, pixelization=pixelization)])
+    problem, inputs = build_inversion(tracer, dataset)
+    return problem, InversionInputs(dataset.data_fitted, *(part.eval() for part in inputs))
+
+
+def _laid_out(mesh: str) -> MeshGeometry:
+    problem, inputs = _problem(mesh, "Dirichlet")
+    return problem.mesh.geometry(inputs.rays, inputs.vertices, Workspace())
+
+
+# The smallest cells of traced vertices leave a precision of the third power of M few digits.
+COMBINATIONS = [
+    (mesh, prior) for mesh in MESHES for prior in PRIORS if prior != "MaternSPDE nu 2" or "Rect" in mesh
+]
+
+
+@pytest.mark.parametrize(("mesh", "prior"), COMBINATIONS)
+def test_gradient_of_the_evidence(rng, mesh, prior):
+    problem, inputs = _problem(mesh, prior)
+    _, gradient = problem.log_evidence_and_gradient(inputs)
+    for part in ("rays", "vertices", "regularization"):
+        at = getattr(inputs, part)
+        if not at.size:
+            continue
+        direction = rng.standard_normal(at.shape) * (1.0 if part == "regularization" else 0.01)
+        exact = np.sum(getattr(gradient, part) * direction)
+
+        def slope(h, part=part, at=at, direction=direction):
+            def value(step):
+                return problem.log_evidence(inputs._replace(**{part: at + step * direction}))
+
+            return (8 * (value(h) - value(-h)) - (value(2 * h) - value(-2 * h))) / (12 * h)
+
+        errors = [abs(slope(h) - exact) / abs(exact) for h in (1e-3, 1e-4, 1e-5)]
+        assert min(errors) < 1e-6, (part, errors)
+
+
+def test_matern_spde_needs_cells_with_area():
+    dataset = simulated()
+    prior = pl.regularization.MaternSPDE(0.3, 0.8)
+    mesh = pl.mesh.VoronoiNN(OVERLAY, pl.mesh.NearestVertex())
+    tracer = pl.Tracer(
+        [pl.Galaxy(0.5, mass=mass()), pl.Galaxy(1.0, pixelization=pl.Pixelization(mesh, prior))]
+    )
+    with pytest.raises(InadmissibleError, match="no area"):
+        pl.FitImaging(dataset, tracer)
+
+
+def test_bad_parameters():
+    for name in ("scale", "amplitude"):
+        with pytest.raises(ValueError, match=name):
+            pl.regularization.MaternSPDE(**{name: -1.0})
+    with pytest.raises(ValueError, match="coefficient"):
+        pl.regularization.Dirichlet(0.0)
+    with pytest.raises(TypeError, match="nu: expected an integer"):
+        pl.regularization.MaternSPDE(nu=1.5)
+    with pytest.raises(ValueError, match="nu: expected at least 1"):
+        pl.regularization.MaternSPDE(nu=0)
+    geometry = box((4, 4), 1.0)
+    for prior, parameters in ((PRIORS["MaternSPDE"], [0.3, -1.0]), (PRIORS["Dirichlet"], [-2.0])):
+        with pytest.raises(InadmissibleError, match="positive"):
+            prior.scheme.precision(np.array(parameters), geometry)
