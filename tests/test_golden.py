@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -140,6 +142,87 @@ def test_prior_solution_and_evidence(golden, dataset, rays, coefficient):
     for term in (*inversion.terms._fields, "log_evidence"):
         value = getattr(inversion.terms, term)
         assert value == pytest.approx(terms[term], rel=1e-8, abs=loose.get(term, 0.0)), term
+
+
+TRIANGULATED = {
+    "delaunay_overlay_15": pl.mesh.Delaunay,
+    "delaunay_nn_overlay_15": pl.mesh.VoronoiNN,
+}
+
+
+def triangulated(golden, dataset, name):
+    """Our scheme, PyAutoLens's traced (and relocated) vertices in our order, and that order."""
+    expected = golden(f"{name}.npz")
+    scheme = TRIANGULATED[name](pl.image_mesh.Overlay((15, 15)), pl.mesh.NearestVertex()).scheme(dataset)
+    ours, theirs = (
+        np.lexsort(np.round(vertices, 6).T)
+        for vertices in (scheme.image_plane_vertices, expected["image_plane_vertices_yx"])
+    )
+    np.testing.assert_allclose(
+        scheme.image_plane_vertices[ours], expected["image_plane_vertices_yx"][theirs], atol=1e-12
+    )
+    order = np.empty(len(ours), int)
+    order[ours] = theirs
+    return expected, scheme, np.ascontiguousarray(expected["mesh_vertices_yx"][order]), order
+
+
+def dense_mapping(interpolation, n_pixels, n_source):
+    mapping = mapping_matrix(interpolation, n_pixels)
+    dense = np.zeros((n_pixels, n_source))
+    dense[np.repeat(np.arange(n_pixels), np.diff(mapping.indptr)), mapping.indices] = mapping.weights
+    return dense
+
+
+def expected_mapping(expected, dataset, orders, order):
+    shape = (dataset.n_pixels, len(order))
+    theirs = coo_array((expected["mapping_val"], (expected["mapping_row"], expected["mapping_col"])), shape)
+    return theirs.toarray()[orders[0]][:, order]
+
+
+@pytest.mark.parametrize("coefficient", [1, 100])
+def test_delaunay(golden, dataset, rays, orders, coefficient):
+    name = "delaunay_overlay_15"
+    expected, scheme, vertices, order = triangulated(golden, dataset, name)
+    problem = PixelizedInversion(dataset, scheme, pl.regularization.Constant().scheme)
+    light = np.empty((0, dataset.light_grid.pixel_index.size))
+    inversion = problem.invert(
+        InversionInputs(dataset.data_fitted, rays, vertices, light, np.array([float(coefficient)]))
+    )
+    ours = dense_mapping(inversion.geometry.interpolation, dataset.n_pixels, len(order))
+    np.testing.assert_allclose(ours, expected_mapping(expected, dataset, orders, order), atol=1e-10)
+    reconstruction = expected[f"s_constant_{coefficient}_posneg"][order]
+    np.testing.assert_allclose(
+        inversion.coefficients, reconstruction, rtol=1e-8, atol=1e-8 * np.abs(reconstruction).max()
+    )
+    terms = golden.json("scalars.json")[f"{name}|constant_{coefficient}|posneg"]
+    # Their ridge of 1e-8 makes ln det H accurate to 1e-6 and, at coefficient 100, to 1e-4 only (README).
+    loose = 1e-6 if coefficient == 1 else 3e-4
+    for term in (*inversion.terms._fields, "log_evidence"):
+        value = getattr(inversion.terms, term)
+        tolerance = loose if term in ("log_det_regularization", "log_evidence") else 0.0
+        assert value == pytest.approx(terms[term], rel=1e-8, abs=tolerance), term
+
+
+def test_natural_neighbor(golden, dataset, rays, orders):
+    """All but 40 of the 31,616 rays, for which PyAutoLens resorts to barycentric weights."""
+    expected, scheme, vertices, order = triangulated(golden, dataset, "delaunay_nn_overlay_15")
+    geometry = scheme.geometry(rays, vertices, Workspace())
+    theirs = expected_mapping(expected, dataset, orders, order)
+    difference = theirs - dense_mapping(geometry.interpolation, dataset.n_pixels, len(order))
+    barycentric = pl.mesh.Delaunay(pl.image_mesh.Overlay((15, 15)), pl.mesh.NearestVertex()).scheme(dataset)
+    linear = barycentric.geometry(rays, vertices, Workspace()).interpolation
+    n_rays, n = len(rays), len(order)
+    change = dense_mapping(linear, n_rays, n) - dense_mapping(geometry.interpolation, n_rays, n)
+    odd = np.flatnonzero(np.abs(difference).max(axis=1) > 1e-8)
+    assert len(odd) == 16
+    replaced = 0
+    for pixel in odd:
+        of_pixel = change[16 * pixel : 16 * pixel + 16] / 16
+        subsets = [list(c) for size in (1, 2, 3) for c in combinations(range(16), size)]
+        errors = [np.abs(of_pixel[subset].sum(axis=0) - difference[pixel]).max() for subset in subsets]
+        assert min(errors) < 1e-8
+        replaced += len(subsets[int(np.argmin(errors))])
+    assert replaced == 40
 
 
 def test_fit_without_relocation(golden, dataset):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from pymc_lens.linalg.kernel import kernel
 from pymc_lens.mesh.base import Interpolation
 
 
@@ -71,7 +71,7 @@ def mapping_matrix_pullback(
     return _spread(mapping.slots, weights_bar, 1.0 / rays_per_pixel)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _combine(ray_indptr, ray_indices, ray_weights, indptr, indices, weights, slots):
     n_pixels = indptr.size - 1
     rays_per_pixel = (ray_indptr.size - 1) // n_pixels
@@ -100,7 +100,7 @@ def _combine(ray_indptr, ray_indices, ray_weights, indptr, indices, weights, slo
     return nnz
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _spread(slots, weights_bar, fraction):
     spread = np.zeros(slots.size)
     for entry in range(slots.size):

@@ -12,10 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from pymc_lens.inversion.mapping import MappingMatrix
 from pymc_lens.linalg.blas import symmetric_product, symmetric_rank_update
+from pymc_lens.linalg.kernel import kernel
 from pymc_lens.workspace import Workspace
 
 TILE = 8
@@ -236,7 +236,7 @@ def tile_pullback(
     return mapping_bar, light_bar
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _count_columns(window_indptr, window_pixels, indptr, indices, n_source, n_light, column_indptr):
     stamp = np.full(n_source, -1, np.int32)
     total = 0
@@ -254,7 +254,7 @@ def _count_columns(window_indptr, window_pixels, indptr, indices, n_source, n_li
     return total
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
+@kernel(fastmath={"contract"}, error_model="numpy")
 def _fill_blocks(
     psf, pixels, window_indptr, window_pixels, window_dy, window_dx, indptr, indices, weights, light,
     root_weights, n_source, column_indptr, columns, blocks,
@@ -300,7 +300,7 @@ def _fill_blocks(
                 blocks[column, a] *= root_weights[tile, a]
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def _accumulate(column_indptr, columns, blocks, tile_data, square, curvature_matrix, data_vector):
     curvature_matrix[:] = 0.0
     data_vector[:] = 0.0
@@ -320,7 +320,7 @@ def _accumulate(column_indptr, columns, blocks, tile_data, square, curvature_mat
             data_vector[columns[begin + i]] += total
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def _predict(column_indptr, columns, blocks, coefficients, model):
     for tile in range(column_indptr.size - 1):
         for column in range(column_indptr[tile], column_indptr[tile + 1]):
@@ -329,7 +329,7 @@ def _predict(column_indptr, columns, blocks, coefficients, model):
                 model[tile, a] += coefficient * blocks[column, a]
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
+@kernel(fastmath={"contract"}, error_model="numpy")
 def _pull_back(
     psf, pixels, window_indptr, window_pixels, window_dy, window_dx, indptr, indices, column_indptr, columns,
     blocks, root_weights, residual, coefficients, inverse, square, rows, mapping_bar, light_bar,

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import llvmlite.binding
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import get_cython_function_address
+
+from pymc_lens.linalg.kernel import kernel
 
 _INT = types.CPointer(types.int32)
 _DOUBLE = types.CPointer(types.float64)
@@ -40,7 +42,7 @@ _LETTERS = {letter: ord(letter) for letter in "LUNTR"}
 _L, _T, _R = _LETTERS["L"], _LETTERS["T"], _LETTERS["R"]
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def symmetric_rank_update(rows, n, k, out):
     """Write ``rows[:n] @ rows[:n].T`` into the upper triangle of the first n*n entries of ``out``.
 
@@ -62,7 +64,7 @@ def symmetric_rank_update(rows, n, k, out):
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def symmetric_product(matrix, rows, n, k, factor, out):
     """Write ``factor * matrix @ rows[:n]`` into ``out[:n]``.
 
@@ -86,7 +88,7 @@ def symmetric_product(matrix, rows, n, k, factor, out):
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def cholesky_in_place(matrix):
     """Factorise a symmetric matrix U'U in its upper triangle; return LAPACK's ``info`` (0: success).
 
@@ -102,7 +104,7 @@ def cholesky_in_place(matrix):
     return info[0]
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def cholesky_inverse_in_place(factor):
     """Replace a Cholesky factor by the upper triangle of the inverse; return LAPACK's ``info``.
 
@@ -118,7 +120,7 @@ def cholesky_inverse_in_place(factor):
     return info[0]
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def cholesky_solve_in_place(factor, vector):
     """Replace ``vector`` by the solution of the system whose Cholesky factor is given.
 
@@ -137,7 +139,7 @@ def cholesky_solve_in_place(factor, vector):
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def banded_cholesky_in_place(band):
     """Factorise a symmetric banded matrix in LAPACK's lower band storage; return ``info``.
 

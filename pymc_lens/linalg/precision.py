@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numba import njit
 from scipy.linalg import solve_banded
 
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.linalg.blas import banded_cholesky_in_place
+from pymc_lens.linalg.kernel import kernel
 from pymc_lens.linalg.sparsity import SparsityPattern
 
 
@@ -83,7 +83,7 @@ class SparsePrecision:
         return solve_banded((0, width - 1), upper, normal)[self.pattern.rank]
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
+@kernel(fastmath={"contract", "reassoc"})
 def _selected_inverse(factor):
     n, width = factor.shape
     inverse = np.zeros((n, width))

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import override
 
 import numpy as np
-from numba import njit
 
 from pymc_lens.image_mesh.base import ImageMesh
 from pymc_lens.image_mesh.overlay import Overlay
 from pymc_lens.imaging import Imaging
+from pymc_lens.linalg.kernel import kernel
 from pymc_lens.mesh.base import Interpolation, Mesh
 from pymc_lens.mesh.border import ZERO_RING, Border
 from pymc_lens.mesh.triangulated import TriangulatedGeometry, TriangulatedScheme
@@ -92,7 +92,7 @@ class BarycentricScheme(TriangulatedScheme):
         return rays_bar, points_bar
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _barycentric(points, triangles, containing, queries, indptr, indices, weights):
     nnz = 0
     indptr[0] = 0
@@ -116,7 +116,7 @@ def _barycentric(points, triangles, containing, queries, indptr, indices, weight
     return nnz
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _barycentric_pullback(
     points, triangles, containing, indptr, weights, weights_bar, queries_bar, points_bar
 ):

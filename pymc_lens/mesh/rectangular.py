@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
 
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.lattice import lattice
+from pymc_lens.linalg.kernel import kernel
 from pymc_lens.linalg.sparsity import SparsityPattern
 from pymc_lens.mesh.base import (
     FiniteVolumes,
@@ -256,12 +256,12 @@ def _place_bar(place: np.ndarray, shape: tuple[int, int], ring: int, weights_bar
     return place_bar
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _cell(place, n, ring):
     return min(max(int(np.floor(place)), -ring), n - 2 + ring)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _bilinear(place, ny, nx, ring, margin, indptr, indices, weights):
     indptr[0] = 0
     for ray in range(place.shape[0]):
@@ -278,7 +278,7 @@ def _bilinear(place, ny, nx, ring, margin, indptr, indices, weights):
         indptr[ray + 1] = 4 * ray + 4
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _bilinear_pullback(place, ny, nx, ring, weights_bar, place_bar):
     for ray in range(place.shape[0]):
         i, j = _cell(place[ray, 0], ny, ring), _cell(place[ray, 1], nx, ring)

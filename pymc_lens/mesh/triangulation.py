@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numba import njit
 from scipy.spatial import Delaunay, QhullError
 
 from pymc_lens.errors import InadmissibleError
+from pymc_lens.linalg.kernel import kernel
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +106,7 @@ def triangulate(points: np.ndarray) -> Triangulation:
     return Triangulation(np.ascontiguousarray(points), delaunay.simplices, delaunay.neighbors)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _circumcircles(points, triangles, circles):
     for t in range(triangles.shape[0]):
         origin = points[triangles[t, 0]]
@@ -119,7 +119,7 @@ def _circumcircles(points, triangles, circles):
         circles[t, 2] = c0 * c0 + c1 * c1
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _number_edges(triangles, neighbors, edges, edge_of):
     count = 0
     for t in range(triangles.shape[0]):
@@ -137,7 +137,7 @@ def _number_edges(triangles, neighbors, edges, edge_of):
     return count
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _conductances(points, triangles, edge_of, conductances):
     for t in range(triangles.shape[0]):
         for k in range(3):
@@ -147,7 +147,7 @@ def _conductances(points, triangles, edge_of, conductances):
             conductances[edge_of[t, k]] += 0.5 * (u0 * v0 + u1 * v1) / (u0 * v1 - u1 * v0)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _conductances_pullback(points, triangles, edge_of, conductances_bar, points_bar):
     for t in range(triangles.shape[0]):
         for k in range(3):
