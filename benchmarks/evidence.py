@@ -1,10 +1,13 @@
 """Time one evaluation of the log evidence and its gradient on problem S, beside LAPACK on the same size.
 
-    python benchmarks/evidence.py [--json]
+    python benchmarks/evidence.py [--json] [--scaling]
 
 Problem S: 0.05" pixels in a circular mask of 3.6" (16,241 pixels), 2 x 2 rays a pixel, a PSF of 21 x 21,
-1,260 source pixels. Everything runs on one thread; ``lapack_ms`` is a Cholesky factorisation and the inverse
-from it (potrf + potri) of a matrix of the same size, in the same process, interleaved.
+some 1,260 source pixels. Everything runs on one thread; ``lapack_ms`` is a Cholesky factorisation and the
+inverse from it (potrf + potri) of a matrix of the same size, in the same process, interleaved. ``--scaling``
+varies the number of image pixels (by the radius of the mask) and of source pixels instead. Each row is a
+process of its own, so that ``peak_rss_mb`` is that row's; ``first_ms`` is what importing the package and a
+first evaluation take in a fresh process with warm caches.
 """
 
 from __future__ import annotations
@@ -12,41 +15,61 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+import pytensor
 from threadpoolctl import threadpool_limits
 
 import pymc_lens as pl
+from pymc_lens.graph import build_inversion
 from pymc_lens.inversion.problem import InversionInputs, PixelizedInversion
 from pymc_lens.linalg.blas import cholesky_in_place, cholesky_inverse_in_place
 
-SHAPE, PIXEL_SCALE, MASK_RADIUS, PSF_SIZE = (165, 165), 0.05, 3.6, 21
-MESHES = {
-    "Rectangular": pl.mesh.Rectangular((36, 35)),
-    "RectangularWindow": pl.mesh.RectangularWindow((36, 35), (-1.6, 1.6, -1.6, 1.6)),
+PIXEL_SCALE, MASK_RADIUS, PSF_SIZE = 0.05, 3.6, 21
+OVERLAY = pl.image_mesh.Overlay((40, 40))
+ROWS = {
+    "Rectangular": (pl.mesh.Rectangular((36, 35)), pl.regularization.Constant()),
+    "RectangularWindow": (
+        pl.mesh.RectangularWindow((36, 35), (-1.6, 1.6, -1.6, 1.6)),
+        pl.regularization.Constant(),
+    ),
+    "DelaunayMagnification": (pl.mesh.DelaunayMagnification((40, 40)), pl.regularization.Dirichlet()),
+    "VoronoiNN": (pl.mesh.VoronoiNN(OVERLAY), pl.regularization.Dirichlet()),
+    "VoronoiNN, MaternSPDE": (pl.mesh.VoronoiNN(OVERLAY), pl.regularization.MaternSPDE()),
 }
+# Mask radii of about 4,000, 16,000 and 64,000 pixels; overlays of about 400 ... 4,000 source pixels.
+SCALING = [
+    (f"{radius} arcsec, {overlay} x {overlay}", radius, overlay)
+    for radius in (1.8, 3.6, 7.2)
+    for overlay in (23, 40, 56, 71)
+]
 
 
-def problem_s(mesh: pl.mesh.Mesh) -> tuple[PixelizedInversion, InversionInputs]:
+def problem_s(
+    mesh: pl.mesh.Mesh,
+    prior: pl.regularization.Regularization | None = None,
+    mask_radius: float = MASK_RADIUS,
+) -> tuple[PixelizedInversion, InversionInputs]:
+    """The reference problem, with a Constant prior unless told otherwise."""
     offsets = np.arange(PSF_SIZE) - PSF_SIZE // 2
     radius_squared = offsets[:, None] ** 2 + offsets[None] ** 2
     psf = np.exp(-radius_squared / (2 * 1.2**2)) + 0.02 / (1 + radius_squared / 9) ** 1.5
     rng = np.random.default_rng(0)
-    noise = np.full(SHAPE, 0.05)
-    dataset = pl.Imaging(0.05 * rng.standard_normal(SHAPE), noise, psf, PIXEL_SCALE)
-    dataset = dataset.apply_mask(pl.Mask2D.circular(SHAPE, PIXEL_SCALE, MASK_RADIUS))
+    size = 2 * round(mask_radius / PIXEL_SCALE) + PSF_SIZE
+    noise = np.full((size, size), 0.05)
+    dataset = pl.Imaging(0.05 * rng.standard_normal(noise.shape), noise, psf, PIXEL_SCALE)
+    dataset = dataset.apply_mask(pl.Mask2D.circular(noise.shape, PIXEL_SCALE, mask_radius))
     lens = pl.mass.Isothermal(ell_comps=(0.17647, 0.0), einstein_radius=1.6)
-    rays = dataset.source_grid - lens.deflections(dataset.source_grid).eval()
-    inputs = InversionInputs(
-        data=dataset.data_fitted,
-        rays=rays,
-        vertices=np.empty((0, 2)),
-        light=np.empty((0, dataset.light_grid.pixel_index.size)),
-        regularization=np.array([1.0]),
-    )
-    return PixelizedInversion(dataset, mesh, pl.regularization.Constant().scheme), inputs
+    pixelization = pl.Pixelization(mesh, prior or pl.regularization.Constant())
+    tracer = pl.Tracer([pl.Galaxy(0.5, mass=lens), pl.Galaxy(1.0, pixelization=pixelization)])
+    problem, inputs = build_inversion(tracer, dataset)
+    values = pytensor.function([], list(inputs))()
+    return problem, InversionInputs(dataset.data_fitted, *values)
 
 
 def milliseconds(call: Callable[[], object]) -> float:
@@ -69,8 +92,8 @@ def lapack(n: int) -> Callable[[], object]:
     return factorise_and_invert
 
 
-def measure(name: str, repeats: int) -> dict[str, float | str]:
-    problem, inputs = problem_s(MESHES[name])
+def measure(mesh: pl.mesh.Mesh, prior: object, mask_radius: float, repeats: int) -> dict[str, float]:
+    problem, inputs = problem_s(mesh, prior, mask_radius)
     calls = {
         "value_ms": lambda: problem.log_evidence(inputs),
         "value_and_gradient_ms": lambda: problem.log_evidence_and_gradient(inputs),
@@ -83,7 +106,6 @@ def measure(name: str, repeats: int) -> dict[str, float | str]:
         for key, call in calls.items():
             times[key].append(milliseconds(call))
     return {
-        "mesh": name,
         "n_pixels": problem.imaging.n_pixels,
         "n_source": problem.n_source,
         **{key: float(np.median(values)) for key, values in times.items()},
@@ -91,24 +113,59 @@ def measure(name: str, repeats: int) -> dict[str, float | str]:
     }
 
 
+def measure_row(scaling: bool, name: str, repeats: int) -> dict[str, float]:
+    """Run in a process of its own."""
+    if scaling:
+        _, radius, overlay = next(case for case in SCALING if case[0] == name)
+        mesh = pl.mesh.VoronoiNN(pl.image_mesh.Overlay((overlay, overlay)))
+        return measure(mesh, pl.regularization.Dirichlet(), radius, repeats)
+    return measure(*ROWS[name], MASK_RADIUS, repeats)
+
+
+def first_evaluation() -> None:
+    problem, inputs = problem_s(ROWS["VoronoiNN"][0], ROWS["VoronoiNN"][1])
+    problem.log_evidence_and_gradient(inputs)
+
+
+def in_fresh_process(statement: str) -> str:
+    command = [sys.executable, "-c", f"import evidence; {statement}"]
+    return subprocess.run(
+        command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+    ).stdout
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+    parser.add_argument("--scaling", action="store_true", help="vary the size of VoronoiNN's problem instead")
     parser.add_argument("--repeats", type=int, default=15)
     arguments = parser.parse_args()
-    with threadpool_limits(1):
-        rows = [measure(name, arguments.repeats) for name in MESHES]
+    names = [case[0] for case in SCALING] if arguments.scaling else list(ROWS)
+    rows = []
+    for name in names:
+        call = f"evidence.print_row({arguments.scaling}, {name!r}, {arguments.repeats})"
+        rows.append({"mesh": name, **json.loads(in_fresh_process(call))})
+        print(f"{len(rows)}/{len(names)} {name}", file=sys.stderr)
+    first = milliseconds(lambda: in_fresh_process("evidence.first_evaluation()"))
+    for row in rows:
+        row["first_ms"] = first
     if arguments.json:
         print(json.dumps(rows, indent=1))
         return
     for row in rows:
         print(
-            f"{row['mesh']:18s} {row['n_pixels']} pixels x {row['n_source']} source pixels: "
+            f"{row['mesh']:21s} {row['n_pixels']} pixels x {row['n_source']} source pixels: "
             f"value {row['value_ms']:.0f} ms ({row['value_ms'] / row['lapack_ms']:.2f} x LAPACK), "
             f"value + gradient {row['value_and_gradient_ms']:.0f} ms "
             f"({row['value_and_gradient_ms'] / row['lapack_ms']:.2f} x), "
             f"LAPACK {row['lapack_ms']:.0f} ms, peak memory {row['peak_rss_mb']:.0f} MB"
         )
+    print(f"Import and first evaluation in a fresh process: {first:.0f} ms")
+
+
+def print_row(scaling: bool, name: str, repeats: int) -> None:
+    with threadpool_limits(1):
+        print(json.dumps(measure_row(scaling, name, repeats)))
 
 
 if __name__ == "__main__":

@@ -22,8 +22,6 @@ from xarray import DataTree
 
 import pymc_lens as pl
 
-MASS_AT_START = {"ell_comps_unbounded": [0.0, 0.0], "mass_centre": [0.0, 0.0], "gamma_1": 0.0, "gamma_2": 0.0}
-
 
 def fit(
     folder: Path, out: Path, mask_radius: float, draws: int, tune: int, chains: int, seed: int
@@ -34,7 +32,7 @@ def fit(
     dataset = lens_model.load(folder, mask_radius)
     print(f"{folder.name}: {dataset}", flush=True)
     model = lens_model.build(dataset)
-    starts = [{"einstein_radius": radius, **MASS_AT_START} for radius in lens_model.EINSTEIN_RADIUS_STARTS]
+    starts = [{"einstein_radius": radius} for radius in lens_model.EINSTEIN_RADIUS_STARTS]
     print("Compiling the model (the first run on a machine compiles for about a minute) ...", flush=True)
     mode = pl.find_mode(model, starts=starts)
     print(f"Mode at log-probability {mode.log_density:.1f} after {mode.evaluations} gradients.", flush=True)

@@ -64,7 +64,7 @@ def build(dataset: pl.Imaging) -> pm.Model:
                 light_centre=pm.Normal("light_centre", 0.0, 0.05, shape=2),
                 inner_ell_comps=pl.priors.ell_comps("inner_ell_comps", sigma=0.2),
                 outer_ell_comps=pl.priors.ell_comps("outer_ell_comps", sigma=0.2),
-                scale=pm.LogNormal("scale", np.log(0.15), 0.05),
+                scale=pm.LogNormal("scale", np.log(0.1), 0.5),
                 amplitude=pm.LogNormal("amplitude", np.log(10.0 * np.median(dataset.noise_fitted)), 2.0),
             ),
             observed=dataset,

@@ -23,3 +23,7 @@ class Workspace:
             buffer = np.empty(int(1.2 * size) if buffer is not None else size, dtype)
             self._arrays[name] = buffer
         return buffer[:size].reshape(shape)
+
+    def size(self, name: str) -> int:
+        """Return how many elements are kept under this name."""
+        return self._arrays[name].size if name in self._arrays else 0

@@ -64,11 +64,11 @@ def find_mode(
 
     Quasi-Newton ascent (L-BFGS) from each start, in coordinates whitened by the Hessian there, which is
     measured by central differences of the exact gradient; at the best end point the same again settles the
-    mode. The values given in a start are held at first, while everything else settles, and then released: a
-    mass model that starts out wrong must not be bent to make up for lens light that has not been fitted yet.
-    Where a start gives nothing, the likelihood's weight grows to one in four ascents, so that at first the
-    prior keeps the climb in place. Modes of lens models are many, and a start 10-25 % off in Einstein radius
-    often ends in a lower one: where the prior is wide, give several starts.
+    mode. At first the values given in a start are held, and the likelihood's weight grows to one in four
+    ascents, so that the prior keeps everything else in place while it settles: a mass model that starts out
+    wrong must not be bent to make up for lens light that has not been fitted yet. Then all is released. Modes
+    of lens models are many, and a start 10-25 % off in Einstein radius often ends in a lower one: where the
+    prior is wide, give several starts that name it alone.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def find_mode(
                 stage = f"start {k + 1}/{len(points)}"
                 # At full weight the likelihood of a good image is so steep that an ascent leaves the start at
                 # once, for whatever mode is downhill. At low weight the prior keeps the climb in place.
-                for weight in (1.0,) if start else _WEIGHTS:
+                for weight in _WEIGHTS:
                     density.set_weight(weight)
                     free = _not_named(model, start, point)
                     flat = _climb(density, flat, free, _COARSE, report, f"{stage}, weight {weight:g}")

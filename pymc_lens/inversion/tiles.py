@@ -144,18 +144,18 @@ def tile_blocks(
     """
     n_tiles = tiles.pixels.shape[0]
     column_indptr = workspace.array("column_indptr", n_tiles + 1, dtype=np.int64)
-    n_columns = _count_columns(
-        tiles.window_indptr, tiles.window_pixels, mapping.indptr, mapping.indices, n_source, light.shape[0],
-        column_indptr,
-    )  # fmt: skip
-    columns = workspace.array("columns", n_columns, dtype=np.int32)
-    blocks = workspace.array("blocks", n_columns, _AREA)
-    _fill_blocks(
-        tiles.psf_padded, tiles.pixels, tiles.window_indptr, tiles.window_pixels, tiles.window_dy,
-        tiles.window_dx, mapping.indptr, mapping.indices, mapping.weights, light, tile_root_weights, n_source,
-        column_indptr, columns, blocks,
-    )  # fmt: skip
-    return TileBlocks(column_indptr, columns, blocks)
+    capacity = max(workspace.size("columns"), 64 * n_tiles)
+    while True:
+        columns = workspace.array("columns", capacity, dtype=np.int32)
+        blocks = workspace.array("blocks", capacity, _AREA)
+        complete = _fill_blocks(
+            tiles.psf_padded, tiles.pixels, tiles.window_indptr, tiles.window_pixels, tiles.window_dy,
+            tiles.window_dx, mapping.indptr, mapping.indices, mapping.weights, light, tile_root_weights,
+            n_source, column_indptr, columns, blocks,
+        )  # fmt: skip
+        if complete:
+            return TileBlocks(column_indptr, columns[: column_indptr[-1]], blocks[: column_indptr[-1]])
+        capacity *= 2
 
 
 def curvature(
@@ -236,22 +236,35 @@ def tile_pullback(
     return mapping_bar, light_bar
 
 
+@kernel(inline="always")
+def _cut_patch(psf, dy, dx, patch):
+    """Copy the part of the PSF that a pixel spreads over a tile, zero where it does not reach."""
+    for a in range(TILE):
+        inside = 0 <= dy + a < psf.shape[0]
+        for b in range(TILE):
+            patch[a * TILE + b] = psf[dy + a, dx + _PAD + b] if inside else 0.0
+
+
 @kernel()
-def _count_columns(window_indptr, window_pixels, indptr, indices, n_source, n_light, column_indptr):
-    stamp = np.full(n_source, -1, np.int32)
-    total = 0
-    column_indptr[0] = 0
-    for tile in range(window_indptr.size - 1):
-        for entry in range(window_indptr[tile], window_indptr[tile + 1]):
-            pixel = window_pixels[entry]
-            for k in range(indptr[pixel], indptr[pixel + 1]):
-                source = indices[k]
-                if stamp[source] != tile:
-                    stamp[source] = tile
-                    total += 1
-        total += n_light
-        column_indptr[tile + 1] = total
-    return total
+def _touched_columns(first, last, window_pixels, indptr, indices, touched, local, columns):
+    """List the source pixels that any of a tile's window pixels maps to, ascending; where they do not fit, -1.
+
+    ``local`` (n_source,) receives the place of each in the list.
+    """
+    for entry in range(first, last):
+        pixel = window_pixels[entry]
+        for k in range(indptr[pixel], indptr[pixel + 1]):
+            touched[indices[k]] = True
+    n = 0
+    for source in range(touched.size):
+        if touched[source]:
+            touched[source] = False
+            if n == columns.size:
+                return -1
+            local[source] = n
+            columns[n] = source
+            n += 1
+    return n
 
 
 @kernel(fastmath={"contract"}, error_model="numpy")
@@ -260,49 +273,43 @@ def _fill_blocks(
     root_weights, n_source, column_indptr, columns, blocks,
 ):  # fmt: skip
     n_light = light.shape[0]
-    stamp = np.full(n_source, -1, np.int32)
+    touched = np.zeros(n_source, np.bool_)
     local = np.empty(n_source, np.int32)
+    patch = np.empty(_AREA)
+    column_indptr[0] = 0
     for tile in range(window_indptr.size - 1):
+        first, last = window_indptr[tile], window_indptr[tile + 1]
         begin = column_indptr[tile]
-        end = column_indptr[tile + 1]
-        for entry in range(window_indptr[tile], window_indptr[tile + 1]):
+        n = _touched_columns(first, last, window_pixels, indptr, indices, touched, local, columns[begin:])
+        end = begin + n + n_light
+        if n < 0 or end > columns.size:
+            return False
+        column_indptr[tile + 1] = end
+        tile_rows = blocks[begin:end]
+        tile_rows[:n] = 0.0
+        for entry in range(first, last):
             pixel = window_pixels[entry]
-            for k in range(indptr[pixel], indptr[pixel + 1]):
-                stamp[indices[k]] = tile
-        column = begin
-        for source in range(n_source):
-            if stamp[source] == tile:
-                local[source] = column
-                columns[column] = source
-                column += 1
-        blocks[begin : end - n_light] = 0.0
-        for entry in range(window_indptr[tile], window_indptr[tile + 1]):
-            pixel = window_pixels[entry]
-            dy = window_dy[entry]
-            dx = window_dx[entry] + _PAD
-            first = max(0, -dy)
-            last = min(TILE, psf.shape[0] - dy)
+            _cut_patch(psf, window_dy[entry], window_dx[entry], patch)
             for k in range(indptr[pixel], indptr[pixel + 1]):
                 weight = weights[k]
-                row = blocks[local[indices[k]]]
-                for a in range(first, last):
-                    run = psf[dy + a, dx : dx + TILE]
-                    target = row[a * TILE : (a + 1) * TILE]
-                    for b in range(TILE):
-                        target[b] += weight * run[b]
+                row = tile_rows[local[indices[k]]]
+                for a in range(_AREA):
+                    row[a] += weight * patch[a]
         for k in range(n_light):
             columns[end - n_light + k] = n_source + k
             for a in range(_AREA):
                 pixel = pixels[tile, a]
                 blocks[end - n_light + k, a] = light[k, pixel] if pixel >= 0 else 0.0
-        for column in range(begin, end):
+        for i in range(end - begin):
             for a in range(_AREA):
-                blocks[column, a] *= root_weights[tile, a]
+                tile_rows[i, a] *= root_weights[tile, a]
+    return True
 
 
 @kernel(fastmath={"contract"})
 def _accumulate(column_indptr, columns, blocks, tile_data, square, curvature_matrix, data_vector):
-    curvature_matrix[:] = 0.0
+    for i in range(curvature_matrix.shape[0]):
+        curvature_matrix[i, i:] = 0.0
     data_vector[:] = 0.0
     for tile in range(column_indptr.size - 1):
         begin = column_indptr[tile]
@@ -329,14 +336,14 @@ def _predict(column_indptr, columns, blocks, coefficients, model):
                 model[tile, a] += coefficient * blocks[column, a]
 
 
-@kernel(fastmath={"contract"}, error_model="numpy")
+@kernel(fastmath={"contract", "reassoc"}, error_model="numpy")
 def _pull_back(
     psf, pixels, window_indptr, window_pixels, window_dy, window_dx, indptr, indices, column_indptr, columns,
     blocks, root_weights, residual, coefficients, inverse, square, rows, mapping_bar, light_bar,
 ):  # fmt: skip
     n_light = light_bar.shape[0]
     local = np.empty(coefficients.size, np.int32)
-    sums = np.empty(TILE)
+    patch = np.empty(_AREA)
     for tile in range(column_indptr.size - 1):
         begin = column_indptr[tile]
         n = column_indptr[tile + 1] - begin
@@ -355,19 +362,13 @@ def _pull_back(
                 rows[i, a] = root_weights[tile, a] * (rows[i, a] + coefficient * residual[tile, a])
         for entry in range(window_indptr[tile], window_indptr[tile + 1]):
             pixel = window_pixels[entry]
-            dy = window_dy[entry]
-            dx = window_dx[entry] + _PAD
-            first = max(0, -dy)
-            last = min(TILE, psf.shape[0] - dy)
+            _cut_patch(psf, window_dy[entry], window_dx[entry], patch)
             for k in range(indptr[pixel], indptr[pixel + 1]):
                 row = rows[local[indices[k]]]
-                sums[:] = 0.0
-                for a in range(first, last):
-                    run = psf[dy + a, dx : dx + TILE]
-                    source_run = row[a * TILE : (a + 1) * TILE]
-                    for b in range(TILE):
-                        sums[b] += run[b] * source_run[b]
-                mapping_bar[k] += sums.sum()
+                total = 0.0
+                for a in range(_AREA):
+                    total += row[a] * patch[a]
+                mapping_bar[k] += total
         for k in range(n_light):
             for a in range(_AREA):
                 pixel = pixels[tile, a]
