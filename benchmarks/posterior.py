@@ -2,9 +2,10 @@
 
     python benchmarks/posterior.py [--json] [--draws N] [--tune N]
 
-The simulated HST lens of examples/data/source_complex (0.05" pixels in a mask of 3.6": 16,241 pixels), mass with
-shear and centre, a source on VoronoiNN with a Matern prior: nine parameters, two chains, from the prior's
-starting point. ``gradients`` counts those of tuning and sampling, ``mode_gradients`` those of the search before.
+The simulated HST lens of examples/data/source_complex (0.05" pixels in a mask of 3.6": 16,241 pixels), mass
+with shear and centre, a source on VoronoiNN with a Matern prior: nine parameters, two chains, from the
+prior's starting point. ``gradients`` counts those of tuning and sampling, ``mode_gradients`` those of the
+search before.
 """
 
 from __future__ import annotations

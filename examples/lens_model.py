@@ -16,7 +16,7 @@ LENS_REDSHIFT, SOURCE_REDSHIFT = 0.5, 1.0
 # the posterior of their difference is long, thin and bent.
 LIGHT_SIGMAS = [np.geomspace(0.02, 0.35, 9), np.geomspace(0.45, 3.0, 8)]
 SOURCE_VERTICES = (34, 34)
-EINSTEIN_RADIUS_STARTS = (0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6)
+EINSTEIN_RADIUS_STARTS = (0.80, 0.93, 1.08, 1.25, 1.45, 1.70)
 
 
 def load(folder: Path, mask_radius: float) -> pl.Imaging:

@@ -19,8 +19,10 @@ MESHES = {
     "overlay": pl.mesh.Rectangular((7, 6)),
     "box": pl.mesh.RectangularBox((6, 7), (-1.6, 1.6, -1.7, 1.7)),
     "window": pl.mesh.RectangularWindow((6, 7), (-0.5, 0.6, -0.7, 0.4)),
+    "natural neighbour": pl.mesh.VoronoiNN(pl.image_mesh.Overlay((7, 7))),
 }
 LIGHT_SCALES = (2.0, 3.0, 1.0)
+NO_VERTICES = np.empty((0, 2))
 
 
 def dataset(rng, psf_shape):
@@ -34,11 +36,11 @@ def dataset(rng, psf_shape):
     return pl.Imaging(rng.normal(size=shape), noise, psf, 0.1, mask=pl.Mask2D(mask, 0.1))
 
 
-def inputs_of(rng, imaging):
-    grid = imaging.source_grid
-    rays = 0.8 * grid + 0.1 * np.sin(3.0 * grid) + 0.01 * rng.normal(size=grid.shape)
+def inputs_of(rng, imaging, vertices=NO_VERTICES):
+    rays, vertices = (0.8 * grid + 0.1 * np.sin(3.0 * grid) for grid in (imaging.source_grid, vertices))
+    rays = rays + 0.01 * rng.normal(size=rays.shape)
     light = rng.normal(size=(len(LIGHT_SCALES), imaging.light_grid.pixel_index.size))
-    return InversionInputs(imaging.data_fitted, rays, np.empty((0, 2)), light, np.array([1.3]))
+    return InversionInputs(imaging.data_fitted, rays, vertices, light, np.array([1.3]))
 
 
 def dense(imaging, inputs, inversion):
@@ -90,8 +92,9 @@ def _mesh(request):
 @pytest.fixture(name="case")
 def _case(rng, psf_shape, mesh):
     imaging = dataset(rng, psf_shape)
-    problem = PixelizedInversion(imaging, mesh, pl.regularization.Constant().scheme, LIGHT_SCALES)
-    return problem, inputs_of(rng, imaging)
+    scheme = mesh.scheme(imaging)
+    problem = PixelizedInversion(imaging, scheme, pl.regularization.Constant().scheme, LIGHT_SCALES)
+    return problem, inputs_of(rng, imaging, scheme.image_plane_vertices)
 
 
 def test_equals_dense_formula(case):
@@ -107,8 +110,8 @@ def test_equals_dense_formula(case):
 
 def test_gradient(case, rng):
     problem, inputs = case
-    # Steps that keep every ray within its cell, where ln E is smooth.
-    steps = InversionInputs(data=1e-3, rays=1e-7, vertices=0.0, light=1e-4, regularization=1e-2)
+    # Steps that keep every ray within its cell and every vertex its neighbours, where ln E is smooth.
+    steps = InversionInputs(data=1e-3, rays=1e-7, vertices=1e-7, light=1e-4, regularization=1e-2)
     value, gradient = problem.log_evidence_and_gradient(inputs)
     assert value == problem.log_evidence(inputs)
     for name, part in inputs._asdict().items():
@@ -232,3 +235,27 @@ def test_rays_outside(rng):
 def test_bad_mesh(arguments, error, name):
     with pytest.raises(error, match=name):
         pl.mesh.RectangularBox(*arguments)
+
+
+def test_an_evaluation_that_moves_the_prior_alone_equals_a_fresh_one(rng):
+    """The curvature matrix is kept then; what comes after must not see the difference."""
+    imaging = dataset(rng, (5, 5))
+    mesh, prior = MESHES["overlay"], pl.regularization.Constant().scheme
+    kept = PixelizedInversion(imaging, mesh, prior, LIGHT_SCALES)
+    inputs = inputs_of(rng, imaging)
+    moved = inputs._replace(rays=1.001 * inputs.rays)
+    for at, coefficient in [
+        (inputs, 1.0),
+        (inputs, 2.0),
+        (inputs, 3.0),
+        (moved, 3.0),
+        (inputs, 3.0),
+        (inputs, 1.0),
+    ]:
+        point = at._replace(regularization=np.array([coefficient]))
+        fresh = PixelizedInversion(imaging, mesh, prior, LIGHT_SCALES)
+        expected, expected_gradient = fresh.log_evidence_and_gradient(point)
+        value, gradient = kept.log_evidence_and_gradient(point)
+        assert value == expected
+        for ours, theirs in zip(gradient, expected_gradient, strict=True):
+            np.testing.assert_array_equal(ours, theirs)

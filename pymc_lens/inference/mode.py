@@ -27,7 +27,7 @@ _RELATIVE_STEP = 0.3
 # The metric is refined over this many standard deviations, so often.
 _REFINING_STEP, _REFINEMENTS = 0.7, 2
 # Log-probability below which an ascent's progress ends it: while modes are compared, and at the end.
-_COARSE, _FINE = 0.1, 1e-4
+_COARSE, _FINE = 0.5, 1e-4
 # Weights of the likelihood in successive ascents.
 _WEIGHTS = (1e-3, 1e-2, 1e-1, 1.0)
 
@@ -98,13 +98,7 @@ def find_mode(
             flat = DictToArrayBijection.map(point).data
             if np.isfinite(density(flat)[0]):
                 stage = f"start {k + 1}/{len(points)}"
-                # At full weight the likelihood of a good image is so steep that an ascent leaves the start at
-                # once, for whatever mode is downhill. At low weight the prior keeps the climb in place.
-                for weight in _WEIGHTS:
-                    density.set_weight(weight)
-                    free = _not_named(model, start, point)
-                    flat = _climb(density, flat, free, _COARSE, report, f"{stage}, weight {weight:g}")
-                candidates.append(flat)
+                candidates.append(_approach(density, flat, _not_named(model, start, point), report, stage))
         candidates.sort(key=lambda flat: density(flat)[0], reverse=True)
         ends = [
             _climb(density, flat, np.arange(flat.size), _COARSE, report, f"candidate {k}")
@@ -164,6 +158,23 @@ def _not_named(model: pm.Model, start: dict[str, Any], point: dict[str, np.ndarr
     named = {model.rvs_to_values[model[name]].name for name in start}
     free = np.concatenate([np.full(np.size(value), name not in named) for name, value in point.items()])
     return np.flatnonzero(free) if free.any() else np.arange(free.size)
+
+
+def _approach(
+    density: _Density, start: np.ndarray, free: np.ndarray, report: Callable[[str], None], stage: str
+) -> np.ndarray:
+    """Climb in the free coordinates while the likelihood's weight grows to one.
+
+    At full weight the likelihood of a good image is so steep that an ascent leaves the start at once, for
+    whatever mode is downhill from there. At low weight the prior keeps the climb in place.
+    """
+    density.set_weight(_WEIGHTS[0])
+    root = _whitening(density, start, free, report)
+    for weight in _WEIGHTS[:-1]:
+        density.set_weight(weight)
+        start = _ascend(density, start, root, _COARSE, report, f"{stage}, weight {weight:g}")
+    density.set_weight(_WEIGHTS[-1])
+    return _climb(density, start, free, _COARSE, report, stage)
 
 
 def _climb(

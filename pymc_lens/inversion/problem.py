@@ -113,6 +113,36 @@ class Inversion:
     factor: np.ndarray
 
 
+class _MappedImage:
+    """What one evaluation computed before the prior came in."""
+
+    def __init__(
+        self,
+        inputs: InversionInputs,
+        workspace: Workspace,
+        geometry: MeshGeometry,
+        mapping: MappingMatrix,
+        blocks: TileBlocks,
+        data_vector: np.ndarray,
+    ) -> None:
+        self.geometry, self.mapping, self.blocks = geometry, mapping, blocks
+        self.data_vector = data_vector
+        self.curvature: np.ndarray | None = None
+        # Copies: the caller may write the next point into the same arrays.
+        self._inputs = {
+            name: workspace.array(f"last_{name}", *part.shape) for name, part in _image_parts(inputs)
+        }
+        for name, part in _image_parts(inputs):
+            self._inputs[name][...] = part
+
+    def is_of(self, inputs: InversionInputs) -> bool:
+        return all(np.array_equal(self._inputs[name], part) for name, part in _image_parts(inputs))
+
+
+def _image_parts(inputs: InversionInputs) -> list[tuple[str, np.ndarray]]:
+    return [(name, part) for name, part in inputs._asdict().items() if name != "regularization"]
+
+
 class PixelizedInversion:
     """The static part of the likelihood: dataset, mesh, prior and everything that can be prepared from them.
 
@@ -209,6 +239,7 @@ class PixelizedInversion:
     def _workspace(self) -> Workspace:
         if not hasattr(self._threads, "workspace"):
             self._threads.workspace = Workspace()
+            self._threads.last = None
         return self._threads.workspace
 
     # --- evaluation
@@ -233,23 +264,17 @@ class PixelizedInversion:
         """
         self._require_finite(inputs)
         workspace = self._workspace
-        geometry = self.mesh.geometry(inputs.rays, inputs.vertices, workspace)
+        n = self.n_source + self.n_light
+        matrix = workspace.array("matrix", n, n)
+        image = self._mapped_image(inputs, matrix)
+        geometry, mapping, blocks = image.geometry, image.mapping, image.blocks
         precision = self.regularization.precision(inputs.regularization, geometry)
         log_det_regularization = precision.log_determinant + float(np.log(self._light_precision).sum())
-        mapping = mapping_matrix(geometry.interpolation, self._tiles.n_pixels)
-        blocks = tile_blocks(
-            self._tiles, mapping, self._light_blur.blur(inputs.light), self._tile_root_weights, self.n_source,
-            workspace,
-        )  # fmt: skip
-        n = self.n_source + self.n_light
-        matrix, data_vector = workspace.array("matrix", n, n), np.empty(n)
-        tile_data = self._tile_data(inputs.data)
-        curvature(blocks, tile_data, matrix, data_vector, workspace)
         precision.add_to(matrix)
         light = np.arange(self.n_source, n)
         matrix[light, light] += self._light_precision
-        coefficients = self._solve(matrix, data_vector)
-        residual = tile_data - model_image(blocks, coefficients)
+        coefficients = self._solve(matrix, image.data_vector)
+        residual = self._tile_data(inputs.data) - model_image(blocks, coefficients)
         source, amplitudes = coefficients[: self.n_source], coefficients[self.n_source :]
         terms = EvidenceTerms(
             chi_squared=float((residual**2).sum()),
@@ -353,6 +378,34 @@ class PixelizedInversion:
         return image + rng.standard_normal(image.size) * self.imaging.noise_fitted
 
     # --- helpers
+
+    def _mapped_image(self, inputs: InversionInputs, matrix: np.ndarray) -> _MappedImage:
+        """Everything before the prior; writes F into the upper triangle of ``matrix`` (n, n).
+
+        A second evaluation in a row that differs in the parameters of the prior alone keeps F for the next.
+        """
+        workspace, last = self._workspace, self._threads.last
+        if last is not None and last.is_of(inputs):
+            if last.curvature is None:
+                self._write_curvature(inputs, last, matrix)
+                last.curvature = matrix.copy()
+            else:
+                matrix[:] = last.curvature
+            return last
+        self._threads.last = None
+        geometry = self.mesh.geometry(inputs.rays, inputs.vertices, workspace)
+        mapping = mapping_matrix(geometry.interpolation, self._tiles.n_pixels)
+        blocks = tile_blocks(
+            self._tiles, mapping, self._light_blur.blur(inputs.light), self._tile_root_weights, self.n_source,
+            workspace,
+        )  # fmt: skip
+        image = _MappedImage(inputs, workspace, geometry, mapping, blocks, np.empty(len(matrix)))
+        self._write_curvature(inputs, image, matrix)
+        self._threads.last = image
+        return image
+
+    def _write_curvature(self, inputs: InversionInputs, image: _MappedImage, matrix: np.ndarray) -> None:
+        curvature(image.blocks, self._tile_data(inputs.data), matrix, image.data_vector, self._workspace)
 
     def _tile_data(self, data: np.ndarray) -> np.ndarray:
         values = np.zeros(self._tiles.n_pixels)

@@ -247,7 +247,7 @@ def _cut_patch(psf, dy, dx, patch):
 
 @kernel()
 def _touched_columns(first, last, window_pixels, indptr, indices, touched, local, columns):
-    """List the source pixels that any of a tile's window pixels maps to, ascending; where they do not fit, -1.
+    """List the source pixels that a tile's window pixels map to, ascending; -1 where they do not fit.
 
     ``local`` (n_source,) receives the place of each in the list.
     """
