@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pymc as pm
@@ -26,8 +26,17 @@ _FIRST_STEP = 1e-3
 _RELATIVE_STEP = 0.3
 # The metric is refined over this many standard deviations, so often.
 _REFINING_STEP, _REFINEMENTS = 0.7, 2
-# Log-probability below which an ascent's progress ends it: while modes are compared, and at the end.
-_COARSE, _FINE = 0.5, 1e-4
+
+
+class _Effort(NamedTuple):
+    """When an ascent ends: progress in log-probability that counts as none, and iterations."""
+
+    tolerance: float
+    iterations: int
+
+
+# While the likelihood's weight grows, while modes are compared, and at the end.
+_TEMPERED, _COARSE, _FINE = _Effort(1.0, 25), _Effort(0.03, 150), _Effort(1e-4, 300)
 # Weights of the likelihood in successive ascents.
 _WEIGHTS = (1e-3, 1e-2, 1e-1, 1.0)
 
@@ -57,7 +66,7 @@ def find_mode(
     model: pm.Model | None = None,
     *,
     starts: Sequence[dict[str, Any]] = ({},),
-    keep: int = 2,
+    keep: int = 3,
     progressbar: bool = True,
 ) -> Mode:
     """Climb to the highest mode of the posterior from one or several starting points.
@@ -172,21 +181,21 @@ def _approach(
     root = _whitening(density, start, free, report)
     for weight in _WEIGHTS[:-1]:
         density.set_weight(weight)
-        start = _ascend(density, start, root, _COARSE, report, f"{stage}, weight {weight:g}")
+        start = _ascend(density, start, root, _TEMPERED, report, f"{stage}, weight {weight:g}")
     density.set_weight(_WEIGHTS[-1])
-    return _climb(density, start, free, _COARSE, report, stage)
+    return _climb(density, start, free, _TEMPERED, report, stage)
 
 
 def _climb(
     density: _Density,
     start: np.ndarray,
     free: np.ndarray,
-    tolerance: float,
+    effort: _Effort,
     report: Callable[[str], None],
     stage: str,
 ) -> np.ndarray:
     """Maximise in the free coordinates, whitened at the start."""
-    end = _ascend(density, start, _whitening(density, start, free, report), tolerance, report, stage)
+    end = _ascend(density, start, _whitening(density, start, free, report), effort, report, stage)
     _log.info("%s: log-probability %.2f, %d gradients.", stage, density(end)[0], density.evaluations)
     return end
 
@@ -195,21 +204,26 @@ def _ascend(
     density: _Density,
     start: np.ndarray,
     root: np.ndarray,
-    tolerance: float,
+    effort: _Effort,
     report: Callable[[str], None],
     stage: str,
 ) -> np.ndarray:
     """Maximise over ``start + root @ u``; points without likelihood count as very low."""
-    floor = density(start)[0] - 1e8
+    level = density(start)[0]
 
     def objective(u: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient = density(start + root @ u)
         report(f"{stage}: log-probability {value:.1f}, {density.evaluations} gradients")
         if not (np.isfinite(value) and np.isfinite(gradient).all()):
-            return -floor, np.zeros_like(u)
+            return 1e8 - level, np.zeros_like(u)
         return -value, -root.T @ gradient
 
-    options = {"maxiter": 300, "maxcor": 30, "ftol": tolerance / max(abs(floor), 1.0), "gtol": 1e-3}
+    options = {
+        "maxiter": effort.iterations,
+        "maxcor": 30,
+        "ftol": effort.tolerance / max(abs(level), 1.0),
+        "gtol": 1e-3,
+    }
     zero = np.zeros(root.shape[1])
     result: Any = minimize(objective, zero, jac=True, method="L-BFGS-B", options=options)  # type: ignore[call-overload]
     return start + root @ result.x

@@ -31,7 +31,7 @@ from pymc_lens.linalg.blas import (
     cholesky_inverse_in_place,
     cholesky_solve_in_place,
 )
-from pymc_lens.linalg.precision import SparsePrecision
+from pymc_lens.linalg.precision import Precision
 from pymc_lens.mesh.base import MeshGeometry, MeshScheme
 from pymc_lens.regularization.base import RegularizationScheme
 from pymc_lens.workspace import Workspace
@@ -109,7 +109,7 @@ class Inversion:
     geometry: MeshGeometry
     mapping: MappingMatrix
     blocks: TileBlocks
-    precision: SparsePrecision
+    precision: Precision
     factor: np.ndarray
 
 
@@ -300,14 +300,10 @@ class PixelizedInversion:
         inverse = inversion.factor
         cholesky_inverse_in_place(inverse)
         source = inversion.coefficients[: self.n_source]
-        pattern = inversion.precision.pattern
-        prior_diagonal, prior_pairs = inversion.precision.inverse_on_pattern()
-        diagonal_bar = -0.5 * (inverse.diagonal()[: self.n_source] + source**2 - prior_diagonal)
-        off_diagonal_bar = -(
-            inverse[pattern.cols, pattern.rows] + source[pattern.rows] * source[pattern.cols] - prior_pairs
-        )
         parameters_bar, geometry_bar = self.regularization.pullback(
-            inputs.regularization, inversion.geometry, diagonal_bar, off_diagonal_bar
+            inputs.regularization,
+            inversion.geometry,
+            inversion.precision.evidence_cotangent(inverse, source),
         )
         mapping_bar, light_bar = tile_pullback(
             self._tiles, inversion.blocks, inversion.mapping, self.n_light, self._tile_root_weights,

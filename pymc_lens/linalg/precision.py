@@ -1,22 +1,80 @@
-"""The source prior's precision matrix H: sparse, banded after reordering."""
+"""The source prior's precision matrix H: sparse, banded after reordering; or dense."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, NamedTuple, override
 
 import numpy as np
-from scipy.linalg import solve_banded
+from scipy.linalg import solve_banded, solve_triangular
 
 from pymc_lens.errors import InadmissibleError
-from pymc_lens.linalg.blas import banded_cholesky_in_place
+from pymc_lens.linalg.blas import banded_cholesky_in_place, cholesky_in_place, cholesky_inverse_in_place
 from pymc_lens.linalg.kernel import kernel
 from pymc_lens.linalg.sparsity import SparsityPattern
 
+_SINGULAR = (
+    "The regularization matrix is not positive definite. Check that the regularization coefficients are "
+    "positive and finite."
+)
+
+
+class Precision(ABC):
+    """Symmetric positive definite H (n, n); -log prior is s'Hs / 2 up to its determinant."""
+
+    @abstractmethod
+    def add_to(self, matrix: np.ndarray) -> None:
+        """Add H to the upper triangle of the leading block of ``matrix`` (>= n, >= n)."""
+
+    @abstractmethod
+    def quadratic_form(self, source: np.ndarray) -> float:
+        """Return s'Hs for s of shape (n,)."""
+
+    @property
+    @abstractmethod
+    def log_determinant(self) -> float:
+        """The logarithm of det H.
+
+        Raises
+        ------
+        InadmissibleError
+            If H is not positive definite.
+        """
+
+    @abstractmethod
+    def evidence_cotangent(self, inverse: np.ndarray, source: np.ndarray) -> Any:
+        """Return ``dlnE/dH = (H^-1 - A^-1 - ss') / 2`` on the elements of H, as its scheme's pullback reads it.
+
+        Parameters
+        ----------
+        inverse : (>= n, >= n) float64
+            Upper triangle of ``A^-1 = (F + H)^-1``.
+        source : (n,) float64
+        """
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw a source (n,) from the prior N(0, H^-1)."""
+
+
+class SparseCotangent(NamedTuple):
+    """Cotangents of what a `SparsePrecision` stores; a pair's value stands for both its elements.
+
+    Attributes
+    ----------
+    diagonal : (n,) float64
+    off_diagonal : (n_pairs,) float64
+    """
+
+    diagonal: np.ndarray
+    off_diagonal: np.ndarray
+
 
 @dataclass(frozen=True, eq=False)
-class SparsePrecision:
-    """Symmetric positive definite H on a sparsity pattern; -log prior is s'Hs / 2 up to its determinant.
+class SparsePrecision(Precision):
+    """H on a sparsity pattern.
 
     Attributes
     ----------
@@ -30,14 +88,14 @@ class SparsePrecision:
     diagonal: np.ndarray
     off_diagonal: np.ndarray
 
+    @override
     def add_to(self, matrix: np.ndarray) -> None:
-        """Add H to the upper triangle of the leading block of ``matrix`` (>= n, >= n)."""
         n = np.arange(self.pattern.size)
         matrix[n, n] += self.diagonal
         matrix[self.pattern.cols, self.pattern.rows] += self.off_diagonal
 
+    @override
     def quadratic_form(self, source: np.ndarray) -> float:
-        """Return s'Hs for s of shape (n,)."""
         pairs = source[self.pattern.rows] * source[self.pattern.cols]
         return float(self.diagonal @ source**2 + 2.0 * self.off_diagonal @ pairs)
 
@@ -47,22 +105,12 @@ class SparsePrecision:
         band[self.pattern.rank, 0] = self.diagonal
         band[self.pattern.band] = self.off_diagonal
         if not np.isfinite(self.diagonal).all() or banded_cholesky_in_place(band) != 0:
-            raise InadmissibleError(
-                "singular prior",
-                "The regularization matrix is not positive definite. Check that the regularization "
-                "coefficients are positive and finite.",
-            )
+            raise InadmissibleError("singular prior", _SINGULAR)
         return band
 
-    @cached_property
+    @property
+    @override
     def log_determinant(self) -> float:
-        """The logarithm of det H.
-
-        Raises
-        ------
-        InadmissibleError
-            If H is not positive definite.
-        """
         return float(2.0 * np.log(self._factor[:, 0]).sum())
 
     def inverse_on_pattern(self) -> tuple[np.ndarray, np.ndarray]:
@@ -73,14 +121,69 @@ class SparsePrecision:
         inverse = _selected_inverse(self._factor)
         return inverse[self.pattern.rank, 0], inverse[self.pattern.band]
 
+    @override
+    def evidence_cotangent(self, inverse: np.ndarray, source: np.ndarray) -> SparseCotangent:
+        pattern = self.pattern
+        prior_diagonal, prior_pairs = self.inverse_on_pattern()
+        pairs = inverse[pattern.cols, pattern.rows] + source[pattern.rows] * source[pattern.cols]
+        return SparseCotangent(
+            -0.5 * (inverse.diagonal()[: pattern.size] + source**2 - prior_diagonal), prior_pairs - pairs
+        )
+
+    @override
     def draw(self, rng: np.random.Generator) -> np.ndarray:
-        """Draw a source (n,) from the prior N(0, H^-1)."""
         normal = rng.standard_normal(self.pattern.size)
         n, width = self._factor.shape
         upper = np.zeros((width, n))
         for offset in range(width):
             upper[width - 1 - offset, offset:] = self._factor[: n - offset, offset]
         return solve_banded((0, width - 1), upper, normal)[self.pattern.rank]
+
+
+@dataclass(frozen=True, eq=False)
+class DensePrecision(Precision):
+    """H without a pattern.
+
+    Attributes
+    ----------
+    matrix : (n, n) float64
+    """
+
+    matrix: np.ndarray
+
+    @cached_property
+    def _factor(self) -> np.ndarray:
+        factor = self.matrix.copy()
+        if not np.isfinite(factor).all() or cholesky_in_place(factor) != 0:
+            raise InadmissibleError("singular prior", _SINGULAR)
+        return factor
+
+    @override
+    def add_to(self, matrix: np.ndarray) -> None:
+        n = len(self.matrix)
+        matrix[:n, :n] += self.matrix
+
+    @override
+    def quadratic_form(self, source: np.ndarray) -> float:
+        return float(source @ self.matrix @ source)
+
+    @property
+    @override
+    def log_determinant(self) -> float:
+        return float(2.0 * np.log(self._factor.diagonal()).sum())
+
+    @override
+    def evidence_cotangent(self, inverse: np.ndarray, source: np.ndarray) -> np.ndarray:
+        """Symmetric (n, n)."""
+        n = len(self.matrix)
+        prior = self._factor.copy()
+        cholesky_inverse_in_place(prior)
+        upper = np.triu(prior - inverse[:n, :n])
+        return 0.5 * (upper + np.triu(upper, 1).T - np.outer(source, source))
+
+    @override
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        return solve_triangular(self._factor, rng.standard_normal(len(self.matrix)), check_finite=False)
 
 
 @kernel(fastmath={"contract", "reassoc"})

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pymc_lens.linalg.precision import SparsePrecision
+from pymc_lens.linalg.precision import Precision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 
 
@@ -18,7 +18,7 @@ class RegularizationScheme(ABC):
     """
 
     @abstractmethod
-    def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
+    def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> Precision:
         """Return H for parameters (n_parameters,) on a mesh.
 
         Raises
@@ -32,8 +32,7 @@ class RegularizationScheme(ABC):
         self,
         parameters: np.ndarray,
         geometry: MeshGeometry,
-        diagonal_bar: np.ndarray,
-        off_diagonal_bar: np.ndarray,
+        precision_bar: Any,
     ) -> tuple[np.ndarray, GeometryCotangent]:
         """Adjoint of `precision`.
 
@@ -41,9 +40,8 @@ class RegularizationScheme(ABC):
         ----------
         parameters, geometry
             As of the forward call.
-        diagonal_bar : (n_source,) float64
-        off_diagonal_bar : (n_pairs,) float64
-            Cotangents of the precision's stored values; a pair's value stands for both its elements.
+        precision_bar : SparseCotangent or ndarray
+            What `Precision.evidence_cotangent` of the result returned.
 
         Returns
         -------

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pymc_lens.errors import InadmissibleError
-from pymc_lens.linalg.precision import SparsePrecision
+from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.base import Regularization, RegularizationScheme
 from pymc_lens.validation import require_positive
@@ -37,9 +37,9 @@ class ConstantScheme(RegularizationScheme):
         self,
         parameters: np.ndarray,
         geometry: MeshGeometry,
-        diagonal_bar: np.ndarray,
-        off_diagonal_bar: np.ndarray,
+        precision_bar: SparseCotangent,
     ) -> tuple[np.ndarray, GeometryCotangent]:
+        diagonal_bar, off_diagonal_bar = precision_bar
         degree = geometry.neighbors.degree + geometry.boundary_degree
         squared_bar = degree @ diagonal_bar - off_diagonal_bar.sum()
         return np.array([2.0 * parameters[0] * squared_bar]), GeometryCotangent()

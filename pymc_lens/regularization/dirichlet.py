@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pymc_lens.errors import InadmissibleError
-from pymc_lens.linalg.precision import SparsePrecision
+from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
 from pymc_lens.mesh.base import FiniteVolumes, GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.base import Regularization, RegularizationScheme
 from pymc_lens.validation import require_positive
@@ -39,9 +39,9 @@ class DirichletScheme(RegularizationScheme):
         self,
         parameters: np.ndarray,
         geometry: MeshGeometry,
-        diagonal_bar: np.ndarray,
-        off_diagonal_bar: np.ndarray,
+        precision_bar: SparseCotangent,
     ) -> tuple[np.ndarray, GeometryCotangent]:
+        diagonal_bar, off_diagonal_bar = precision_bar
         coefficient, volumes = parameters[0], geometry.volumes
         stiffness = stiffness_diagonal(geometry)
         diagonal = stiffness + _ridge(geometry) * stiffness.mean()

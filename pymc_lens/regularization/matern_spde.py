@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import csr_array, diags_array
 
 from pymc_lens.errors import InadmissibleError
-from pymc_lens.linalg.precision import SparsePrecision
+from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
 from pymc_lens.linalg.sparsity import SparsityPattern
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.base import Regularization, RegularizationScheme
@@ -53,15 +53,14 @@ class MaternSPDEScheme(RegularizationScheme):
         self,
         parameters: np.ndarray,
         geometry: MeshGeometry,
-        diagonal_bar: np.ndarray,
-        off_diagonal_bar: np.ndarray,
+        precision_bar: SparseCotangent,
     ) -> tuple[np.ndarray, GeometryCotangent]:
         kappa_squared, tau_squared = self._spectrum(parameters)
         areas = geometry.volumes.areas
         inverse_areas = diags_array(1.0 / areas)
         operator = _operator(kappa_squared, geometry)
         products = self._products(operator, areas)
-        bar = _symmetric(products[-1], diagonal_bar, 0.5 * off_diagonal_bar)
+        bar = _symmetric(products[-1], precision_bar.diagonal, 0.5 * precision_bar.off_diagonal)
         tau_squared_bar = float((bar * products[-1]).sum())
         bar = tau_squared * bar
         operator_bar, inverse_areas_bar = csr_array(operator.shape), np.zeros(areas.size)
