@@ -60,8 +60,8 @@ venv: .venv/.installed ## Create .venv and install pymc_lens with its developmen
 	@python=$$(.ci/find-python) || exit 1; \
 	    echo "Creating .venv-peers with $$python"; \
 	    "$$python" -m venv --clear .venv-peers
-	@echo "Setting up .venv-peers: installing PyAutoLens and its dependencies, some minutes"
-	@$(PEERS) -m pip install -qq autolens==2026.10.26.1
+	@echo "Setting up .venv-peers: installing PyAutoLens with numba and its dependencies, some minutes"
+	@$(PEERS) -m pip install -qq autolens==2026.10.26.1 numba
 	@touch $@
 
 FORCE:

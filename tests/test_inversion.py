@@ -38,7 +38,7 @@ def dataset(rng, psf_shape):
 
 def inputs_of(rng, imaging, vertices=NO_VERTICES):
     rays, vertices = (0.8 * grid + 0.1 * np.sin(3.0 * grid) for grid in (imaging.source_grid, vertices))
-    rays = rays + 0.01 * rng.normal(size=rays.shape)
+    rays, vertices = (part + 0.01 * rng.normal(size=part.shape) for part in (rays, vertices))
     light = rng.normal(size=(len(LIGHT_SCALES), imaging.light_grid.pixel_index.size))
     return InversionInputs(imaging.data_fitted, rays, vertices, light, np.array([1.3]))
 

@@ -317,10 +317,12 @@ def _accumulate(column_indptr, columns, blocks, tile_data, square, curvature_mat
         if n == 0:
             continue
         symmetric_rank_update(blocks[begin : begin + n], n, _AREA, square)
+        # Unsigned: a negative index would have to be wrapped around.
+        places = columns[begin : begin + n].astype(np.uint32)
         for i in range(n):
-            target = curvature_matrix[columns[begin + i]]
+            target, row = curvature_matrix[places[i]], square[i * n : (i + 1) * n]
             for j in range(i, n):
-                target[columns[begin + j]] += square[i * n + j]
+                target[places[j]] += row[j]
             total = 0.0
             for a in range(_AREA):
                 total += blocks[begin + i, a] * tile_data[tile, a]
@@ -349,10 +351,11 @@ def _pull_back(
         n = column_indptr[tile + 1] - begin
         if n == 0:
             continue
+        places = columns[begin : begin + n].astype(np.uint32)
         for i in range(n):
-            source = inverse[columns[begin + i]]
+            source, row = inverse[places[i]], square[i * n : (i + 1) * n]
             for j in range(i, n):
-                square[i * n + j] = source[columns[begin + j]]
+                row[j] = source[places[j]]
         symmetric_product(square, blocks[begin : begin + n], n, _AREA, -1.0, rows)
         for i in range(n):
             column = columns[begin + i]

@@ -45,7 +45,7 @@ class Precision(ABC):
 
     @abstractmethod
     def evidence_cotangent(self, inverse: np.ndarray, source: np.ndarray) -> Any:
-        """Return ``dlnE/dH = (H^-1 - A^-1 - ss') / 2`` on the elements of H, as its scheme's pullback reads it.
+        """Return ``dlnE/dH = (H^-1 - A^-1 - ss') / 2`` as the pullback of the prior's scheme reads it.
 
         Parameters
         ----------
