@@ -88,7 +88,7 @@ def _combine(ray_indptr, ray_indices, ray_weights, indptr, indices, weights, slo
                 slots[entry] = -1
                 continue
             slot = first
-            while slot < nnz and indices[slot] != source:
+            while slot < nnz and indices[np.uint64(slot)] != source:
                 slot += 1
             if slot == nnz:
                 indices[nnz] = source

@@ -123,10 +123,10 @@ class _MappedImage:
         geometry: MeshGeometry,
         mapping: MappingMatrix,
         blocks: TileBlocks,
-        data_vector: np.ndarray,
+        tile_data: np.ndarray,
     ) -> None:
         self.geometry, self.mapping, self.blocks = geometry, mapping, blocks
-        self.data_vector = data_vector
+        self.tile_data = tile_data
         self.curvature: np.ndarray | None = None
         # Copies: the caller may write the next point into the same arrays.
         self._inputs = {
@@ -134,6 +134,11 @@ class _MappedImage:
         }
         for name, part in _image_parts(inputs):
             self._inputs[name][...] = part
+
+    def write_curvature(self, matrix: np.ndarray, workspace: Workspace) -> None:
+        """Write F into the upper triangle of ``matrix`` (n, n), and keep D."""
+        self.data_vector = np.empty(len(matrix))
+        curvature(self.blocks, self.tile_data, matrix, self.data_vector, workspace)
 
     def is_of(self, inputs: InversionInputs) -> bool:
         return all(np.array_equal(self._inputs[name], part) for name, part in _image_parts(inputs))
@@ -274,7 +279,7 @@ class PixelizedInversion:
         light = np.arange(self.n_source, n)
         matrix[light, light] += self._light_precision
         coefficients = self._solve(matrix, image.data_vector)
-        residual = self._tile_data(inputs.data) - model_image(blocks, coefficients)
+        residual = image.tile_data - model_image(blocks, coefficients)
         source, amplitudes = coefficients[: self.n_source], coefficients[self.n_source :]
         terms = EvidenceTerms(
             chi_squared=float((residual**2).sum()),
@@ -383,7 +388,7 @@ class PixelizedInversion:
         workspace, last = self._workspace, self._threads.last
         if last is not None and last.is_of(inputs):
             if last.curvature is None:
-                self._write_curvature(inputs, last, matrix)
+                last.write_curvature(matrix, workspace)
                 last.curvature = matrix.copy()
             else:
                 matrix[:] = last.curvature
@@ -395,13 +400,10 @@ class PixelizedInversion:
             self._tiles, mapping, self._light_blur.blur(inputs.light), self._tile_root_weights, self.n_source,
             workspace,
         )  # fmt: skip
-        image = _MappedImage(inputs, workspace, geometry, mapping, blocks, np.empty(len(matrix)))
-        self._write_curvature(inputs, image, matrix)
+        image = _MappedImage(inputs, workspace, geometry, mapping, blocks, self._tile_data(inputs.data))
+        image.write_curvature(matrix, workspace)
         self._threads.last = image
         return image
-
-    def _write_curvature(self, inputs: InversionInputs, image: _MappedImage, matrix: np.ndarray) -> None:
-        curvature(image.blocks, self._tile_data(inputs.data), matrix, image.data_vector, self._workspace)
 
     def _tile_data(self, data: np.ndarray) -> np.ndarray:
         values = np.zeros(self._tiles.n_pixels)

@@ -251,10 +251,16 @@ def _touched_columns(first, last, window_pixels, indptr, indices, touched, local
 
     ``local`` (n_source,) receives the place of each in the list.
     """
-    for entry in range(first, last):
-        pixel = window_pixels[entry]
-        for k in range(indptr[pixel], indptr[pixel + 1]):
-            touched[indices[k]] = True
+    entry = first
+    while entry < last:
+        # Neighbours in an image row follow one another in the mapping matrix.
+        begin = window_pixels[entry]
+        end = begin
+        while entry < last and window_pixels[entry] == end:
+            end += 1
+            entry += 1
+        for k in range(indptr[begin], indptr[end]):
+            touched[np.uint32(indices[k])] = True
     n = 0
     for source in range(touched.size):
         if touched[source]:
@@ -292,7 +298,7 @@ def _fill_blocks(
             _cut_patch(psf, window_dy[entry], window_dx[entry], patch)
             for k in range(indptr[pixel], indptr[pixel + 1]):
                 weight = weights[k]
-                row = tile_rows[local[indices[k]]]
+                row = tile_rows[np.uint32(local[np.uint32(indices[k])])]
                 for a in range(_AREA):
                     row[a] += weight * patch[a]
         for k in range(n_light):
@@ -367,7 +373,7 @@ def _pull_back(
             pixel = window_pixels[entry]
             _cut_patch(psf, window_dy[entry], window_dx[entry], patch)
             for k in range(indptr[pixel], indptr[pixel + 1]):
-                row = rows[local[indices[k]]]
+                row = rows[np.uint32(local[np.uint32(indices[k])])]
                 total = 0.0
                 for a in range(_AREA):
                     total += row[a] * patch[a]

@@ -153,8 +153,9 @@ def _weights(points, triangles, neighbors, circles, containing, queries, indptr,
     """Fill the rows of Sibson weights; returns the number of entries, or -1 where they do not fit."""
     n = points.shape[0]
     n_triangles = triangles.shape[0]
-    stack, crossed = np.empty((n_triangles + 3, 2), np.int64), np.empty((n_triangles, 4), np.int64)
-    rim, inner, corners = np.empty(n, np.int64), np.empty(n, np.int64), np.empty((n, 2))
+    # Unsigned: a negative index would have to be wrapped around.
+    stack, crossed = np.empty((n_triangles + 3, 2), np.uint32), np.empty((n_triangles, 4), np.uint32)
+    rim, inner, corners = np.empty(n, np.uint32), np.empty(n, np.uint32), np.empty((n, 2))
     area = np.zeros(n)
     nnz = 0
     indptr[0] = 0
@@ -226,8 +227,9 @@ def _weights_pullback(
     """
     n = points.shape[0]
     n_triangles = triangles.shape[0]
-    stack, crossed = np.empty((n_triangles + 3, 2), np.int64), np.empty((n_triangles, 4), np.int64)
-    rim, inner, corners = np.empty(n, np.int64), np.empty(n, np.int64), np.empty((n, 2))
+    # Unsigned: a negative index would have to be wrapped around.
+    stack, crossed = np.empty((n_triangles + 3, 2), np.uint32), np.empty((n_triangles, 4), np.uint32)
+    rim, inner, corners = np.empty(n, np.uint32), np.empty(n, np.uint32), np.empty((n, 2))
     area_bar = np.zeros(n)
     for ray in range(queries.shape[0]):
         y, x, first = queries[ray, 0], queries[ray, 1], containing[ray]
@@ -318,10 +320,7 @@ def sibson_weights(
     while True:
         indices = workspace.array("ray_indices", capacity, dtype=np.int32)
         weights = workspace.array("ray_weights", capacity)
-        nnz = _weights(
-            triangulation.points, triangulation.triangles, triangulation.neighbors,
-            triangulation.circumcircles, containing, points, indptr, indices, weights,
-        )  # fmt: skip
+        nnz = _weights(*_arrays(triangulation), containing, points, indptr, indices, weights)
         if nnz >= 0:
             return Interpolation(indptr, indices[:nnz], weights[:nnz])
         capacity *= 2
@@ -337,8 +336,12 @@ def sibson_pullback(
     """Adjoint of `sibson_weights`: cotangents of the points (n, 2) and of the vertices (n_vertices, 2)."""
     points_bar, vertices_bar = np.empty(points.shape), np.zeros(triangulation.points.shape)
     _weights_pullback(
-        triangulation.points, triangulation.triangles, triangulation.neighbors, triangulation.circumcircles,
-        containing, points, interpolation.indptr, interpolation.weights, weights_bar, points_bar,
-        vertices_bar,
+        *_arrays(triangulation), containing, points, interpolation.indptr, interpolation.weights, weights_bar,
+        points_bar, vertices_bar,
     )  # fmt: skip
     return points_bar, vertices_bar
+
+
+def _arrays(triangulation: Triangulation) -> tuple[np.ndarray, ...]:
+    triangles = triangulation.triangles.view(np.uint32)
+    return triangulation.points, triangles, triangulation.neighbors, triangulation.circumcircles
