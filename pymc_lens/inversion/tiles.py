@@ -312,7 +312,7 @@ def _fill_blocks(
     return True
 
 
-@kernel(fastmath={"contract"})
+@kernel(fastmath={"contract", "reassoc"})
 def _accumulate(column_indptr, columns, blocks, tile_data, square, curvature_matrix, data_vector):
     for i in range(curvature_matrix.shape[0]):
         curvature_matrix[i, i:] = 0.0
