@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--mask-radius", type=float, default=3.0, help="arcsec, around the image centre")
     parser.add_argument("--draws", type=int, default=500)
-    parser.add_argument("--tune", type=int, default=150)
+    parser.add_argument("--tune", type=int, default=100)
     parser.add_argument("--chains", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()

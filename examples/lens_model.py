@@ -15,7 +15,7 @@ LENS_REDSHIFT, SOURCE_REDSHIFT = 0.5, 1.0
 # The groups share no widths: Gaussians of equal width and nearly equal shape trade amplitude for shape, and
 # the posterior of their difference is long, thin and bent.
 LIGHT_SIGMAS = [np.geomspace(0.02, 0.35, 9), np.geomspace(0.45, 3.0, 8)]
-SOURCE_VERTICES = (34, 34)
+SOURCE_VERTICES = (30, 30)
 EINSTEIN_RADIUS_STARTS = (0.80, 0.93, 1.08, 1.25, 1.45, 1.70)
 
 
