@@ -225,6 +225,40 @@ def test_natural_neighbor(golden, dataset, rays, orders):
     assert replaced == 40
 
 
+PRIORS = {
+    "zeroth_1": pl.regularization.Zeroth(1.0),
+    "constant_zeroth_1_0.5": pl.regularization.ConstantZeroth(1.0, 0.5),
+    "gaussian_kernel_1_0.1": pl.regularization.GaussianKernel(1.0, 0.1),
+    "exponential_kernel_1_0.3": pl.regularization.ExponentialKernel(1.0, 0.3),
+    "matern_kernel_1_0.3_0.5": pl.regularization.MaternKernel(1.0, 0.3, nu=0.5),
+    "matern_kernel_1_0.3_1.5": pl.regularization.MaternKernel(1.0, 0.3, nu=1.5),
+}
+
+
+@pytest.mark.parametrize("mesh", ["rect_uniform_15", "delaunay_overlay_15"])
+@pytest.mark.parametrize("name", PRIORS)
+def test_other_priors(golden, dataset, rays, name, mesh):
+    if mesh == "rect_uniform_15":
+        expected, scheme, vertices, order = golden(f"{mesh}.npz"), MESH, np.empty((0, 2)), SOURCE_ORDER
+    else:
+        expected, scheme, vertices, order = triangulated(golden, dataset, mesh)
+    prior = PRIORS[name]
+    problem = PixelizedInversion(dataset, scheme, prior.scheme)
+    light = np.empty((0, dataset.light_grid.pixel_index.size))
+    parameters = np.array([float(p) for p in prior.parameters])
+    inversion = problem.invert(InversionInputs(dataset.data_fitted, rays, vertices, light, parameters))
+    # PyAutoLens takes distances from d^2 = x^2 + y^2 - 2 x y, whose rounding makes a pixel's distance to
+    # itself 1e-8: as much as the ridge, where the kernel has a slope at zero.
+    tolerance = 1e-6 if "exponential" in name or "matern" in name else 1e-8
+    reconstruction = expected[f"s_{name}_posneg"][order]
+    np.testing.assert_allclose(
+        inversion.coefficients, reconstruction, rtol=0.0, atol=tolerance * np.abs(reconstruction).max()
+    )
+    terms = golden.json("scalars.json")[f"{mesh}|{name}|posneg"]
+    for term in (*inversion.terms._fields, "log_evidence"):
+        assert getattr(inversion.terms, term) == pytest.approx(terms[term], rel=tolerance), term
+
+
 def test_fit_without_relocation(golden, dataset):
     lens = pl.mass.Isothermal(ell_comps=(0.17647058823529413, 0.0), einstein_radius=1.2)
     pixelization = pl.Pixelization(MESH, pl.regularization.Constant(1.0))

@@ -27,6 +27,11 @@ PRIORS = {
     "Constant": pl.regularization.Constant(5.0),
     "Dirichlet": pl.regularization.Dirichlet(4.0),
     "MaternSPDE": pl.regularization.MaternSPDE(scale=0.3, amplitude=0.8),
+    "Zeroth": pl.regularization.Zeroth(2.0),
+    "ConstantZeroth": pl.regularization.ConstantZeroth(5.0, 0.5),
+    "GaussianKernel": pl.regularization.GaussianKernel(2.0, 0.05),
+    "ExponentialKernel": pl.regularization.ExponentialKernel(2.0, 0.2),
+    "MaternKernel": pl.regularization.MaternKernel(2.0, 0.2, nu=1.5),
     "MaternSPDE nu 2": pl.regularization.MaternSPDE(scale=0.3, amplitude=0.8, nu=2),
 }
 

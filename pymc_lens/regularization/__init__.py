@@ -3,6 +3,18 @@
 from pymc_lens.regularization.base import Regularization
 from pymc_lens.regularization.constant import Constant
 from pymc_lens.regularization.dirichlet import Dirichlet
+from pymc_lens.regularization.kernels import ExponentialKernel, GaussianKernel, MaternKernel
 from pymc_lens.regularization.matern_spde import MaternSPDE
+from pymc_lens.regularization.zeroth import ConstantZeroth, Zeroth
 
-__all__ = ["Constant", "Dirichlet", "MaternSPDE", "Regularization"]
+__all__ = [
+    "Constant",
+    "ConstantZeroth",
+    "Dirichlet",
+    "ExponentialKernel",
+    "GaussianKernel",
+    "MaternKernel",
+    "MaternSPDE",
+    "Regularization",
+    "Zeroth",
+]

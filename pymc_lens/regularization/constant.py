@@ -7,14 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pymc_lens.errors import InadmissibleError
 from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.base import Regularization, RegularizationScheme
+from pymc_lens.regularization.graph import graph_precision, graph_pullback, require_positive_parameters
 from pymc_lens.validation import require_positive
-
-# PyAutoLens's ridge, which makes the graph Laplacian of a mesh without a border positive definite.
-_RIDGE = 1e-8
 
 
 @dataclass(frozen=True)
@@ -22,26 +19,15 @@ class ConstantScheme(RegularizationScheme):
     """Numerics of `Constant`."""
 
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
-        coefficient = parameters[0]
-        if not coefficient > 0.0:
-            raise InadmissibleError(
-                "regularization outside its domain",
-                f"coefficient: expected a positive number, got {coefficient}.",
-            )
-        neighbors = geometry.neighbors
-        degree = neighbors.degree + geometry.boundary_degree
-        off_diagonal = np.full(neighbors.rows.size, -(coefficient**2))
-        return SparsePrecision(neighbors, coefficient**2 * degree + _RIDGE, off_diagonal)
+        require_positive_parameters(("coefficient",), parameters)
+        edges = np.full(geometry.neighbors.rows.size, parameters[0] ** 2)
+        return graph_precision(geometry, edges, parameters[0] ** 2 * geometry.boundary_degree)
 
     def pullback(
-        self,
-        parameters: np.ndarray,
-        geometry: MeshGeometry,
-        precision_bar: SparseCotangent,
+        self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: SparseCotangent
     ) -> tuple[np.ndarray, GeometryCotangent]:
-        diagonal_bar, off_diagonal_bar = precision_bar
-        degree = geometry.neighbors.degree + geometry.boundary_degree
-        squared_bar = degree @ diagonal_bar - off_diagonal_bar.sum()
+        edges_bar, boundary_bar = graph_pullback(geometry, precision_bar)
+        squared_bar = edges_bar.sum() + boundary_bar @ geometry.boundary_degree
         return np.array([2.0 * parameters[0] * squared_bar]), GeometryCotangent()
 
 

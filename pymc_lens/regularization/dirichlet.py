@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pymc_lens.errors import InadmissibleError
 from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
 from pymc_lens.mesh.base import FiniteVolumes, GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.base import Regularization, RegularizationScheme
+from pymc_lens.regularization.graph import require_positive_parameters
 from pymc_lens.validation import require_positive
 
 # Relative to the mean conductance of a pixel: makes H positive definite on a mesh without a border.
@@ -23,11 +23,7 @@ class DirichletScheme(RegularizationScheme):
 
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
         coefficient = parameters[0]
-        if not coefficient > 0.0:
-            raise InadmissibleError(
-                "regularization outside its domain",
-                f"coefficient: expected a positive number, got {coefficient}.",
-            )
+        require_positive_parameters(("coefficient",), parameters)
         stiffness = stiffness_diagonal(geometry)
         diagonal = stiffness + _ridge(geometry) * stiffness.mean()
         squared = coefficient**2

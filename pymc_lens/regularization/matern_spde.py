@@ -15,6 +15,7 @@ from pymc_lens.linalg.sparsity import SparsityPattern
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.base import Regularization, RegularizationScheme
 from pymc_lens.regularization.dirichlet import stiffness_diagonal, stiffness_pullback
+from pymc_lens.regularization.graph import require_positive_parameters
 from pymc_lens.validation import require_positive
 
 
@@ -34,11 +35,7 @@ class MaternSPDEScheme(RegularizationScheme):
     nu: int
 
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
-        if not (parameters > 0.0).all():
-            raise InadmissibleError(
-                "regularization outside its domain",
-                f"scale, amplitude: expected positive numbers, got {parameters}.",
-            )
+        require_positive_parameters(MaternSPDE.parameter_names, parameters)
         if not (geometry.volumes.areas > 0.0).all():
             raise InadmissibleError(
                 "cells without area",

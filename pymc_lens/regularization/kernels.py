@@ -1,0 +1,202 @@
+"""Regularization by a covariance kernel between source pixels, PyAutoLens's family."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.spatial.distance import cdist
+from scipy.special import gamma, kv
+
+from pymc_lens.errors import InadmissibleError
+from pymc_lens.linalg.precision import DensePrecision
+from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
+from pymc_lens.regularization.base import Regularization, RegularizationScheme
+from pymc_lens.regularization.graph import RIDGE, require_positive_parameters
+from pymc_lens.validation import require_positive
+
+
+class KernelScheme(RegularizationScheme):
+    """``H = coefficient C^-1`` with the covariance ``C_ij = k(|x_i - x_j| / scale)``; both with a ridge."""
+
+    @abstractmethod
+    def correlation(self, separation: np.ndarray) -> np.ndarray:
+        """Return k (n, n) at separations in units of the scale."""
+
+    @abstractmethod
+    def slope(self, separation: np.ndarray) -> np.ndarray:
+        """Return dk/dr over r (n, n), which is finite at zero for smooth kernels; there any finite value."""
+
+    def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> DensePrecision:
+        require_positive_parameters(_NAMES, parameters)
+        matrix = parameters[0] * self._inverse_covariance(parameters, geometry)
+        ridge = RIDGE * abs(matrix.diagonal().mean())
+        return DensePrecision(matrix + ridge * np.eye(len(matrix)))
+
+    def pullback(
+        self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: np.ndarray
+    ) -> tuple[np.ndarray, GeometryCotangent]:
+        coefficient, scale = parameters
+        inverse = self._inverse_covariance(parameters, geometry)
+        n = len(inverse)
+        bar = precision_bar + RIDGE * np.trace(precision_bar) / n * np.eye(n)
+        coefficient_bar = float((bar * inverse).sum())
+        covariance_bar = -coefficient * inverse @ bar @ inverse
+        separation = cdist(geometry.vertices, geometry.vertices) / scale
+        # d separation / d vertex is the unit vector over the scale; the slope holds the length of the vector.
+        pull = covariance_bar * self.slope(separation)
+        np.fill_diagonal(pull, 0.0)
+        scale_bar = -float((pull * separation**2).sum()) / scale
+        vertices_bar = (
+            2.0 / scale**2 * (pull.sum(axis=1)[:, None] * geometry.vertices - pull @ geometry.vertices)
+        )
+        return np.array([coefficient_bar, scale_bar]), GeometryCotangent(vertices=vertices_bar)
+
+    def _inverse_covariance(self, parameters: np.ndarray, geometry: MeshGeometry) -> np.ndarray:
+        covariance = self.correlation(cdist(geometry.vertices, geometry.vertices) / parameters[1])
+        n = len(covariance)
+        try:
+            inverse = cho_solve(cho_factor(covariance + RIDGE * np.eye(n)), np.eye(n))
+        except np.linalg.LinAlgError:
+            raise InadmissibleError(
+                "singular prior",
+                "The kernel's covariance is not positive definite: its scale is much larger than the "
+                "distances of the vertices.",
+            ) from None
+        return 0.5 * (inverse + inverse.T)
+
+
+@dataclass(frozen=True)
+class GaussianKernelScheme(KernelScheme):
+    """Numerics of `GaussianKernel`."""
+
+    def correlation(self, separation: np.ndarray) -> np.ndarray:
+        return np.exp(-0.5 * separation**2)
+
+    def slope(self, separation: np.ndarray) -> np.ndarray:
+        return -self.correlation(separation)
+
+
+@dataclass(frozen=True)
+class MaternKernelScheme(KernelScheme):
+    """Numerics of `MaternKernel`.
+
+    Attributes
+    ----------
+    nu : float
+    """
+
+    nu: float
+
+    def correlation(self, separation: np.ndarray) -> np.ndarray:
+        argument = np.sqrt(2.0 * self.nu) * separation
+        near = argument == 0.0
+        argument = np.where(near, 1.0, argument)
+        values = 2.0 ** (1.0 - self.nu) / gamma(self.nu) * argument**self.nu * kv(self.nu, argument)
+        return np.where(near, 1.0, values)
+
+    def slope(self, separation: np.ndarray) -> np.ndarray:
+        # d/dx [x^nu K_nu(x)] = -x^nu K_(nu - 1)(x)
+        argument = np.sqrt(2.0 * self.nu) * np.where(separation == 0.0, 1.0, separation)
+        values = argument ** (self.nu - 1.0) * kv(self.nu - 1.0, argument)
+        return -(2.0 ** (1.0 - self.nu)) / gamma(self.nu) * 2.0 * self.nu * values
+
+
+_NAMES = ("coefficient", "scale")
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianKernel(Regularization):
+    """``H = coefficient C^-1`` with ``C = exp(-d^2 / (2 scale^2))``, PyAutoLens's ``GaussianKernel``.
+
+    Parameters
+    ----------
+    coefficient : float or random variable
+        Inverse variance of the surface brightness; positive.
+    scale : float or random variable
+        Arcsec; positive.
+
+    Raises
+    ------
+    ValueError
+        If a number is not positive and finite.
+    """
+
+    parameter_names: ClassVar[tuple[str, ...]] = _NAMES
+
+    coefficient: Any = 1.0
+    scale: Any = 1.0
+
+    def __post_init__(self) -> None:
+        for name in self.parameter_names:
+            require_positive(name, getattr(self, name))
+
+    @property
+    def scheme(self) -> GaussianKernelScheme:
+        return GaussianKernelScheme()
+
+
+@dataclass(frozen=True, eq=False)
+class ExponentialKernel(Regularization):
+    """``H = coefficient C^-1`` with ``C = exp(-d / scale)``, PyAutoLens's ``ExponentialKernel``.
+
+    Parameters
+    ----------
+    coefficient, scale : float or random variable
+        As of `GaussianKernel`.
+
+    Raises
+    ------
+    ValueError
+        If a number is not positive and finite.
+    """
+
+    parameter_names: ClassVar[tuple[str, ...]] = _NAMES
+
+    coefficient: Any = 1.0
+    scale: Any = 1.0
+
+    def __post_init__(self) -> None:
+        for name in self.parameter_names:
+            require_positive(name, getattr(self, name))
+
+    @property
+    def scheme(self) -> MaternKernelScheme:
+        return MaternKernelScheme(0.5)
+
+
+@dataclass(frozen=True, eq=False)
+class MaternKernel(Regularization):
+    """``H = coefficient C^-1`` with a Matern covariance, PyAutoLens's ``MaternKernel``.
+
+    `MaternSPDE` is the same field with a sparse precision.
+
+    Parameters
+    ----------
+    coefficient, scale : float or random variable
+        As of `GaussianKernel`.
+    nu : float
+        Smoothness; positive.
+
+    Raises
+    ------
+    ValueError
+        If a number is not positive and finite.
+    """
+
+    parameter_names: ClassVar[tuple[str, ...]] = _NAMES
+
+    coefficient: Any = 1.0
+    scale: Any = 1.0
+    nu: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in (*self.parameter_names, "nu"):
+            require_positive(name, getattr(self, name))
+
+    @property
+    def scheme(self) -> MaternKernelScheme:
+        return MaternKernelScheme(float(self.nu))
