@@ -31,10 +31,10 @@ def fit(
     out.mkdir(parents=True, exist_ok=True)
     dataset = lens_model.load(folder, mask_radius)
     print(f"{folder.name}: {dataset}", flush=True)
-    model = lens_model.build(dataset)
-    starts = [{"einstein_radius": radius} for radius in lens_model.EINSTEIN_RADIUS_STARTS]
     print("Compiling the model (the first run on a machine compiles for about a minute) ...", flush=True)
-    mode = pl.find_mode(model, starts=starts)
+    start, image_mesh = lens_model.quick_fit(dataset)
+    model = lens_model.build(dataset, image_mesh)
+    mode = pl.find_mode(model, starts=[start])
     print(f"Mode at log-probability {mode.log_density:.1f} after {mode.evaluations} gradients.", flush=True)
     idata = pl.sample(
         draws, tune=tune, chains=chains, mode=mode, random_seed=seed, model=model, discard_tuned_samples=False
@@ -43,7 +43,7 @@ def fit(
     idata.to_netcdf(out / "posterior.nc")  # the draws are safe before anything else is done with them
     pl.reconstruct(idata, model=model, random_seed=seed)
     idata.to_netcdf(out / "posterior.nc")
-    best = pl.FitImaging(dataset, tracer_at_mean(idata))
+    best = pl.FitImaging(dataset, tracer_at_mean(idata, image_mesh))
     save_figures(idata, best, out)
     summary = summarize(idata, best, time.perf_counter() - begin)
     (out / "summary.json").write_text(json.dumps(summary, indent=1))
@@ -64,14 +64,11 @@ def parameter_names(idata: DataTree) -> list[str]:
     return [str(name) for name in idata["posterior"].data_vars if not str(name).endswith("_unbounded")]
 
 
-def tracer_at_mean(idata: DataTree) -> pl.Tracer:
+def tracer_at_mean(idata: DataTree, image_mesh: pl.image_mesh.ImageMesh) -> pl.Tracer:
     mean = idata["posterior"].to_dataset().mean(("chain", "draw"))
     names = [name for name in parameter_names(idata) if name != "theta_e"]
-    return lens_model.tracer(**{name: _plain(mean[name].values) for name in names})
-
-
-def _plain(value: np.ndarray) -> float | tuple[float, ...]:
-    return float(value) if value.ndim == 0 else tuple(float(part) for part in value)
+    numbers = lens_model.numbers({name: mean[name].values for name in names})
+    return lens_model.tracer(**numbers, image_mesh=image_mesh)
 
 
 def save_figures(idata: DataTree, best: pl.FitImaging, out: Path) -> None:

@@ -15,7 +15,8 @@ LENS_REDSHIFT, SOURCE_REDSHIFT = 0.5, 1.0
 # The groups share no widths: Gaussians of equal width and nearly equal shape trade amplitude for shape, and
 # the posterior of their difference is long, thin and bent.
 LIGHT_SIGMAS = [np.geomspace(0.02, 0.35, 9), np.geomspace(0.45, 3.0, 8)]
-SOURCE_VERTICES = (30, 30)
+COARSE_VERTICES = (20, 20)
+PIXELS_PER_VERTEX = 12
 EINSTEIN_RADIUS_STARTS = (0.80, 0.93, 1.08, 1.25, 1.45, 1.70)
 
 
@@ -31,7 +32,7 @@ def load(folder: Path, mask_radius: float) -> pl.Imaging:
 
 def tracer(
     einstein_radius, ell_comps, mass_centre, gamma_1, gamma_2, light_centre, inner_ell_comps, outer_ell_comps,
-    scale, amplitude,
+    scale, amplitude, image_mesh,
 ) -> pl.Tracer:  # fmt: skip
     """An isothermal lens with shear, its light in two groups of Gaussians, and a pixelized source."""
     lens = pl.Galaxy(
@@ -43,14 +44,37 @@ def tracer(
     source = pl.Galaxy(
         redshift=SOURCE_REDSHIFT,
         pixelization=pl.Pixelization(
-            mesh=pl.mesh.VoronoiNN(pl.image_mesh.Overlay(SOURCE_VERTICES)),
+            mesh=pl.mesh.VoronoiNN(image_mesh),
             regularization=pl.regularization.MaternSPDE(scale=scale, amplitude=amplitude),
         ),
     )
     return pl.Tracer([lens, source])
 
 
-def build(dataset: pl.Imaging) -> pm.Model:
+def quick_fit(dataset: pl.Imaging) -> tuple[dict[str, np.ndarray], pl.image_mesh.ImageMesh]:
+    """The mode on a coarse mesh of even vertices, and an image mesh with vertices where its arcs are.
+
+    The coarse model is quick to climb from many starting points.
+    """
+    coarse = pl.image_mesh.Overlay(COARSE_VERTICES)
+    model = build(dataset, coarse)
+    starts = [{}, *({"einstein_radius": radius} for radius in EINSTEIN_RADIUS_STARTS)]
+    at_mode = pl.find_mode(model, starts=starts).parameters
+    fit = pl.FitImaging(dataset, tracer(**numbers(at_mode), image_mesh=coarse))
+    image_mesh = pl.image_mesh.KMeans(dataset.n_pixels // PIXELS_PER_VERTEX, fit.adapt_image)
+    return {rv.name: at_mode[rv.name] for rv in model.free_RVs}, image_mesh
+
+
+def numbers(parameters: dict[str, np.ndarray]) -> dict[str, float | tuple[float, ...]]:
+    """The arguments of `tracer` as plain numbers."""
+    return {
+        name: tuple(map(float, value)) if np.ndim(value) else float(value)
+        for name, value in parameters.items()
+        if not name.endswith("_unbounded")
+    }
+
+
+def build(dataset: pl.Imaging, image_mesh: pl.image_mesh.ImageMesh) -> pm.Model:
     """Put priors on everything that is not linear."""
     with pm.Model() as model:
         pl.PixelizedImage(
@@ -66,6 +90,7 @@ def build(dataset: pl.Imaging) -> pm.Model:
                 outer_ell_comps=pl.priors.ell_comps("outer_ell_comps", sigma=0.2),
                 scale=pm.LogNormal("scale", np.log(0.1), 0.5),
                 amplitude=pm.LogNormal("amplitude", np.log(10.0 * np.median(dataset.noise_fitted)), 2.0),
+                image_mesh=image_mesh,
             ),
             observed=dataset,
         )

@@ -114,6 +114,11 @@ class FitImaging:
         return self.model_image - self.lens_light
 
     @cached_property
+    def adapt_image(self) -> np.ndarray:
+        """(ny, nx) lensed source without what is negative: what adaptive meshes and priors are made of."""
+        return np.clip(np.nan_to_num(self.lensed_source), 0.0, None)
+
+    @cached_property
     def lens_subtracted_image(self) -> np.ndarray:
         """(ny, nx) data less the lens light."""
         return self.data - self.lens_light

@@ -53,7 +53,7 @@ def build_inversion(tracer: Tracer, dataset: Imaging) -> tuple[PixelizedInversio
     problem = PixelizedInversion(
         dataset,
         mesh,
-        pixelization.regularization.scheme,
+        pixelization.regularization.scheme(dataset),
         _amplitude_scales(tracer.lights, dataset),
     )
     inputs = SymbolicInputs(

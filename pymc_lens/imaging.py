@@ -279,6 +279,20 @@ class Imaging:
         """(n_fitted,) noise of the pixels that carry weight."""
         return _read_only(self._slim(self.noise_map)[self.fitted])
 
+    def slim(self, name: str, image: np.ndarray) -> np.ndarray:
+        """Values of an image (ny, nx) of this dataset's shape at the unmasked pixels, (n_pixels,).
+
+        Raises
+        ------
+        ValueError
+            If the shape is another; names the argument.
+        """
+        if image.shape != self.shape_native:
+            raise ValueError(
+                f"{name}: expected the shape of the dataset, {self.shape_native}, got {image.shape}."
+            )
+        return image[self.pixel_rows, self.pixel_cols]
+
     def native(self, values: np.ndarray, fill: float = np.nan) -> np.ndarray:
         """Put values of pixels into an image.
 

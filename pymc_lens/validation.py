@@ -60,3 +60,22 @@ def validated_shape(shape: tuple[int, int]) -> tuple[int, int]:
     if min(ny, nx) < 2:
         raise ValueError(f"shape: expected at least 2 pixels along each axis, got {shape!r}.")
     return ny, nx
+
+
+def validated_adapt_image(image: Any) -> np.ndarray:
+    """Return an adapt image as floats.
+
+    Raises
+    ------
+    ValueError
+        If it is not a two-dimensional image of finite values that are not negative and not all zero.
+    """
+    image = np.asarray(image, dtype=np.float64)
+    if image.ndim != 2:
+        raise ValueError(f"adapt_image: expected an image (n_y, n_x), got shape {image.shape}.")
+    if not np.isfinite(image).all() or (image < 0.0).any() or not image.any():
+        raise ValueError(
+            "adapt_image: expected finite values, none negative and not all zero. Set what is noise to zero: "
+            "np.clip(image, 0, None)."
+        )
+    return image

@@ -13,6 +13,7 @@ import pymc_lens as pl
 from pymc_lens.inversion.mapping import mapping_matrix
 from pymc_lens.inversion.problem import InversionInputs, PixelizedInversion
 from pymc_lens.inversion.tiles import curvature, prepare_tiles, tile_blocks
+from pymc_lens.regularization.adapt import AdaptScheme
 from pymc_lens.workspace import Workspace
 
 MESH = pl.mesh.Rectangular((15, 15))
@@ -118,7 +119,7 @@ def test_stages(golden, dataset, rays, orders):
 @pytest.mark.parametrize("coefficient", [1, 100])
 def test_prior_solution_and_evidence(golden, dataset, rays, coefficient):
     expected, scalars = golden("rect_uniform_15.npz"), golden.json("scalars.json")
-    problem = PixelizedInversion(dataset, MESH, pl.regularization.Constant().scheme)
+    problem = PixelizedInversion(dataset, MESH, pl.regularization.Constant().scheme(dataset))
     inputs = InversionInputs(
         dataset.data_fitted, rays, np.empty((0, 2)), np.empty((0, dataset.light_grid.pixel_index.size)),
         np.array([float(coefficient)]),
@@ -183,7 +184,7 @@ def expected_mapping(expected, dataset, orders, order):
 def test_delaunay(golden, dataset, rays, orders, coefficient):
     name = "delaunay_overlay_15"
     expected, scheme, vertices, order = triangulated(golden, dataset, name)
-    problem = PixelizedInversion(dataset, scheme, pl.regularization.Constant().scheme)
+    problem = PixelizedInversion(dataset, scheme, pl.regularization.Constant().scheme(dataset))
     light = np.empty((0, dataset.light_grid.pixel_index.size))
     inversion = problem.invert(
         InversionInputs(dataset.data_fitted, rays, vertices, light, np.array([float(coefficient)]))
@@ -243,7 +244,7 @@ def test_other_priors(golden, dataset, rays, name, mesh):
     else:
         expected, scheme, vertices, order = triangulated(golden, dataset, mesh)
     prior = PRIORS[name]
-    problem = PixelizedInversion(dataset, scheme, prior.scheme)
+    problem = PixelizedInversion(dataset, scheme, prior.scheme(dataset))
     light = np.empty((0, dataset.light_grid.pixel_index.size))
     parameters = np.array([float(p) for p in prior.parameters])
     inversion = problem.invert(InversionInputs(dataset.data_fitted, rays, vertices, light, parameters))
@@ -257,6 +258,35 @@ def test_other_priors(golden, dataset, rays, name, mesh):
     terms = golden.json("scalars.json")[f"{mesh}|{name}|posneg"]
     for term in (*inversion.terms._fields, "log_evidence"):
         assert getattr(inversion.terms, term) == pytest.approx(terms[term], rel=tolerance), term
+
+
+@pytest.mark.parametrize("mesh", ["rect_uniform_15", "delaunay_overlay_15"])
+@pytest.mark.parametrize(("name", "power", "factor"), [("adapt", 2.0, 1.0), ("adapt_power", 1.0, 0.5)])
+def test_adapt(golden, dataset, rays, name, power, factor, mesh):
+    """With an adapt image made to give PyAutoLens's signals, whose own image is not recorded."""
+    if mesh == "rect_uniform_15":
+        expected, scheme, vertices, order = golden(f"{mesh}.npz"), MESH, np.empty((0, 2)), SOURCE_ORDER
+    else:
+        expected, scheme, vertices, order = triangulated(golden, dataset, mesh)
+    interpolation = scheme.geometry(rays, vertices, Workspace()).interpolation
+    pixels = np.repeat(np.arange(len(rays)) // 16, np.diff(interpolation.indptr))
+    signals = np.zeros((len(order), dataset.n_pixels))
+    np.add.at(signals, (interpolation.indices, pixels), interpolation.weights)
+    signals /= np.maximum(np.bincount(interpolation.indices, minlength=len(order)), 1)[:, None]
+    image = np.linalg.lstsq(signals, expected["pixel_signals_scale1"][order], rcond=None)[0]
+    problem = PixelizedInversion(dataset, scheme, AdaptScheme(image, power, factor))
+    light = np.empty((0, dataset.light_grid.pixel_index.size))
+    parameters = np.array([1.0, 10.0, 1.0])
+    inversion = problem.invert(InversionInputs(dataset.data_fitted, rays, vertices, light, parameters))
+    reconstruction = expected[f"s_{name}_1_10_1_posneg"][order]
+    np.testing.assert_allclose(
+        inversion.coefficients, reconstruction, rtol=0.0, atol=1e-8 * np.abs(reconstruction).max()
+    )
+    terms = golden.json("scalars.json")[f"{mesh}|{name}_1_10_1|posneg"]
+    for term in (*inversion.terms._fields, "log_evidence"):
+        # The ridge of 1e-8 again.
+        loose = 1e-3 if term in ("log_det_regularization", "log_evidence") else 0.0
+        assert getattr(inversion.terms, term) == pytest.approx(terms[term], rel=1e-8, abs=loose), term
 
 
 def test_fit_without_relocation(golden, dataset):

@@ -93,7 +93,7 @@ def _mesh(request):
 def _case(rng, psf_shape, mesh):
     imaging = dataset(rng, psf_shape)
     scheme = mesh.scheme(imaging)
-    problem = PixelizedInversion(imaging, scheme, pl.regularization.Constant().scheme, LIGHT_SCALES)
+    problem = PixelizedInversion(imaging, scheme, pl.regularization.Constant().scheme(imaging), LIGHT_SCALES)
     return problem, inputs_of(rng, imaging, scheme.image_plane_vertices)
 
 
@@ -131,7 +131,9 @@ def test_gradient(case, rng):
 def test_draws_follow_the_posterior(rng):
     imaging = dataset(rng, (3, 3))
     problem = PixelizedInversion(
-        imaging, pl.mesh.RectangularBox((3, 3), MESHES["box"].extent), pl.regularization.Constant().scheme
+        imaging,
+        pl.mesh.RectangularBox((3, 3), MESHES["box"].extent),
+        pl.regularization.Constant().scheme(imaging),
     )
     inputs = inputs_of(rng, imaging)._replace(light=np.empty((0, imaging.light_grid.pixel_index.size)))
     inversion = problem.invert(inputs)
@@ -148,7 +150,7 @@ def test_prior_draws_follow_the_prior(rng):
     imaging = dataset(rng, (3, 3))
     mesh = pl.mesh.RectangularBox((4, 3), MESHES["box"].extent)
     geometry = mesh.geometry(inputs_of(rng, imaging).rays, np.empty((0, 2)), Workspace())
-    precision = pl.regularization.Constant().scheme.precision(np.array([0.7]), geometry)
+    precision = pl.regularization.Constant().scheme(imaging).precision(np.array([0.7]), geometry)
     h = np.zeros((12, 12))
     precision.add_to(h)
     covariance = np.linalg.inv(h + np.triu(h, 1).T)
@@ -194,7 +196,7 @@ def test_tiles_without_source(rng):
     shape = (40, 40)
     imaging = pl.Imaging(rng.normal(size=shape), np.full(shape, 0.5), gaussian_psf((3, 3)), 0.1)
     mesh = pl.mesh.RectangularWindow((4, 4), (-0.3, 0.3, -0.3, 0.3))
-    problem = PixelizedInversion(imaging, mesh, pl.regularization.Constant().scheme)
+    problem = PixelizedInversion(imaging, mesh, pl.regularization.Constant().scheme(imaging))
     inputs = InversionInputs(
         imaging.data_fitted,
         imaging.source_grid + 0.003,
@@ -240,7 +242,7 @@ def test_bad_mesh(arguments, error, name):
 def test_an_evaluation_that_moves_the_prior_alone_equals_a_fresh_one(rng):
     """The curvature matrix is kept then; what comes after must not see the difference."""
     imaging = dataset(rng, (5, 5))
-    mesh, prior = MESHES["overlay"], pl.regularization.Constant().scheme
+    mesh, prior = MESHES["overlay"], pl.regularization.Constant().scheme(imaging)
     kept = PixelizedInversion(imaging, mesh, prior, LIGHT_SCALES)
     inputs = inputs_of(rng, imaging)
     moved = inputs._replace(rays=1.001 * inputs.rays)

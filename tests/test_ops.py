@@ -16,7 +16,7 @@ from pymc_lens.ops import LogEvidence
 @pytest.fixture(name="problem")
 def _problem():
     mesh = pl.mesh.RectangularWindow((8, 8), (-1.0, 1.0, -1.0, 1.0))
-    return PixelizedInversion(simulated(), mesh, pl.regularization.Constant().scheme)
+    return PixelizedInversion(simulated(), mesh, pl.regularization.Constant().scheme(simulated()))
 
 
 def graph(problem):
@@ -78,6 +78,6 @@ def test_wrong_inputs(problem):
 
 def test_equality_by_content(problem):
     mesh = pl.mesh.RectangularWindow((8, 8), (-1.0, 1.0, -1.0, 1.0))
-    same = PixelizedInversion(simulated(), mesh, pl.regularization.Constant().scheme)
+    same = PixelizedInversion(simulated(), mesh, pl.regularization.Constant().scheme(simulated()))
     assert LogEvidence(problem) == LogEvidence(same)
     assert hash(LogEvidence(problem)) == hash(LogEvidence(same))

@@ -23,7 +23,10 @@ MESHES = {
     "Rectangular": pl.mesh.Rectangular((9, 8)),
     "RectangularWindow": pl.mesh.RectangularWindow((9, 8), (-0.6, 0.6, -0.5, 0.6)),
 }
+ADAPT_IMAGE = np.clip(simulated().native(simulated().data_fitted, fill=0.0), 0.0, None)
 PRIORS = {
+    "Adapt": pl.regularization.Adapt(ADAPT_IMAGE, 2.0, 3.0, 0.7),
+    "AdaptPower": pl.regularization.AdaptPower(ADAPT_IMAGE, 2.0, 8.0, 0.7, 1.3),
     "Constant": pl.regularization.Constant(5.0),
     "Dirichlet": pl.regularization.Dirichlet(4.0),
     "MaternSPDE": pl.regularization.MaternSPDE(scale=0.3, amplitude=0.8),
@@ -57,7 +60,7 @@ def test_dirichlet_energy_is_the_integral_of_the_squared_gradient(rng):
     prior = pl.regularization.Dirichlet(3.0)
     for geometry in geometries:
         source = np.exp(-(geometry.vertices**2).sum(axis=1) / (2 * 0.3**2))
-        precision = prior.scheme.precision(np.array([3.0]), geometry)
+        precision = prior.scheme(simulated()).precision(np.array([3.0]), geometry)
         assert precision.quadratic_form(source) == pytest.approx(9.0 * np.pi, rel=0.02)
 
 
@@ -67,7 +70,9 @@ def test_matern_spde_has_the_matern_covariance(nu):
     scale, amplitude, n = 0.3, 0.7, 61
     geometry = box((n, n), 1.5)
     prior = pl.regularization.MaternSPDE(scale, amplitude, nu)
-    covariance = np.linalg.inv(dense(prior.scheme.precision(np.array([scale, amplitude]), geometry)))
+    covariance = np.linalg.inv(
+        dense(prior.scheme(simulated()).precision(np.array([scale, amplitude]), geometry))
+    )
     middle = n * n // 2
     row = covariance[middle].reshape(n, n)[n // 2, n // 2 :]
     distance = np.sqrt(2 * nu) / scale * np.maximum(np.arange(row.size) * 3.0 / (n + 1), 1e-9)
@@ -88,7 +93,7 @@ def test_matern_spde_against_its_dense_formula():
         operator = kappa_squared * np.diag(volumes.areas) + stiffness
         tau_squared = 1 / (4 * np.pi * nu * kappa_squared**nu * amplitude**2)
         expected = tau_squared * operator @ np.linalg.matrix_power(operator / volumes.areas[:, None], nu)
-        scheme = pl.regularization.MaternSPDE(scale, amplitude, nu).scheme
+        scheme = pl.regularization.MaternSPDE(scale, amplitude, nu).scheme(simulated())
         ours = dense(scheme.precision(np.array([scale, amplitude]), geometry))
         np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-12 * np.abs(expected).max())
 
@@ -144,6 +149,25 @@ def test_matern_spde_needs_cells_with_area():
         pl.FitImaging(dataset, tracer)
 
 
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.ones(3), "expected an image"),
+        (np.full((3, 3), np.nan), "finite"),
+        (-np.ones((3, 3)), "negative"),
+        (np.zeros((3, 3)), "not all zero"),
+    ],
+)
+def test_bad_adapt_images(image, message):
+    with pytest.raises(ValueError, match=f"adapt_image: .*{message}"):
+        pl.regularization.Adapt(image)
+
+
+def test_adapt_image_of_another_shape():
+    with pytest.raises(ValueError, match=r"adapt_image: expected the shape of the dataset, \(37, 39\)"):
+        pl.regularization.AdaptPower(np.ones((3, 3))).scheme(simulated())
+
+
 def test_bad_parameters():
     for name in ("scale", "amplitude"):
         with pytest.raises(ValueError, match=name):
@@ -157,4 +181,4 @@ def test_bad_parameters():
     geometry = box((4, 4), 1.0)
     for prior, parameters in ((PRIORS["MaternSPDE"], [0.3, -1.0]), (PRIORS["Dirichlet"], [-2.0])):
         with pytest.raises(InadmissibleError, match="positive"):
-            prior.scheme.precision(np.array(parameters), geometry)
+            prior.scheme(simulated()).precision(np.array(parameters), geometry)

@@ -36,7 +36,9 @@ class _Effort(NamedTuple):
 
 
 # While the likelihood's weight grows, while modes are compared, and at the end.
-_TEMPERED, _COARSE, _FINE = _Effort(1.0, 25), _Effort(0.03, 150), _Effort(1e-4, 300)
+_TEMPERED, _COARSE, _FINE = _Effort(1.0, 25), _Effort(0.1, 100), _Effort(1e-4, 300)
+# Log-probability below which the gain of a whole climb ends a candidate's.
+_ENOUGH = 1.0
 # Weights of the likelihood in successive ascents.
 _WEIGHTS = (1e-3, 1e-2, 1e-1, 1.0)
 
@@ -49,6 +51,8 @@ class Mode:
     ----------
     point : dict of str to ndarray
         Values of the model's value variables (transformed where a prior is bounded).
+    parameters : dict of str to ndarray
+        Free and deterministic variables there, in their own units.
     log_density : float
     covariance : (n, n) float64
         Inverse of the negative Hessian, in the order of the flattened ``point``.
@@ -57,6 +61,7 @@ class Mode:
     """
 
     point: dict[str, np.ndarray]
+    parameters: dict[str, np.ndarray]
     log_density: float
     covariance: np.ndarray
     evaluations: int
@@ -75,9 +80,9 @@ def find_mode(
     measured by central differences of the exact gradient; at the best end point the same again settles the
     mode. At first the values given in a start are held, and the likelihood's weight grows to one in four
     ascents, so that the prior keeps everything else in place while it settles: a mass model that starts out
-    wrong must not be bent to make up for lens light that has not been fitted yet. Then all is released. Modes
-    of lens models are many, and a start 10-25 % off in Einstein radius often ends in a lower one: where the
-    prior is wide, give several starts that name it alone.
+    wrong must not be bent to make up for lens light that has not been fitted yet. Then all is released; at
+    once for a start that names every free variable. Modes of lens models are many, and a start 10-25 % off in
+    Einstein radius often ends in a lower one: where the prior is wide, give several starts.
 
     Parameters
     ----------
@@ -107,10 +112,12 @@ def find_mode(
             flat = DictToArrayBijection.map(point).data
             if np.isfinite(density(flat)[0]):
                 stage = f"start {k + 1}/{len(points)}"
-                candidates.append(_approach(density, flat, _not_named(model, start, point), report, stage))
+                free = _not_named(model, start, point)
+                # A start that names everything is where somebody has already arrived.
+                candidates.append(_approach(density, flat, free, report, stage) if free.size else flat)
         candidates.sort(key=lambda flat: density(flat)[0], reverse=True)
         ends = [
-            _climb(density, flat, np.arange(flat.size), _COARSE, report, f"candidate {k}")
+            _climb_on(density, flat, report, f"candidate {k}")
             for k, flat in enumerate(candidates[:keep], start=1)
         ]
         best = max(ends, key=lambda end: density(end)[0])
@@ -122,7 +129,8 @@ def find_mode(
         covariance = root @ root.T
     value, _ = density(best)
     _log.info("Mode at log-probability %.2f after %d gradients.", value, density.evaluations)
-    return Mode(density.point(best), value, covariance, density.evaluations)
+    point = density.point(best)
+    return Mode(point, _parameters(model, point), value, covariance, density.evaluations)
 
 
 class _Density:
@@ -162,11 +170,19 @@ def _initial_point(model: pm.Model, start: dict[str, Any]) -> dict[str, np.ndarr
     return make_initial_point_fn(model=model, overrides=overrides, return_transformed=True)(0)
 
 
+def _parameters(model: pm.Model, point: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    variables = [*model.free_RVs, *model.deterministics]
+    function = model.compile_fn(
+        model.replace_rvs_by_values(variables), inputs=model.value_vars, on_unused_input="ignore"
+    )
+    return {rv.name: value for rv, value in zip(variables, function(point), strict=True)}
+
+
 def _not_named(model: pm.Model, start: dict[str, Any], point: dict[str, np.ndarray]) -> np.ndarray:
-    """Flat indices of what a start does not name; of everything where it names all or nothing."""
+    """Flat indices of what a start does not name."""
     named = {model.rvs_to_values[model[name]].name for name in start}
     free = np.concatenate([np.full(np.size(value), name not in named) for name, value in point.items()])
-    return np.flatnonzero(free) if free.any() else np.arange(free.size)
+    return np.flatnonzero(free)
 
 
 def _approach(
@@ -184,6 +200,16 @@ def _approach(
         start = _ascend(density, start, root, _TEMPERED, report, f"{stage}, weight {weight:g}")
     density.set_weight(_WEIGHTS[-1])
     return _climb(density, start, free, _TEMPERED, report, stage)
+
+
+def _climb_on(density: _Density, start: np.ndarray, report: Callable[[str], None], stage: str) -> np.ndarray:
+    """Climb in all coordinates, whitened anew, until that gains next to nothing."""
+    gain = np.inf
+    while gain > _ENOUGH:
+        end = _climb(density, start, np.arange(start.size), _COARSE, report, stage)
+        gain = density(end)[0] - density(start)[0]
+        start = end
+    return start
 
 
 def _climb(

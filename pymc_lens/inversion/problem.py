@@ -317,6 +317,8 @@ class PixelizedInversion:
         weights_bar = mapping_matrix_pullback(
             inversion.mapping, inversion.geometry.interpolation, mapping_bar
         )
+        if geometry_bar.weights is not None:
+            weights_bar += geometry_bar.weights
         rays_bar, traced_vertices_bar = self.mesh.pullback(
             inversion.geometry, inputs.rays, weights_bar, geometry_bar
         )

@@ -61,10 +61,13 @@ class GeometryCotangent(NamedTuple):
 
     Attributes
     ----------
+    weights : (nnz,) float64 or None
+        Of the interpolation.
     vertices : (n_source, 2) float64 or None
     volumes : FiniteVolumes or None
     """
 
+    weights: np.ndarray | None = None
     vertices: np.ndarray | None = None
     volumes: FiniteVolumes | None = None
 

@@ -1,5 +1,6 @@
 """Source priors."""
 
+from pymc_lens.regularization.adapt import Adapt, AdaptPower
 from pymc_lens.regularization.base import Regularization
 from pymc_lens.regularization.constant import Constant
 from pymc_lens.regularization.dirichlet import Dirichlet
@@ -8,6 +9,8 @@ from pymc_lens.regularization.matern_spde import MaternSPDE
 from pymc_lens.regularization.zeroth import ConstantZeroth, Zeroth
 
 __all__ = [
+    "Adapt",
+    "AdaptPower",
     "Constant",
     "ConstantZeroth",
     "Dirichlet",

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from pymc_lens.imaging import Imaging
 from pymc_lens.linalg.precision import Precision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 
@@ -58,10 +59,15 @@ class Regularization(ABC):
 
     parameter_names: ClassVar[tuple[str, ...]]
 
-    @property
     @abstractmethod
-    def scheme(self) -> RegularizationScheme:
-        """The numerics of this prior."""
+    def scheme(self, imaging: Imaging) -> RegularizationScheme:
+        """Return the numerics of this prior for a dataset.
+
+        Raises
+        ------
+        ValueError
+            If the prior cannot serve this dataset.
+        """
 
     @property
     def parameters(self) -> tuple[Any, ...]:

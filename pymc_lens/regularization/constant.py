@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from pymc_lens.imaging import Imaging
 from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.base import Regularization, RegularizationScheme
@@ -56,6 +57,5 @@ class Constant(Regularization):
     def __post_init__(self) -> None:
         require_positive("coefficient", self.coefficient)
 
-    @property
-    def scheme(self) -> ConstantScheme:
+    def scheme(self, imaging: Imaging) -> ConstantScheme:
         return ConstantScheme()

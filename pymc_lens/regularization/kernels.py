@@ -12,6 +12,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import gamma, kv
 
 from pymc_lens.errors import InadmissibleError
+from pymc_lens.imaging import Imaging
 from pymc_lens.linalg.precision import DensePrecision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.base import Regularization, RegularizationScheme
@@ -134,8 +135,7 @@ class GaussianKernel(Regularization):
         for name in self.parameter_names:
             require_positive(name, getattr(self, name))
 
-    @property
-    def scheme(self) -> GaussianKernelScheme:
+    def scheme(self, imaging: Imaging) -> GaussianKernelScheme:
         return GaussianKernelScheme()
 
 
@@ -163,8 +163,7 @@ class ExponentialKernel(Regularization):
         for name in self.parameter_names:
             require_positive(name, getattr(self, name))
 
-    @property
-    def scheme(self) -> MaternKernelScheme:
+    def scheme(self, imaging: Imaging) -> MaternKernelScheme:
         return MaternKernelScheme(0.5)
 
 
@@ -197,6 +196,5 @@ class MaternKernel(Regularization):
         for name in (*self.parameter_names, "nu"):
             require_positive(name, getattr(self, name))
 
-    @property
-    def scheme(self) -> MaternKernelScheme:
+    def scheme(self, imaging: Imaging) -> MaternKernelScheme:
         return MaternKernelScheme(float(self.nu))

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.sparse import csr_array, diags_array
 
 from pymc_lens.errors import InadmissibleError
+from pymc_lens.imaging import Imaging
 from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
 from pymc_lens.linalg.sparsity import SparsityPattern
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
@@ -146,8 +147,7 @@ class MaternSPDE(Regularization):
         if nu < 1:
             raise ValueError(f"nu: expected at least 1, got {nu}.")
 
-    @property
-    def scheme(self) -> MaternSPDEScheme:
+    def scheme(self, imaging: Imaging) -> MaternSPDEScheme:
         return MaternSPDEScheme(self.nu)
 
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from pymc_lens.imaging import Imaging
 from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.base import Regularization, RegularizationScheme
@@ -59,8 +60,7 @@ class ConstantZeroth(Regularization):
         for name in self.parameter_names:
             require_positive(name, getattr(self, name))
 
-    @property
-    def scheme(self) -> ConstantZerothScheme:
+    def scheme(self, imaging: Imaging) -> ConstantZerothScheme:
         return ConstantZerothScheme()
 
 
@@ -102,6 +102,5 @@ class Zeroth(Regularization):
     def __post_init__(self) -> None:
         require_positive("coefficient", self.coefficient)
 
-    @property
-    def scheme(self) -> ZerothScheme:
+    def scheme(self, imaging: Imaging) -> ZerothScheme:
         return ZerothScheme()

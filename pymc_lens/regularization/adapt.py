@@ -1,0 +1,183 @@
+"""Regularization that adapts to the brightness of the source, PyAutoLens's family."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pymc_lens.imaging import Imaging
+from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
+from pymc_lens.mesh.base import GeometryCotangent, Interpolation, MeshGeometry
+from pymc_lens.regularization.base import Regularization, RegularizationScheme
+from pymc_lens.regularization.graph import graph_precision, graph_pullback, require_positive_parameters
+from pymc_lens.validation import require_positive, validated_adapt_image
+
+
+@dataclass(frozen=True, eq=False)
+class AdaptScheme(RegularizationScheme):
+    """Numerics of `Adapt` and `AdaptPower`.
+
+    Attributes
+    ----------
+    image : (n_pixels,) float64
+        Adapt image.
+    power : float or None
+        Of the interpolated coefficients; where None, the fourth parameter.
+    factor : float
+        Of the sum of the squared weights of a pair.
+    """
+
+    image: np.ndarray
+    power: float | None
+    factor: float
+
+    def __repr__(self) -> str:
+        return f"AdaptScheme({self.image.tobytes()!r}, {self.power}, {self.factor})"
+
+    def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
+        require_positive_parameters(AdaptPower.parameter_names[: len(parameters)], parameters)
+        _, _, weights = self._weights(parameters, geometry)
+        pairs = geometry.neighbors
+        edges = self.factor * (weights[pairs.rows] ** 2 + weights[pairs.cols] ** 2)
+        return graph_precision(geometry, edges, 2.0 * self.factor * weights**2 * geometry.boundary_degree)
+
+    def pullback(
+        self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: SparseCotangent
+    ) -> tuple[np.ndarray, GeometryCotangent]:
+        inner, outer = parameters[:2]
+        power = self._power(parameters)
+        signals, mean, weights = self._weights(parameters, geometry)
+        edges_bar, boundary_bar = graph_pullback(geometry, precision_bar)
+        pairs = geometry.neighbors
+        touching = np.bincount(pairs.rows, edges_bar, pairs.size)
+        touching += np.bincount(pairs.cols, edges_bar, pairs.size)
+        weights_bar = 2.0 * self.factor * weights * (touching + 2.0 * boundary_bar * geometry.boundary_degree)
+        mean_bar = weights_bar * power * mean ** (power - 1.0)
+        scale_bar, interpolation_bar = self._signals_pullback(
+            parameters, geometry, mean_bar * (inner - outer)
+        )
+        parameters_bar = [mean_bar @ signals, mean_bar @ (1.0 - signals), scale_bar]
+        if self.power is None:
+            parameters_bar.append(weights_bar @ (weights * np.log(mean)))
+        return np.array(parameters_bar), GeometryCotangent(weights=interpolation_bar)
+
+    def _power(self, parameters: np.ndarray) -> float:
+        return float(parameters[3]) if self.power is None else self.power
+
+    def _weights(
+        self, parameters: np.ndarray, geometry: MeshGeometry
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Signals, mean coefficients and regularization weights of the source pixels, (n_source,) each."""
+        inner, outer, signal_scale = parameters[:3]
+        brightness, _ = self._brightness(geometry)
+        signals = (brightness / brightness.max()) ** signal_scale
+        mean = inner * signals + outer * (1.0 - signals)
+        return signals, mean, mean ** self._power(parameters)
+
+    def _brightness(self, geometry: MeshGeometry) -> tuple[np.ndarray, np.ndarray]:
+        """Mean over each source pixel's entries of weight times adapt image, and its derivative by entry."""
+        per_entry = self._image_of_entries(geometry.interpolation)
+        n = geometry.neighbors.size
+        seen = geometry.interpolation.indices >= 0
+        indices = geometry.interpolation.indices[seen]
+        slope = np.zeros(seen.size)
+        slope[seen] = per_entry[seen] / np.bincount(indices, minlength=n)[indices]
+        return np.bincount(indices, (slope * geometry.interpolation.weights)[seen], n), slope
+
+    def _image_of_entries(self, interpolation: Interpolation) -> np.ndarray:
+        rays_per_pixel = (interpolation.indptr.size - 1) // self.image.size
+        return np.repeat(np.repeat(self.image, rays_per_pixel), np.diff(interpolation.indptr))
+
+    def _signals_pullback(
+        self, parameters: np.ndarray, geometry: MeshGeometry, signals_bar: np.ndarray
+    ) -> tuple[float, np.ndarray]:
+        """Cotangents of the signal scale and of the interpolation's weights (nnz,)."""
+        signal_scale = parameters[2]
+        brightness, slope = self._brightness(geometry)
+        brightest = int(brightness.argmax())
+        lit = brightness > 0.0
+        relative = np.where(lit, brightness / brightness[brightest], 1.0)
+        logs_bar = np.where(lit, signals_bar * relative**signal_scale, 0.0)
+        brightness_bar = signal_scale * logs_bar / np.where(lit, brightness, 1.0)
+        brightness_bar[brightest] -= signal_scale * logs_bar.sum() / brightness[brightest]
+        return float(logs_bar @ np.log(relative)), slope * np.append(brightness_bar, 0.0)[
+            geometry.interpolation.indices
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class Adapt(Regularization):
+    """Neighbours are pulled together with a weight that depends on how bright the source is there.
+
+    With the signal g of a source pixel, the mean of the adapt image over the rays it is interpolated to
+    relative to the largest, to the power ``signal_scale``, its weight is ``l = (inner_coefficient g +
+    outer_coefficient (1 - g))^2`` and a pair's ``l_i^2 + l_j^2``: PyAutoLens's adaptive brightness
+    (Nightingale & Dye 2015, MNRAS 452, 2940).
+
+    Parameters
+    ----------
+    adapt_image : (n_y, n_x) array
+        Image of the lensed source, not negative, of the shape of the dataset.
+    inner_coefficient, outer_coefficient : float or random variable
+        Where the source is bright and where it is faint; positive.
+    signal_scale : float or random variable
+        Positive.
+
+    Raises
+    ------
+    ValueError
+        If a number is not positive and finite, or the image is not finite, negative somewhere or zero.
+    """
+
+    parameter_names: ClassVar[tuple[str, ...]] = ("inner_coefficient", "outer_coefficient", "signal_scale")
+
+    adapt_image: np.ndarray
+    inner_coefficient: Any = 1.0
+    outer_coefficient: Any = 1.0
+    signal_scale: Any = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "adapt_image", validated_adapt_image(self.adapt_image))
+        for name in self.parameter_names:
+            require_positive(name, getattr(self, name))
+
+    def scheme(self, imaging: Imaging) -> AdaptScheme:
+        return AdaptScheme(imaging.slim("adapt_image", self.adapt_image), power=2.0, factor=1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class AdaptPower(Regularization):
+    """`Adapt` with another power: ``l = (inner_coefficient g + outer_coefficient (1 - g))^power``.
+
+    A pair's weight is ``(l_i^2 + l_j^2) / 2``.
+
+    Parameters
+    ----------
+    adapt_image, inner_coefficient, outer_coefficient, signal_scale
+        As of `Adapt`.
+    power : float or random variable
+        Positive.
+
+    Raises
+    ------
+    ValueError
+        As `Adapt`.
+    """
+
+    parameter_names: ClassVar[tuple[str, ...]] = (*Adapt.parameter_names, "power")
+
+    adapt_image: np.ndarray
+    inner_coefficient: Any = 1.0
+    outer_coefficient: Any = 1.0
+    signal_scale: Any = 1.0
+    power: Any = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "adapt_image", validated_adapt_image(self.adapt_image))
+        for name in self.parameter_names:
+            require_positive(name, getattr(self, name))
+
+    def scheme(self, imaging: Imaging) -> AdaptScheme:
+        return AdaptScheme(imaging.slim("adapt_image", self.adapt_image), power=None, factor=0.5)
