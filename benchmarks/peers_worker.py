@@ -24,6 +24,7 @@ import jax
 import numpy as np
 
 SETTINGS = al.Settings(use_positive_only_solver=False, use_border_relocator=False)
+AS_SHIPPED = al.Settings()
 Evidence = Callable[[np.ndarray], object]
 
 
@@ -44,6 +45,7 @@ def log_evidence(
     vertices: al.Grid2DIrregular | None,
     prior: type,
     xp: object,
+    settings: al.Settings,
     mass: np.ndarray,
 ) -> object:
     """At ``mass``, the Einstein radius and the elliptical components; nothing is kept between calls."""
@@ -51,7 +53,7 @@ def log_evidence(
     source = al.Galaxy(redshift=1.0, pixelization=al.Pixelization(mesh, prior(coefficient=1.0)))
     tracer = al.Tracer([al.Galaxy(redshift=0.5, mass=isothermal), source])
     adapt = al.AdaptImages(galaxy_image_plane_mesh_grid_dict={source: vertices})
-    fit = al.FitImaging(dataset, tracer, adapt_images=adapt, settings=SETTINGS, xp=xp)
+    fit = al.FitImaging(dataset, tracer, adapt_images=adapt, settings=settings, xp=xp)
     return fit.figure_of_merit
 
 
@@ -78,10 +80,13 @@ def routes(dataset: al.Imaging) -> dict[str, Evidence]:
     found = {}
     for name, (mesh, centres, jax_prior) in meshes.items():
         for route, data in prepared.items():
-            found[f"{name}: {route}"] = partial(log_evidence, data, mesh, centres, al.reg.Constant, np)
+            found[f"{name}: {route}"] = partial(
+                log_evidence, data, mesh, centres, al.reg.Constant, np, SETTINGS
+            )
         traced = partial(log_evidence, dataset, mesh, centres, jax_prior, jax.numpy)
-        found[f"{name}: JAX value"] = jax_value(traced)
-        found[f"{name}: JAX value_and_grad"] = jax_value_and_grad(traced)
+        found[f"{name}: JAX value"] = jax_value(partial(traced, SETTINGS))
+        found[f"{name}: JAX value_and_grad"] = jax_value_and_grad(partial(traced, SETTINGS))
+        found[f"{name}: JAX value_and_grad, as shipped"] = jax_value_and_grad(partial(traced, AS_SHIPPED))
     return found
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import fftconvolve
 
 from pymc_lens.mask import Mask2D, pixel_centres
 
@@ -237,6 +236,8 @@ def light_grid(mask: Mask2D, psf: np.ndarray, psf_centre: tuple[int, int], size:
 
 
 def _scatters_into(box: np.ndarray, support: np.ndarray) -> np.ndarray:
+    from scipy.signal import fftconvolve  # takes half a second, a third of importing pymc_lens
+
     counts = fftconvolve(box.astype(np.float64), support[::-1, ::-1].astype(np.float64), mode="full")
     return counts > 0.5
 

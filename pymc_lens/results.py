@@ -14,7 +14,7 @@ from xarray import DataTree
 
 from pymc_lens.inference.preflight import pixelized_images
 from pymc_lens.inversion.problem import EvidenceTerms, InversionInputs, PixelizedInversion
-from pymc_lens.lattice import lattice
+from pymc_lens.lattice import bright_square, lattice
 
 _SOURCE_GRID = 100
 
@@ -54,7 +54,8 @@ def reconstruct(
 
         ``source_reconstruction``
             ``source`` (sample, source_pixel) with positions ``source_y`` and ``source_x`` on the mesh;
-            ``source_on_grid`` (sample, grid_y, grid_x) on a regular grid, its ``mean`` and ``sd``.
+            ``source_on_grid`` (sample, grid_y, grid_x) on a regular grid around what is bright, its
+            ``mean`` and ``sd``.
         ``image_reconstruction``
             ``model_image``, ``lens_light``, ``residual``, ``normalized_residual``: means over the draws
             (y, x), NaN outside the fitted pixels, with ``data`` and ``noise_map``; ``model_image_sd``.
@@ -131,7 +132,8 @@ def _inputs_function(model: pm.Model, image: pm.model.core.TensorVariable) -> Ca
 
 def _source_dataset(problem: PixelizedInversion, solutions: list[_Solution], coords: dict) -> xr.Dataset:
     vertices = np.array([solution.geometry.vertices for solution in solutions])
-    low, high = vertices.min(axis=(0, 1)), vertices.max(axis=(0, 1))
+    sources = np.array([solution.source for solution in solutions])
+    low, high = bright_square(vertices.reshape(-1, 2), sources.ravel())
     grid_y, grid_x = (np.linspace(low[axis], high[axis], _SOURCE_GRID) for axis in (0, 1))
     points = lattice(grid_y, grid_x).reshape(-1, 2)
     on_grid = np.array(
@@ -141,7 +143,7 @@ def _source_dataset(problem: PixelizedInversion, solutions: list[_Solution], coo
     grid = ("grid_y", "grid_x")
     return xr.Dataset(
         {
-            "source": (pixels, np.array([solution.source for solution in solutions])),
+            "source": (pixels, sources),
             "source_y": (pixels, vertices[..., 0]),
             "source_x": (pixels, vertices[..., 1]),
             "source_on_grid": (("sample", *grid), on_grid),

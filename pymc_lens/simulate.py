@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from scipy.ndimage import map_coordinates
-from scipy.signal import fftconvolve
 
 from pymc_lens.fit import evaluate_once
 from pymc_lens.imaging import Imaging
@@ -168,6 +167,8 @@ def _evaluate(name: str, brightness: Brightness, points: np.ndarray) -> np.ndarr
 
 
 def _blurred(imaging: Imaging, frame: np.ndarray) -> np.ndarray:
+    from scipy.signal import fftconvolve  # takes half a second, a third of importing pymc_lens
+
     ny, nx = imaging.shape_native
     ky, kx = imaging.psf.shape
     blurred = fftconvolve(frame.reshape(ny + ky - 1, nx + kx - 1), imaging.psf, mode="valid")

@@ -8,11 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pymc_lens.fit import FitImaging
-from pymc_lens.lattice import lattice
 from pymc_lens.plot.caustics import critical_curves
 from pymc_lens.plot.images import fitted_region, image_extent, intensity_norm, show_image, show_residuals
-
-_SOURCE_POINTS = 300
+from pymc_lens.plot.source import show_cells
 
 
 def subplot_fit(fit: FitImaging) -> Figure:
@@ -56,21 +54,10 @@ def subplot_fit(fit: FitImaging) -> Figure:
         region=region,
     )
     draw_curves(axes[1, 1], critical)
-    show_source(axes[1, 2], fit, unit)
+    show_cells(axes[1, 2], fit.mesh_vertices, fit.reconstruction, title="Source plane, caustics", label=unit)
     draw_curves(axes[1, 2], caustics)
     figure.suptitle(f"Log evidence {fit.log_evidence:.2f}")
     return figure
-
-
-def show_source(ax: Axes, fit: FitImaging, unit: str) -> None:
-    """Draw the reconstructed source over the extent of its mesh."""
-    (bottom, left), (top, right) = fit.mesh_vertices.min(axis=0), fit.mesh_vertices.max(axis=0)
-    y, x = np.linspace(bottom, top, _SOURCE_POINTS), np.linspace(left, right, _SOURCE_POINTS)
-    brightness = fit.source_brightness(lattice(y, x))
-    show_image(
-        ax, brightness, (left, right, bottom, top), title="Source plane, caustics", label=unit,
-        norm=intensity_norm(brightness), region=(left, right, bottom, top),
-    )  # fmt: skip
 
 
 def draw_curves(ax: Axes, curves: list[np.ndarray]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import AsinhNorm, Normalize
 from matplotlib.ticker import AsinhLocator, FuncFormatter
 
@@ -62,10 +63,15 @@ def show_image(
     if region is not None:
         ax.set_xlim(region[:2])
         ax.set_ylim(region[2:])
+    add_colour_bar(ax, shown, label)
+
+
+def add_colour_bar(ax: Axes, shown: ScalarMappable, label: str) -> None:
+    """Draw the colour bar of what a panel shows."""
     bar = ax.figure.colorbar(shown, ax=ax, fraction=0.046, pad=0.03)
     bar.set_label(label)
-    if isinstance(norm, AsinhNorm):
-        bar.locator = AsinhLocator(norm.linear_width, numticks=5, base=0)
+    if isinstance(shown.norm, AsinhNorm):
+        bar.locator = AsinhLocator(shown.norm.linear_width, numticks=5, base=0)
         bar.minorticks_off()
         bar.formatter = FuncFormatter(lambda value, _: f"{value:.2g}")
         bar.update_ticks()
