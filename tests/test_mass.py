@@ -27,7 +27,8 @@ from pymc_lens.mass import (
     MassSum,
     PointMass,
 )
-from pymc_lens.mass.isothermal_op import IsothermalDeflections, deflection, deflection_pullback
+from pymc_lens.mass.isothermal_formulas import deflection, deflection_pullback
+from pymc_lens.mass.isothermal_op import IsothermalDeflections
 
 ONCE = Mode("py", None)
 CENTRE = (0.05, -0.1)

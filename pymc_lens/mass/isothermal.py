@@ -9,7 +9,8 @@ import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.mass.base import Hessian, MassProfile
-from pymc_lens.mass.isothermal_op import SOFTENING, IsothermalDeflections
+from pymc_lens.mass.isothermal_formulas import SOFTENING
+from pymc_lens.mass.isothermal_op import IsothermalDeflections
 from pymc_lens.symbolic import nan_unless, pair, scalar, zero_unless
 from pymc_lens.validation import require_ell_comps, require_not_negative
 

@@ -9,12 +9,8 @@ import jax
 import jax.numpy as jnp
 from pytensor.link.jax.dispatch import jax_funcify
 
-from pymc_lens.mass.isothermal_op import (
-    IsothermalDeflections,
-    IsothermalPullback,
-    deflection,
-    deflection_pullback,
-)
+from pymc_lens.mass.isothermal_formulas import deflection, deflection_pullback
+from pymc_lens.mass.isothermal_op import IsothermalDeflections, IsothermalPullback
 
 
 @jax_funcify.register(IsothermalDeflections)

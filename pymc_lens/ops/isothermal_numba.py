@@ -12,18 +12,12 @@ from numba.extending import overload
 from pytensor.graph.basic import Apply
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 
-from pymc_lens.mass import isothermal_op
-from pymc_lens.mass.isothermal_op import (
-    IsothermalDeflections,
-    IsothermalPullback,
-    arctan_ratio,
-    deflection,
-    deflection_pullback,
-    direction,
-)
+from pymc_lens.mass import isothermal_formulas
+from pymc_lens.mass.isothermal_formulas import arctan_ratio, deflection, deflection_pullback, direction
+from pymc_lens.mass.isothermal_op import IsothermalDeflections, IsothermalPullback
 
 # PyTensor's cache key sees neither the formulas nor the loops: a stale kernel would be read from disk.
-_VERSION = crc32(Path(isothermal_op.__file__).read_bytes() + Path(__file__).read_bytes())
+_VERSION = crc32(Path(isothermal_formulas.__file__).read_bytes() + Path(__file__).read_bytes())
 
 
 # Inlined whatever their length, or LLVM would not vectorize the loops around them; the rest as in PyTensor.
