@@ -32,8 +32,9 @@ def fit(
     dataset = lens_model.load(folder, mask_radius)
     print(f"{folder.name}: {dataset}", flush=True)
     print("Compiling the model (the first run on a machine compiles for about a minute) ...", flush=True)
-    start, image_mesh = lens_model.quick_fit(dataset)
-    model = lens_model.build(dataset, image_mesh)
+    start, window = lens_model.quick_fit(dataset)
+    print(f"Source window {', '.join(f'{edge:.2f}' for edge in window)} arcsec.", flush=True)
+    model = lens_model.fine_model(dataset, window)
     mode = pl.find_mode(model, starts=[start])
     print(f"Mode at log-probability {mode.log_density:.1f} after {mode.evaluations} gradients.", flush=True)
     idata = pl.sample(
@@ -43,7 +44,7 @@ def fit(
     idata.to_netcdf(out / "posterior.nc")  # the draws are safe before anything else is done with them
     pl.reconstruct(idata, model=model, random_seed=seed)
     idata.to_netcdf(out / "posterior.nc")
-    best = pl.FitImaging(dataset, tracer_at_mean(idata, image_mesh))
+    best = pl.FitImaging(dataset, tracer_at_mean(idata, window))
     save_figures(idata, best, out)
     summary = summarize(idata, best, time.perf_counter() - begin)
     (out / "summary.json").write_text(json.dumps(summary, indent=1))
@@ -64,11 +65,12 @@ def parameter_names(idata: DataTree) -> list[str]:
     return [str(name) for name in idata["posterior"].data_vars if not str(name).endswith("_unbounded")]
 
 
-def tracer_at_mean(idata: DataTree, image_mesh: pl.image_mesh.ImageMesh) -> pl.Tracer:
+def tracer_at_mean(idata: DataTree, window: tuple[float, float, float, float]) -> pl.Tracer:
     mean = idata["posterior"].to_dataset().mean(("chain", "draw"))
     names = [name for name in parameter_names(idata) if name != "theta_e"]
     numbers = lens_model.numbers({name: mean[name].values for name in names})
-    return lens_model.tracer(**numbers, image_mesh=image_mesh)
+    pixelization = lens_model.fine_pixelization(numbers.pop("coefficient"), window)
+    return lens_model.tracer(**numbers, pixelization=pixelization)
 
 
 def save_figures(idata: DataTree, best: pl.FitImaging, out: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pymc as pm
@@ -16,7 +17,9 @@ LENS_REDSHIFT, SOURCE_REDSHIFT = 0.5, 1.0
 # the posterior of their difference is long, thin and bent.
 LIGHT_SIGMAS = [np.geomspace(0.02, 0.35, 9), np.geomspace(0.45, 3.0, 8)]
 COARSE_VERTICES = (20, 20)
-PIXELS_PER_VERTEX = 12
+SOURCE_PIXELS = (26, 26)
+# The window holds what is brighter than this, relative to the brightest, and a margin (arcsec).
+WINDOW_LEVEL, WINDOW_MARGIN = 0.1, 0.25
 EINSTEIN_RADIUS_STARTS = (0.80, 0.93, 1.08, 1.25, 1.45, 1.70)
 
 
@@ -32,7 +35,7 @@ def load(folder: Path, mask_radius: float) -> pl.Imaging:
 
 def tracer(
     einstein_radius, ell_comps, mass_centre, gamma_1, gamma_2, light_centre, inner_ell_comps, outer_ell_comps,
-    scale, amplitude, image_mesh,
+    pixelization,
 ) -> pl.Tracer:  # fmt: skip
     """An isothermal lens with shear, its light in two groups of Gaussians, and a pixelized source."""
     lens = pl.Galaxy(
@@ -41,28 +44,76 @@ def tracer(
         + pl.mass.ExternalShear(gamma_1=gamma_1, gamma_2=gamma_2),
         light=pl.light.MultiGaussian(light_centre, [inner_ell_comps, outer_ell_comps], LIGHT_SIGMAS),
     )
-    source = pl.Galaxy(
-        redshift=SOURCE_REDSHIFT,
-        pixelization=pl.Pixelization(
-            mesh=pl.mesh.VoronoiNN(image_mesh),
-            regularization=pl.regularization.MaternSPDE(scale=scale, amplitude=amplitude),
-        ),
-    )
-    return pl.Tracer([lens, source])
+    return pl.Tracer([lens, pl.Galaxy(redshift=SOURCE_REDSHIFT, pixelization=pixelization)])
 
 
-def quick_fit(dataset: pl.Imaging) -> tuple[dict[str, np.ndarray], pl.image_mesh.ImageMesh]:
-    """The mode on a coarse mesh of even vertices, and an image mesh with vertices where its arcs are.
+def coarse_pixelization(scale, amplitude) -> pl.Pixelization:
+    """Few vertices everywhere: quick to climb on, and no choice of where the source may be."""
+    mesh = pl.mesh.VoronoiNN(pl.image_mesh.Overlay(COARSE_VERTICES))
+    return pl.Pixelization(mesh, pl.regularization.MaternSPDE(scale=scale, amplitude=amplitude))
 
-    The coarse model is quick to climb from many starting points.
+
+def fine_pixelization(coefficient, window: tuple[float, float, float, float]) -> pl.Pixelization:
+    """Many pixels in a window around the source, which leaves the light of the lens to the lens."""
+    mesh = pl.mesh.RectangularWindow(SOURCE_PIXELS, window)
+    return pl.Pixelization(mesh, pl.regularization.Constant(coefficient=coefficient))
+
+
+def lens_priors() -> dict[str, Any]:
+    """Priors of everything but the source."""
+    return {
+        "einstein_radius": pm.TruncatedNormal("einstein_radius", 1.2, 0.5, lower=0.0),
+        "ell_comps": pl.priors.ell_comps("ell_comps", sigma=0.2),
+        "mass_centre": pm.Normal("mass_centre", 0.0, 0.05, shape=2),
+        "gamma_1": pm.Normal("gamma_1", 0.0, 0.05),
+        "gamma_2": pm.Normal("gamma_2", 0.0, 0.05),
+        "light_centre": pm.Normal("light_centre", 0.0, 0.05, shape=2),
+        "inner_ell_comps": pl.priors.ell_comps("inner_ell_comps", sigma=0.2),
+        "outer_ell_comps": pl.priors.ell_comps("outer_ell_comps", sigma=0.2),
+    }
+
+
+def coarse_model(dataset: pl.Imaging) -> pm.Model:
+    """Put priors on everything that is not linear; a Matern field as the source's."""
+    with pm.Model() as model:
+        pixelization = coarse_pixelization(
+            scale=pm.LogNormal("scale", np.log(0.1), 0.5),
+            amplitude=pm.LogNormal("amplitude", np.log(10.0 * np.median(dataset.noise_fitted)), 2.0),
+        )
+        pl.PixelizedImage("image", tracer(**lens_priors(), pixelization=pixelization), observed=dataset)
+    return model
+
+
+def fine_model(dataset: pl.Imaging, window: tuple[float, float, float, float]) -> pm.Model:
+    """The same with the source in a window."""
+    with pm.Model() as model:
+        pixelization = fine_pixelization(pm.LogNormal("coefficient", 3.0, 3.0), window)
+        pl.PixelizedImage("image", tracer(**lens_priors(), pixelization=pixelization), observed=dataset)
+    return model
+
+
+def quick_fit(dataset: pl.Imaging) -> tuple[dict[str, np.ndarray], tuple[float, float, float, float]]:
+    """Climb on the coarse model from many starting points.
+
+    Returns where the lens's parameters end, and a window (y_min, y_max, x_min, x_max) around the source.
     """
-    coarse = pl.image_mesh.Overlay(COARSE_VERTICES)
-    model = build(dataset, coarse)
+    model = coarse_model(dataset)
     starts = [{}, *({"einstein_radius": radius} for radius in EINSTEIN_RADIUS_STARTS)]
     at_mode = pl.find_mode(model, starts=starts).parameters
-    fit = pl.FitImaging(dataset, tracer(**numbers(at_mode), image_mesh=coarse))
-    image_mesh = pl.image_mesh.KMeans(dataset.n_pixels // PIXELS_PER_VERTEX, fit.adapt_image)
-    return {rv.name: at_mode[rv.name] for rv in model.free_RVs}, image_mesh
+    source = [at_mode.pop(name) for name in ("scale", "amplitude")]
+    pixelization = coarse_pixelization(*map(float, source))
+    fit = pl.FitImaging(dataset, tracer(**numbers(at_mode), pixelization=pixelization))
+    bright = fit.mesh_vertices[fit.reconstruction > WINDOW_LEVEL * fit.reconstruction.max()]
+    centre = 0.5 * (bright.min(axis=0) + bright.max(axis=0))
+    half = float(0.5 * np.ptp(bright, axis=0).max() + WINDOW_MARGIN)
+    y, x = centre.tolist()
+    names = {rv.name for rv in model.free_RVs}
+    return {name: at_mode[name] for name in at_mode if name in names}, (
+        y - half,
+        y + half,
+        x - half,
+        x + half,
+    )
 
 
 def numbers(parameters: dict[str, np.ndarray]) -> dict[str, float | tuple[float, ...]]:
@@ -72,26 +123,3 @@ def numbers(parameters: dict[str, np.ndarray]) -> dict[str, float | tuple[float,
         for name, value in parameters.items()
         if not name.endswith("_unbounded")
     }
-
-
-def build(dataset: pl.Imaging, image_mesh: pl.image_mesh.ImageMesh) -> pm.Model:
-    """Put priors on everything that is not linear."""
-    with pm.Model() as model:
-        pl.PixelizedImage(
-            "image",
-            tracer(
-                einstein_radius=pm.TruncatedNormal("einstein_radius", 1.2, 0.5, lower=0.0),
-                ell_comps=pl.priors.ell_comps("ell_comps", sigma=0.2),
-                mass_centre=pm.Normal("mass_centre", 0.0, 0.05, shape=2),
-                gamma_1=pm.Normal("gamma_1", 0.0, 0.05),
-                gamma_2=pm.Normal("gamma_2", 0.0, 0.05),
-                light_centre=pm.Normal("light_centre", 0.0, 0.05, shape=2),
-                inner_ell_comps=pl.priors.ell_comps("inner_ell_comps", sigma=0.2),
-                outer_ell_comps=pl.priors.ell_comps("outer_ell_comps", sigma=0.2),
-                scale=pm.LogNormal("scale", np.log(0.1), 0.5),
-                amplitude=pm.LogNormal("amplitude", np.log(10.0 * np.median(dataset.noise_fitted)), 2.0),
-                image_mesh=image_mesh,
-            ),
-            observed=dataset,
-        )
-    return model
