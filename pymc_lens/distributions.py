@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,12 @@ from pymc_lens.imaging import Imaging
 from pymc_lens.inversion.problem import InversionInputs, PixelizedInversion
 from pymc_lens.ops import LogEvidence
 from pymc_lens.tracer import Tracer
+
+_JUMPS = (
+    "The log evidence jumps wherever an edge of the source's triangulation flips: its interpolation or its "
+    "prior depends on who is whose neighbour. Gradients hold the triangulation fixed. VoronoiNN with MaternSPDE "
+    "or Dirichlet is smooth."
+)
 
 
 class PixelizedImageRV(RandomVariable):
@@ -125,6 +132,8 @@ class PixelizedImage(pm.Continuous):
     def dist(cls, tracer: Tracer, dataset: Imaging, **kwargs: Any) -> TensorVariable:
         """Return an image that is not registered in a model; see the class for the parameters."""
         problem, inputs = build_inversion(tracer, dataset)
+        if problem.jumps:
+            warnings.warn(_JUMPS, stacklevel=3)
         return super().dist(inputs, problem=problem, **kwargs)
 
     @classmethod

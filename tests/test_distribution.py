@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -180,3 +181,20 @@ def test_truth_is_likelier_than_a_wrong_lens():
     right = pl.FitImaging(dataset, tracer()).log_evidence
     wrong = pl.FitImaging(dataset, tracer(mass(0.8 * TRUTH["einstein_radius"]))).log_evidence
     assert right > wrong + 50
+
+
+@pytest.mark.parametrize(
+    ("mesh", "prior", "jumps"),
+    [
+        (pl.mesh.VoronoiNN(pl.image_mesh.Overlay((8, 8))), pl.regularization.Constant(1.0), True),
+        (pl.mesh.DelaunayMagnification((8, 8)), pl.regularization.Dirichlet(1.0), True),
+        (pl.mesh.VoronoiNN(pl.image_mesh.Overlay((8, 8))), pl.regularization.MaternSPDE(0.1, 1.0), False),
+        (pl.mesh.RectangularWindow((8, 8), (-0.5, 0.5, -0.5, 0.5)), pl.regularization.Constant(1.0), False),
+    ],
+)
+def test_warns_of_an_evidence_that_jumps(mesh, prior, jumps):
+    source = pl.Galaxy(1.0, pixelization=pl.Pixelization(mesh, prior))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        pl.PixelizedImage.dist(pl.Tracer([pl.Galaxy(0.5, mass=mass()), source]), simulated())
+    assert any("VoronoiNN with MaternSPDE" in str(warning.message) for warning in caught) == jumps

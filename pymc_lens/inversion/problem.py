@@ -204,6 +204,12 @@ class PixelizedInversion:
         """Linear light columns."""
         return len(self.light_scales)
 
+    @property
+    def jumps(self) -> bool:
+        """Whether the log evidence jumps where the triangulation of traced vertices flips."""
+        traced = len(self.mesh.image_plane_vertices) > 0
+        return traced and (self.mesh.follows_edges or self.regularization.counts_neighbors)
+
     @cached_property
     def _pixel_root_weights(self) -> np.ndarray:
         root_weights = np.zeros(self.imaging.pixel_rows.size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple, override
+from typing import ClassVar, NamedTuple, override
 
 import numpy as np
 
@@ -116,6 +116,9 @@ class MeshScheme(Mesh):
     An implementation is immutable and works on arrays only; forward and adjoint live side by side. A mesh
     that needs nothing of the dataset is its own scheme.
     """
+
+    # Whether interpolation weights jump where an edge of a triangulation flips.
+    follows_edges: ClassVar[bool] = False
 
     @override
     def scheme(self, imaging: Imaging) -> MeshScheme:

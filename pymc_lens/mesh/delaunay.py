@@ -67,6 +67,8 @@ class DelaunayMagnification(Mesh):
 class BarycentricScheme(TriangulatedScheme):
     """Numerics of `Delaunay`."""
 
+    follows_edges = True
+
     @override
     def weights(
         self, triangulation: Triangulation, containing: np.ndarray, points: np.ndarray, workspace: Workspace

@@ -29,6 +29,8 @@ class AdaptScheme(RegularizationScheme):
         Of the sum of the squared weights of a pair.
     """
 
+    counts_neighbors: ClassVar[bool] = True
+
     image: np.ndarray
     power: float | None
     factor: float

@@ -18,6 +18,9 @@ class RegularizationScheme(ABC):
     An implementation is immutable and hashable.
     """
 
+    # Whether the precision jumps where two source pixels become or cease to be neighbours.
+    counts_neighbors: ClassVar[bool] = False
+
     @abstractmethod
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> Precision:
         """Return H for parameters (n_parameters,) on a mesh.

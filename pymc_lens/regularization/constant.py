@@ -19,6 +19,8 @@ from pymc_lens.validation import require_positive
 class ConstantScheme(RegularizationScheme):
     """Numerics of `Constant`."""
 
+    counts_neighbors: ClassVar[bool] = True
+
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
         require_positive_parameters(("coefficient",), parameters)
         edges = np.full(geometry.neighbors.rows.size, parameters[0] ** 2)

@@ -19,6 +19,8 @@ from pymc_lens.validation import require_positive
 class ConstantZerothScheme(RegularizationScheme):
     """Numerics of `ConstantZeroth`."""
 
+    counts_neighbors: ClassVar[bool] = True
+
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
         require_positive_parameters(ConstantZeroth.parameter_names, parameters)
         neighbor, zeroth = parameters**2
