@@ -20,8 +20,8 @@ from pymc_lens.tracer import Tracer
 
 _JUMPS = (
     "The log evidence jumps wherever an edge of the source's triangulation flips: its interpolation or its "
-    "prior depends on who is whose neighbour. Gradients hold the triangulation fixed. VoronoiNN with MaternSPDE "
-    "or Dirichlet is smooth."
+    "prior depends on who is whose neighbour. Gradients hold the triangulation fixed. VoronoiNN with "
+    "MaternSPDE or Dirichlet is smooth."
 )
 
 

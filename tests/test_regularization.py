@@ -111,10 +111,18 @@ def _laid_out(mesh: str) -> MeshGeometry:
     return problem.mesh.geometry(inputs.rays, inputs.vertices, Workspace())
 
 
-# The smallest cells of traced vertices leave a precision of the third power of M few digits.
-COMBINATIONS = [
-    (mesh, prior) for mesh in MESHES for prior in PRIORS if prior != "MaternSPDE nu 2" or "Rect" in mesh
-]
+def has_digits(mesh: str, prior: str) -> bool:
+    """Whether ln E has the digits to be differentiated numerically.
+
+    The smallest cells of traced vertices leave few to a precision of the third power of M; and on a mesh
+    without a border only the ridge of 1e-8 makes a precision definite that moves with the rays.
+    """
+    if prior == "MaternSPDE nu 2":
+        return "Rectangular" in mesh
+    return mesh != "Rectangular" or "Adapt" not in prior
+
+
+COMBINATIONS = [(mesh, prior) for mesh in MESHES for prior in PRIORS if has_digits(mesh, prior)]
 
 
 @pytest.mark.parametrize(("mesh", "prior"), COMBINATIONS)

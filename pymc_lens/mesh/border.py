@@ -33,7 +33,7 @@ class ZeroRing(Border):
     """
 
     n_vertices: int = 64
-    radius_factor: float = 1.15
+    radius_factor: float = 1.6
 
     def __post_init__(self) -> None:
         if self.n_vertices < 8:
