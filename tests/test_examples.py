@@ -22,7 +22,7 @@ def _examples_on_path(monkeypatch):
 def test_overview(tmp_path, capsys):
     import overview
 
-    overview.main(tmp_path, draws=20, tune=20)
+    overview.main(tmp_path, draws=10, tune=5)
     assert "log evidence" in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir()} == {
         "fit_DelaunayMagnification.png",
@@ -43,7 +43,7 @@ def test_recovery(tmp_path):
 
     overview.main(tmp_path)
     with xr.open_datatree(tmp_path / "posterior.nc") as idata:
-        posterior = idata["posterior"].to_dataset()[["einstein_radius", "ell_comps", "coefficient"]]
+        posterior = idata["posterior"].to_dataset()[["einstein_radius", "ell_comps", "scale", "amplitude"]]
         assert int(idata["sample_stats"]["diverging"].sum()) == 0
         for name, truth in {"einstein_radius": 1.6, "ell_comps": np.array([0.17647, 0.0])}.items():
             mean, sd = posterior[name].mean(("chain", "draw")), posterior[name].std(("chain", "draw"))
