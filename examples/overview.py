@@ -28,7 +28,7 @@ def tracer(einstein_radius, ell_comps, mesh, regularization):
     return pl.Tracer([lens, source])
 
 
-def main(out: Path, draws: int = 350, tune: int = 50) -> None:
+def main(out: Path, draws: int = 600, tune: int = 100) -> None:
     out.mkdir(parents=True, exist_ok=True)
     dataset = pl.Imaging.from_fits(
         DATA / "data.fits", DATA / "psf.fits", DATA / "noise_map.fits", pixel_scales=0.05
