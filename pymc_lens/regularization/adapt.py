@@ -12,7 +12,7 @@ from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
 from pymc_lens.mesh.base import GeometryCotangent, Interpolation, MeshGeometry
 from pymc_lens.regularization.base import Regularization, RegularizationScheme
 from pymc_lens.regularization.graph import graph_precision, graph_pullback, require_positive_parameters
-from pymc_lens.validation import require_positive, validated_adapt_image
+from pymc_lens.validation import validated_adapt_image
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,8 +142,7 @@ class Adapt(Regularization):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "adapt_image", validated_adapt_image(self.adapt_image))
-        for name in self.parameter_names:
-            require_positive(name, getattr(self, name))
+        super().__post_init__()
 
     def scheme(self, imaging: Imaging) -> AdaptScheme:
         return AdaptScheme(imaging.slim("adapt_image", self.adapt_image), power=2.0, factor=1.0)
@@ -178,8 +177,7 @@ class AdaptPower(Regularization):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "adapt_image", validated_adapt_image(self.adapt_image))
-        for name in self.parameter_names:
-            require_positive(name, getattr(self, name))
+        super().__post_init__()
 
     def scheme(self, imaging: Imaging) -> AdaptScheme:
         return AdaptScheme(imaging.slim("adapt_image", self.adapt_image), power=None, factor=0.5)

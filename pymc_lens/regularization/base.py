@@ -10,6 +10,7 @@ import numpy as np
 from pymc_lens.imaging import Imaging
 from pymc_lens.linalg.precision import Precision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
+from pymc_lens.validation import require_positive
 
 
 class RegularizationScheme(ABC):
@@ -57,10 +58,14 @@ class RegularizationScheme(ABC):
 class Regularization(ABC):
     """A source prior with its parameters, which may be numbers or random variables.
 
-    A subclass names its parameters in order and owns a scheme.
+    A subclass is a dataclass that names its parameters in order, all positive, and owns a scheme.
     """
 
     parameter_names: ClassVar[tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        for name in self.parameter_names:
+            require_positive(name, getattr(self, name))
 
     @abstractmethod
     def scheme(self, imaging: Imaging) -> RegularizationScheme:

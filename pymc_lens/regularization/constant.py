@@ -12,7 +12,6 @@ from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.base import Regularization, RegularizationScheme
 from pymc_lens.regularization.graph import graph_precision, graph_pullback, require_positive_parameters
-from pymc_lens.validation import require_positive
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,6 @@ class Constant(Regularization):
     parameter_names: ClassVar[tuple[str, ...]] = ("coefficient",)
 
     coefficient: Any = 1.0
-
-    def __post_init__(self) -> None:
-        require_positive("coefficient", self.coefficient)
 
     def scheme(self, imaging: Imaging) -> ConstantScheme:
         return ConstantScheme()

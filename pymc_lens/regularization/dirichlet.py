@@ -12,7 +12,6 @@ from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
 from pymc_lens.mesh.base import FiniteVolumes, GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.base import Regularization, RegularizationScheme
 from pymc_lens.regularization.graph import require_positive_parameters
-from pymc_lens.validation import require_positive
 
 # Relative to the mean conductance of a pixel: makes H positive definite on a mesh without a border.
 _RIDGE = 1e-6
@@ -70,9 +69,6 @@ class Dirichlet(Regularization):
     parameter_names: ClassVar[tuple[str, ...]] = ("coefficient",)
 
     coefficient: Any = 1.0
-
-    def __post_init__(self) -> None:
-        require_positive("coefficient", self.coefficient)
 
     def scheme(self, imaging: Imaging) -> DirichletScheme:
         return DirichletScheme()

@@ -131,10 +131,6 @@ class GaussianKernel(Regularization):
     coefficient: Any = 1.0
     scale: Any = 1.0
 
-    def __post_init__(self) -> None:
-        for name in self.parameter_names:
-            require_positive(name, getattr(self, name))
-
     def scheme(self, imaging: Imaging) -> GaussianKernelScheme:
         return GaussianKernelScheme()
 
@@ -158,10 +154,6 @@ class ExponentialKernel(Regularization):
 
     coefficient: Any = 1.0
     scale: Any = 1.0
-
-    def __post_init__(self) -> None:
-        for name in self.parameter_names:
-            require_positive(name, getattr(self, name))
 
     def scheme(self, imaging: Imaging) -> MaternKernelScheme:
         return MaternKernelScheme(0.5)
@@ -193,8 +185,8 @@ class MaternKernel(Regularization):
     nu: float = 0.5
 
     def __post_init__(self) -> None:
-        for name in (*self.parameter_names, "nu"):
-            require_positive(name, getattr(self, name))
+        super().__post_init__()
+        require_positive("nu", self.nu)
 
     def scheme(self, imaging: Imaging) -> MaternKernelScheme:
         return MaternKernelScheme(float(self.nu))

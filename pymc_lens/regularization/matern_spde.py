@@ -17,7 +17,6 @@ from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.base import Regularization, RegularizationScheme
 from pymc_lens.regularization.dirichlet import stiffness_diagonal, stiffness_pullback
 from pymc_lens.regularization.graph import require_positive_parameters
-from pymc_lens.validation import require_positive
 
 
 @dataclass(frozen=True)
@@ -138,8 +137,7 @@ class MaternSPDE(Regularization):
     nu: int = 1
 
     def __post_init__(self) -> None:
-        require_positive("scale", self.scale)
-        require_positive("amplitude", self.amplitude)
+        super().__post_init__()
         try:
             nu = index(self.nu)
         except TypeError:

@@ -12,7 +12,6 @@ from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.base import Regularization, RegularizationScheme
 from pymc_lens.regularization.graph import graph_precision, graph_pullback, require_positive_parameters
-from pymc_lens.validation import require_positive
 
 
 @dataclass(frozen=True)
@@ -58,10 +57,6 @@ class ConstantZeroth(Regularization):
     coefficient_neighbor: Any = 1.0
     coefficient_zeroth: Any = 1.0
 
-    def __post_init__(self) -> None:
-        for name in self.parameter_names:
-            require_positive(name, getattr(self, name))
-
     def scheme(self, imaging: Imaging) -> ConstantZerothScheme:
         return ConstantZerothScheme()
 
@@ -100,9 +95,6 @@ class Zeroth(Regularization):
     parameter_names: ClassVar[tuple[str, ...]] = ("coefficient",)
 
     coefficient: Any = 1.0
-
-    def __post_init__(self) -> None:
-        require_positive("coefficient", self.coefficient)
 
     def scheme(self, imaging: Imaging) -> ZerothScheme:
         return ZerothScheme()
