@@ -13,6 +13,7 @@ import pymc_lens as pl
 from pymc_lens.inversion.mapping import mapping_matrix
 from pymc_lens.inversion.problem import InversionInputs, PixelizedInversion
 from pymc_lens.inversion.tiles import curvature, prepare_tiles, tile_blocks
+from pymc_lens.mesh.rectangular_adaptive import RectangularAdaptiveScheme
 from pymc_lens.regularization.adapt import AdaptScheme
 from pymc_lens.workspace import Workspace
 
@@ -260,6 +261,27 @@ def test_other_priors(golden, dataset, rays, name, mesh):
         assert getattr(inversion.terms, term) == pytest.approx(terms[term], rel=tolerance), term
 
 
+def image_of_signals(interpolation, signals, n_rays, n_pixels):
+    """An adapt image (n_pixels,) whose mean over the entries of each source pixel is its signal."""
+    pixels = np.repeat(np.arange(n_rays) // 16, np.diff(interpolation.indptr))
+    means = np.zeros((len(signals), n_pixels))
+    np.add.at(means, (interpolation.indices, pixels), interpolation.weights)
+    means /= np.maximum(np.bincount(interpolation.indices, minlength=len(signals)), 1)[:, None]
+    return np.linalg.lstsq(means, signals, rcond=None)[0]
+
+
+def check_solution(inversion, expected, golden, mesh, name, order):
+    """Source and every term of the evidence; their ridge of 1e-8 limits ln det H (README)."""
+    reconstruction = expected[f"s_{name}_posneg"][order]
+    np.testing.assert_allclose(
+        inversion.coefficients, reconstruction, rtol=0.0, atol=1e-8 * np.abs(reconstruction).max()
+    )
+    terms = golden.json("scalars.json")[f"{mesh}|{name}|posneg"]
+    for term in (*inversion.terms._fields, "log_evidence"):
+        loose = 1e-3 if term in ("log_det_regularization", "log_evidence") else 0.0
+        assert getattr(inversion.terms, term) == pytest.approx(terms[term], rel=1e-8, abs=loose), term
+
+
 @pytest.mark.parametrize("mesh", ["rect_uniform_15", "delaunay_overlay_15"])
 @pytest.mark.parametrize(("name", "power", "factor"), [("adapt", 2.0, 1.0), ("adapt_power", 1.0, 0.5)])
 def test_adapt(golden, dataset, rays, name, power, factor, mesh):
@@ -269,24 +291,14 @@ def test_adapt(golden, dataset, rays, name, power, factor, mesh):
     else:
         expected, scheme, vertices, order = triangulated(golden, dataset, mesh)
     interpolation = scheme.geometry(rays, vertices, Workspace()).interpolation
-    pixels = np.repeat(np.arange(len(rays)) // 16, np.diff(interpolation.indptr))
-    signals = np.zeros((len(order), dataset.n_pixels))
-    np.add.at(signals, (interpolation.indices, pixels), interpolation.weights)
-    signals /= np.maximum(np.bincount(interpolation.indices, minlength=len(order)), 1)[:, None]
-    image = np.linalg.lstsq(signals, expected["pixel_signals_scale1"][order], rcond=None)[0]
+    image = image_of_signals(
+        interpolation, expected["pixel_signals_scale1"][order], len(rays), dataset.n_pixels
+    )
     problem = PixelizedInversion(dataset, scheme, AdaptScheme(image, power, factor))
     light = np.empty((0, dataset.light_grid.pixel_index.size))
     parameters = np.array([1.0, 10.0, 1.0])
     inversion = problem.invert(InversionInputs(dataset.data_fitted, rays, vertices, light, parameters))
-    reconstruction = expected[f"s_{name}_1_10_1_posneg"][order]
-    np.testing.assert_allclose(
-        inversion.coefficients, reconstruction, rtol=0.0, atol=1e-8 * np.abs(reconstruction).max()
-    )
-    terms = golden.json("scalars.json")[f"{mesh}|{name}_1_10_1|posneg"]
-    for term in (*inversion.terms._fields, "log_evidence"):
-        # The ridge of 1e-8 again.
-        loose = 1e-3 if term in ("log_det_regularization", "log_evidence") else 0.0
-        assert getattr(inversion.terms, term) == pytest.approx(terms[term], rel=1e-8, abs=loose), term
+    check_solution(inversion, expected, golden, mesh, f"{name}_1_10_1", order)
 
 
 def test_fit_without_relocation(golden, dataset):
@@ -299,3 +311,33 @@ def test_fit_without_relocation(golden, dataset):
         assert getattr(fit.terms, term) == pytest.approx(terms[term], rel=1e-8), term
     assert fit.log_evidence == pytest.approx(terms["log_evidence"], rel=1e-8)
     assert fit.reconstruction.sum() == pytest.approx(terms["s_sum"], rel=1e-8)
+
+
+class OneRowDown(RectangularAdaptiveScheme):
+    """PyAutoLens counts the rows of this mesh from n instead of n - 1: its source sits a row off centre."""
+
+    def geometry(self, rays, vertices, workspace):
+        geometry = super().geometry(rays, vertices, workspace)
+        interpolation = geometry.interpolation
+        interpolation.indices[:] = np.where(interpolation.weights == 0.0, 0, interpolation.indices - 15)
+        return geometry
+
+
+@pytest.mark.parametrize("name", ["constant_1", "adapt_power_1_10_1"])
+def test_adaptive_rectangle(golden, dataset, rays, orders, name):
+    expected = golden("rect_rtu_adapt_density_15.npz")
+    centres = np.ascontiguousarray(golden("traced.npz")["relocated_slim_yx"][orders[0]])
+    ours = pl.mesh.RectangularAdaptive((15, 15)).scheme(dataset)
+    scheme = OneRowDown(ours.shape, ours.bandwidth, ours.centres, ours.weights)
+    interpolation = scheme.geometry(rays, centres, Workspace()).interpolation
+    theirs = expected_mapping(expected, dataset, orders, SOURCE_ORDER)
+    np.testing.assert_allclose(dense_mapping(interpolation, dataset.n_pixels, 225), theirs, atol=1e-10)
+    prior, parameters = pl.regularization.Constant().scheme(dataset), np.ones(1)
+    if name.startswith("adapt"):
+        signals = expected["pixel_signals_scale1"][SOURCE_ORDER]
+        image = image_of_signals(interpolation, signals, len(rays), dataset.n_pixels)
+        prior, parameters = AdaptScheme(image, 1.0, 0.5), np.array([1.0, 10.0, 1.0])
+    problem = PixelizedInversion(dataset, scheme, prior)
+    light = np.empty((0, dataset.light_grid.pixel_index.size))
+    inversion = problem.invert(InversionInputs(dataset.data_fitted, rays, centres, light, parameters))
+    check_solution(inversion, expected, golden, "rect_rtu_adapt_density_15", name, SOURCE_ORDER)

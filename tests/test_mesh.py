@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import Voronoi
+from scipy.special import ndtr
 
 import pymc_lens as pl
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.mesh.base import FiniteVolumes, GeometryCotangent
 from pymc_lens.mesh.delaunay import BarycentricScheme
+from pymc_lens.mesh.rectangular_adaptive import RectangularAdaptiveScheme
 from pymc_lens.mesh.triangulation import triangulate
 from pymc_lens.mesh.voronoi_nn import NaturalNeighborScheme
 from pymc_lens.workspace import Workspace
@@ -154,6 +156,73 @@ def test_pullback(kind, geometry, seed):
     # A flip or a ray that crosses an edge within the step spoils the difference, not the derivative.
     errors = [abs(slope(h) - exact) / scale for h in (1e-5, 3e-6, 1e-6, 1e-7)]
     assert min(errors) < 1e-6
+
+
+@given(seed=st.integers(0, 2**32 - 1), bandwidth=st.sampled_from([0.5, 1.0, 3.0]))
+@settings(max_examples=200)
+def test_adaptive_rectangle(seed, bandwidth):
+    """Its weights against the sum over all points, and its pullback along a random direction."""
+    rng = np.random.default_rng(seed)
+    points, rays = rng.normal(0.0, [0.3, 0.5], (200, 2)), rng.normal(0.0, 0.4, (50, 2))
+    point_weights = rng.uniform(0.1, 1.0, 200)
+    shape = (6, 9)
+    scheme = RectangularAdaptiveScheme(shape, bandwidth, points, point_weights / point_weights.sum())
+    laid = scheme.geometry(rays, points, Workspace())
+
+    for axis, n in enumerate(shape):
+        low, high = points[:, axis].min(), points[:, axis].max()
+
+        def count(q, axis=axis, h=bandwidth * (high - low) / n):
+            return ndtr((np.atleast_1d(q)[:, None] - points[:, axis]) / h) @ point_weights
+
+        q = np.concatenate([np.clip(rays[:, axis], low, high), laid.axes[axis].nodes[1:-1]])
+        fraction = (count(q) - count(low)) / (count(high) - count(low))
+        np.testing.assert_allclose(laid.axes[axis].place(q), (n - 3) * fraction + 1.0, atol=1e-12 * n)
+        np.testing.assert_allclose(fraction[-(n - 2) :], np.linspace(0, 1, n - 2), atol=1e-12)
+
+    brightness, source, vertex_bar = (
+        rng.standard_normal(54),
+        rng.standard_normal(54),
+        rng.normal(size=(54, 2)),
+    )
+    ray_bar = rng.standard_normal(len(rays))
+
+    def scalar(points, rays):
+        geometry = scheme.geometry(rays, points, Workspace())
+        pairs, volumes = geometry.neighbors, geometry.volumes
+        energy = volumes.conductances @ (source[pairs.rows] - source[pairs.cols]) ** 2
+        energy += volumes.areas @ source + np.sum(geometry.vertices * vertex_bar)
+        return ray_bar @ (dense_weights(geometry, len(rays)) @ brightness) + energy
+
+    weights_bar = np.repeat(ray_bar, 4) * brightness[laid.interpolation.indices]
+    pairs = laid.neighbors
+    volumes_bar = FiniteVolumes((source[pairs.rows] - source[pairs.cols]) ** 2, np.zeros(54), source)
+    rays_bar, points_bar = scheme.pullback(
+        laid, rays, weights_bar, GeometryCotangent(vertices=vertex_bar, volumes=volumes_bar)
+    )
+    d_points, d_rays = rng.standard_normal(points.shape), rng.standard_normal(rays.shape)
+    exact = np.sum(points_bar * d_points) + np.sum(rays_bar * d_rays)
+    scale = np.abs(points_bar * d_points).sum() + np.abs(rays_bar * d_rays).sum()
+
+    def slope(h):
+        def value(step):
+            return scalar(points + step * d_points, rays + step * d_rays)
+
+        return (8 * (value(h) - value(-h)) - (value(2 * h) - value(-2 * h))) / (12 * h)
+
+    # A ray that crosses a row of source pixels within the step spoils the difference, not the derivative.
+    assert min(abs(slope(h) - exact) / scale for h in (1e-4, 1e-5, 1e-6)) < 1e-6
+
+
+def test_adaptive_rectangle_refuses_what_it_cannot_lay_out():
+    with pytest.raises(ValueError, match="shape: expected at least 5"):
+        pl.mesh.RectangularAdaptive((4, 9))
+    with pytest.raises(ValueError, match="bandwidth"):
+        pl.mesh.RectangularAdaptive((9, 9), bandwidth=0.0)
+    points = np.stack([np.linspace(-1, 1, 20), np.zeros(20)], 1)
+    scheme = RectangularAdaptiveScheme((6, 6), 1.0, points, np.full(20, 0.05))
+    with pytest.raises(InadmissibleError, match="one line"):
+        scheme.geometry(points, points, Workspace())
 
 
 def test_nearest_vertex_outside_the_hull():

@@ -21,6 +21,7 @@ MESHES = {
     "Delaunay": pl.mesh.Delaunay(OVERLAY),
     "DelaunayMagnification": pl.mesh.DelaunayMagnification((11, 12)),
     "Rectangular": pl.mesh.Rectangular((9, 8)),
+    "RectangularAdaptive": pl.mesh.RectangularAdaptive((9, 8)),
     "RectangularWindow": pl.mesh.RectangularWindow((9, 8), (-0.6, 0.6, -0.5, 0.6)),
 }
 ADAPT_IMAGE = np.clip(simulated().native(simulated().data_fitted, fill=0.0), 0.0, None)
@@ -119,7 +120,9 @@ def has_digits(mesh: str, prior: str) -> bool:
     """
     if prior == "MaternSPDE nu 2":
         return "Rectangular" in mesh
-    return mesh != "Rectangular" or "Adapt" not in prior
+    if mesh == "RectangularAdaptive" and prior == "Constant":
+        return False
+    return mesh not in ("Rectangular", "RectangularAdaptive") or "Adapt" not in prior
 
 
 COMBINATIONS = [(mesh, prior) for mesh in MESHES for prior in PRIORS if has_digits(mesh, prior)]

@@ -4,6 +4,7 @@ from pymc_lens.mesh.base import Mesh
 from pymc_lens.mesh.border import NearestVertex, ZeroRing
 from pymc_lens.mesh.delaunay import Delaunay, DelaunayMagnification
 from pymc_lens.mesh.rectangular import Rectangular, RectangularBox, RectangularWindow
+from pymc_lens.mesh.rectangular_adaptive import RectangularAdaptive
 from pymc_lens.mesh.voronoi_nn import VoronoiNN
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Mesh",
     "NearestVertex",
     "Rectangular",
+    "RectangularAdaptive",
     "RectangularBox",
     "RectangularWindow",
     "VoronoiNN",

@@ -53,8 +53,8 @@ class Rectangular(MeshScheme):
         spacing = (high - low) / self.shape
         return MeshGeometry(
             vertices=_vertices(low + 0.5 * spacing, spacing, self.shape),
-            interpolation=_interpolation((rays - low) / spacing - 0.5, self.shape, 0, np.inf, workspace),
-            neighbors=_neighbors(self.shape),
+            interpolation=bilinear((rays - low) / spacing - 0.5, self.shape, 0, np.inf, workspace),
+            neighbors=lattice_neighbors(self.shape),
             boundary_degree=np.zeros(self.n_source),
             volumes=_volumes(self.shape, spacing, 0),
         )
@@ -62,7 +62,7 @@ class Rectangular(MeshScheme):
     def interpolate(self, geometry: MeshGeometry, points: np.ndarray) -> Interpolation:
         first, last = geometry.vertices[0], geometry.vertices[-1]
         place = (points - first) / ((last - first) / (np.array(self.shape) - 1.0))
-        return _interpolation(place, self.shape, 0, 0.5, Workspace())
+        return bilinear(place, self.shape, 0, 0.5, Workspace())
 
     def pullback(
         self,
@@ -74,7 +74,7 @@ class Rectangular(MeshScheme):
         low, high = rays.min(axis=0) - _BOX_MARGIN, rays.max(axis=0) + _BOX_MARGIN
         spacing = (high - low) / self.shape
         place = (rays - low) / spacing
-        scaled_bar = _place_bar(place - 0.5, self.shape, 0, weights_bar) / spacing
+        scaled_bar = bilinear_pullback(place - 0.5, self.shape, 0, weights_bar) / spacing
         # The box hangs on the outermost rays: place = n (ray - low) / (high - low).
         fraction = place / self.shape
         low_bar = -(scaled_bar * (1.0 - fraction)).sum(axis=0)
@@ -151,7 +151,7 @@ class RectangularBox(MeshScheme):
         return self._laid_out(rays, workspace)
 
     def interpolate(self, geometry: MeshGeometry, points: np.ndarray) -> Interpolation:
-        return _interpolation(self._place(points), self.shape, 1, 1.0, Workspace())
+        return bilinear(self._place(points), self.shape, 1, 1.0, Workspace())
 
     def pullback(
         self,
@@ -160,7 +160,9 @@ class RectangularBox(MeshScheme):
         weights_bar: np.ndarray,
         geometry_bar: GeometryCotangent,
     ) -> tuple[np.ndarray, np.ndarray]:
-        return _place_bar(self._place(rays), self.shape, 1, weights_bar) / self._spacing, np.empty((0, 2))
+        return bilinear_pullback(self._place(rays), self.shape, 1, weights_bar) / self._spacing, np.empty(
+            (0, 2)
+        )
 
     def _place(self, points: np.ndarray) -> np.ndarray:
         return (points - self._low) / self._spacing - 1.0
@@ -168,9 +170,9 @@ class RectangularBox(MeshScheme):
     def _laid_out(self, rays: np.ndarray, workspace: Workspace) -> MeshGeometry:
         return MeshGeometry(
             vertices=_vertices(self._low + self._spacing, self._spacing, self.shape),
-            interpolation=_interpolation(self._place(rays), self.shape, 1, 1.0, workspace),
-            neighbors=_neighbors(self.shape),
-            boundary_degree=4.0 - _neighbors(self.shape).degree,
+            interpolation=bilinear(self._place(rays), self.shape, 1, 1.0, workspace),
+            neighbors=lattice_neighbors(self.shape),
+            boundary_degree=4.0 - lattice_neighbors(self.shape).degree,
             volumes=_volumes(self.shape, self._spacing, 1),
         )
 
@@ -205,7 +207,8 @@ def _vertices(first: np.ndarray, spacing: np.ndarray, shape: tuple[int, int]) ->
 
 
 @lru_cache(maxsize=8)
-def _neighbors(shape: tuple[int, int]) -> SparsityPattern:
+def lattice_neighbors(shape: tuple[int, int]) -> SparsityPattern:
+    """Neighbours along y, then along x, of source pixels ``i * nx + j``."""
     pixel = np.arange(shape[0] * shape[1]).reshape(shape)
     rows = np.concatenate([pixel[1:].ravel(), pixel[:, 1:].ravel()])
     cols = np.concatenate([pixel[:-1].ravel(), pixel[:, :-1].ravel()])
@@ -235,7 +238,7 @@ def _volumes_pullback(shape: tuple[int, int], spacing: np.ndarray, bar: FiniteVo
     return spacing_bar + bar.areas.sum() * spacing[::-1]
 
 
-def _interpolation(
+def bilinear(
     place: np.ndarray, shape: tuple[int, int], ring: int, margin: float, workspace: Workspace
 ) -> Interpolation:
     """Bilinear weights at lattice coordinates; ``ring`` rows of zero-valued nodes surround the lattice.
@@ -245,14 +248,16 @@ def _interpolation(
     indptr = workspace.array("ray_indptr", len(place) + 1, dtype=np.int64)
     indices = workspace.array("ray_indices", 4 * len(place), dtype=np.int32)
     weights = workspace.array("ray_weights", 4 * len(place))
-    _bilinear(place, shape[0], shape[1], ring, margin, indptr, indices, weights)
+    _bilinear_weights(place, shape[0], shape[1], ring, margin, indptr, indices, weights)
     return Interpolation(indptr, indices, weights)
 
 
-def _place_bar(place: np.ndarray, shape: tuple[int, int], ring: int, weights_bar: np.ndarray) -> np.ndarray:
-    """Adjoint of `_interpolation` to the lattice coordinates."""
+def bilinear_pullback(
+    place: np.ndarray, shape: tuple[int, int], ring: int, weights_bar: np.ndarray
+) -> np.ndarray:
+    """Adjoint of `bilinear` to the lattice coordinates."""
     place_bar = np.empty_like(place)
-    _bilinear_pullback(place, shape[0], shape[1], ring, weights_bar, place_bar)
+    _bilinear_weights_pullback(place, shape[0], shape[1], ring, weights_bar, place_bar)
     return place_bar
 
 
@@ -262,7 +267,7 @@ def _cell(place, n, ring):
 
 
 @kernel()
-def _bilinear(place, ny, nx, ring, margin, indptr, indices, weights):
+def _bilinear_weights(place, ny, nx, ring, margin, indptr, indices, weights):
     indptr[0] = 0
     for ray in range(place.shape[0]):
         y, x = place[ray]
@@ -279,7 +284,7 @@ def _bilinear(place, ny, nx, ring, margin, indptr, indices, weights):
 
 
 @kernel()
-def _bilinear_pullback(place, ny, nx, ring, weights_bar, place_bar):
+def _bilinear_weights_pullback(place, ny, nx, ring, weights_bar, place_bar):
     for ray in range(place.shape[0]):
         i, j = _cell(place[ray, 0], ny, ring), _cell(place[ray, 1], nx, ring)
         ty, tx = place[ray, 0] - i, place[ray, 1] - j

@@ -1,0 +1,323 @@
+"""A rectangular mesh whose axes follow the density of the rays or of the source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import override
+
+import numpy as np
+
+from pymc_lens.errors import InadmissibleError
+from pymc_lens.imaging import Imaging
+from pymc_lens.lattice import lattice
+from pymc_lens.mesh.base import (
+    FiniteVolumes,
+    GeometryCotangent,
+    Interpolation,
+    Mesh,
+    MeshGeometry,
+    MeshScheme,
+)
+from pymc_lens.mesh.rectangular import bilinear, bilinear_pullback, lattice_neighbors
+from pymc_lens.mesh.smoothed_count import SmoothedCount
+from pymc_lens.validation import require_positive, validated_adapt_image, validated_shape
+from pymc_lens.workspace import Workspace
+
+_OUTSIDE = -1e6
+
+
+@dataclass(frozen=True, eq=False)
+class RectangularAdaptive(Mesh):
+    """Rectangular pixels, small where many pixels of the image are traced to.
+
+    Each axis is stretched so that equally many traced pixel centres, smoothed by a Gaussian, fall between
+    neighbouring rows and columns of source pixels; interpolation is bilinear on the stretched axes. This is
+    the kernel transform of Enzi et al. 2026 (arXiv:2606.30620), in PyAutoLens
+    ``RectangularRTUAdaptDensity``. One row of source pixels lies beyond the outermost rays on every side.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Source pixels along y and x, each at least 5.
+    adapt_image : (n_y, n_x) array, optional
+        Image of the lensed source, not negative, of the shape of the dataset: pixels count by their
+        brightness. By default all count the same.
+    bandwidth : float
+        Standard deviation of the Gaussian in units of a source pixel of the uniform mesh.
+
+    Raises
+    ------
+    ValueError
+        If an argument is outside its domain.
+    """
+
+    shape: tuple[int, int]
+    adapt_image: np.ndarray | None = None
+    bandwidth: float = 1.0
+
+    def __post_init__(self) -> None:
+        shape = validated_shape(self.shape)
+        if min(shape) < 5:
+            raise ValueError(f"shape: expected at least 5 source pixels along each axis, got {shape}.")
+        object.__setattr__(self, "shape", shape)
+        if self.adapt_image is not None:
+            object.__setattr__(self, "adapt_image", validated_adapt_image(self.adapt_image))
+        require_positive("bandwidth", self.bandwidth)
+
+    @override
+    def scheme(self, imaging: Imaging) -> RectangularAdaptiveScheme:
+        weights = np.ones(len(imaging.grid))
+        if self.adapt_image is not None:
+            weights = imaging.slim("adapt_image", self.adapt_image)
+        if not weights.any():
+            raise ValueError("adapt_image: it is zero at every unmasked pixel.")
+        return RectangularAdaptiveScheme(
+            self.shape, float(self.bandwidth), imaging.grid, weights / weights.sum()
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class StretchedAxis:
+    """One axis of a `RectangularAdaptive` mesh, laid out for one set of traced points.
+
+    Attributes
+    ----------
+    points, weights : (n_points,) float64
+    nodes : (n,) float64
+        Positions of the source pixels, arcsec.
+    count : SmoothedCount
+        Of the points.
+    ends : (2,) float64
+        Smoothed counts at the outermost points.
+    """
+
+    points: np.ndarray
+    weights: np.ndarray
+    nodes: np.ndarray
+    count: SmoothedCount
+    ends: np.ndarray
+
+    @classmethod
+    def of(cls, points: np.ndarray, weights: np.ndarray, n: int, bandwidth: float) -> StretchedAxis:
+        """Stretch an axis of n source pixels.
+
+        Raises
+        ------
+        InadmissibleError
+            If all points coincide.
+        """
+        points = np.ascontiguousarray(points)
+        low, high = points.min(), points.max()
+        if not high > low:
+            raise InadmissibleError(
+                "degenerate mesh", "All pixels are traced to one line of the source plane."
+            )
+        count = SmoothedCount.of(points, weights, low, high, bandwidth * (high - low) / n)
+        ends = count.at(np.array([low, high])).value
+        inner = _positions_of(count, low, high, np.linspace(ends[0], ends[1], n - 2))
+        nodes = np.concatenate([[2.0 * inner[0] - inner[1]], inner, [2.0 * inner[-1] - inner[-2]]])
+        return cls(points, weights, nodes, count, ends)
+
+    @property
+    def _inner_fractions(self) -> np.ndarray:
+        return np.linspace(0.0, 1.0, self.nodes.size - 2)
+
+    def inside(self, positions: np.ndarray) -> np.ndarray:
+        """Whether positions (n,) lie between the outermost points."""
+        return (positions >= self.nodes[1]) & (positions <= self.nodes[-2])
+
+    def place(self, positions: np.ndarray) -> np.ndarray:
+        """Places (n,) of positions in units of source pixels; those outside go to the outermost points."""
+        value = self.count.at(np.clip(positions, self.nodes[1], self.nodes[-2])).value
+        fraction = np.clip((value - self.ends[0]) / (self.ends[1] - self.ends[0]), 0.0, 1.0)
+        return (self.nodes.size - 3) * fraction + 1.0
+
+    def pullback(
+        self, positions: np.ndarray, place_bar: np.ndarray, nodes_bar: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Adjoint of `place` and of the nodes, to the positions and to the points that the axis follows."""
+        low, high = self.nodes[1], self.nodes[-2]
+        range_ = self.ends[1] - self.ends[0]
+        inside = self.inside(positions)
+        within = np.clip(positions, low, high)
+        at = self.count.at(within)
+        value_bar = np.where(inside, (self.nodes.size - 3) * place_bar / range_, 0.0)
+        fraction = (at.value - self.ends[0]) / range_
+        inner_bar = nodes_bar[1:-1].copy()
+        inner_bar[[0, -1]] += 2.0 * nodes_bar[[0, -1]]
+        inner_bar[[1, -2]] -= nodes_bar[[0, -1]]
+        # A node stays where the count is a given fraction of the whole.
+        at_nodes = self.count.at(self.nodes[1:-1])
+        held_bar = inner_bar / at_nodes.slope
+        ends_bar = np.array(
+            [
+                held_bar @ (1.0 - self._inner_fractions) - value_bar @ (1.0 - fraction),
+                held_bar @ self._inner_fractions - value_bar @ fraction,
+            ]
+        )
+        where = np.concatenate([within, self.nodes[1:-1], [low, high]])
+        counts_bar = np.concatenate([value_bar, -held_bar, ends_bar])
+        at_ends = self.count.at(np.array([low, high]))
+        bandwidth = self.count.bandwidth
+        curvature = np.concatenate([at.curvature, at_nodes.curvature, at_ends.curvature])
+        # The normal distribution solves the heat equation: dF/dh = h d^2F/dq^2.
+        bandwidth_bar = bandwidth * (counts_bar @ curvature) * bandwidth / (high - low)
+        mirrored = SmoothedCount.of(where, counts_bar, low, high, bandwidth)
+        points_bar = -self.weights * mirrored.at(self.points).slope
+        points_bar[self.points.argmin()] += ends_bar[0] * at_ends.slope[0] - bandwidth_bar
+        points_bar[self.points.argmax()] += ends_bar[1] * at_ends.slope[1] + bandwidth_bar
+        return value_bar * at.slope, points_bar
+
+
+@dataclass(frozen=True, eq=False)
+class StretchedGeometry(MeshGeometry):
+    """A `RectangularAdaptive` mesh laid out for one set of rays.
+
+    Attributes
+    ----------
+    axes : (StretchedAxis, StretchedAxis)
+        Along y and x.
+    """
+
+    axes: tuple[StretchedAxis, StretchedAxis]
+
+
+@dataclass(frozen=True, eq=False)
+class RectangularAdaptiveScheme(MeshScheme):
+    """Numerics of `RectangularAdaptive`.
+
+    Attributes
+    ----------
+    shape : (int, int)
+    bandwidth : float
+    centres : (n_pixels, 2) float64
+        Image-plane (y, x) of the pixels that the axes follow.
+    weights : (n_pixels,) float64
+    """
+
+    shape: tuple[int, int]
+    bandwidth: float
+    centres: np.ndarray
+    weights: np.ndarray
+
+    @property
+    @override
+    def digest(self) -> str:
+        content = self.centres.tobytes() + b"|" + self.weights.tobytes()
+        return f"RectangularAdaptive {self.shape} {self.bandwidth} {sha256(content).hexdigest()}"
+
+    @property
+    @override
+    def image_plane_vertices(self) -> np.ndarray:
+        return self.centres
+
+    @property
+    @override
+    def n_source(self) -> int:
+        return self.shape[0] * self.shape[1]
+
+    @override
+    def geometry(self, rays: np.ndarray, vertices: np.ndarray, workspace: Workspace) -> StretchedGeometry:
+        y, x = (
+            StretchedAxis.of(vertices[:, axis], self.weights, self.shape[axis], self.bandwidth)
+            for axis in (0, 1)
+        )
+        place = np.stack([y.place(rays[:, 0]), x.place(rays[:, 1])], axis=1)
+        return StretchedGeometry(
+            vertices=lattice(y.nodes, x.nodes).reshape(-1, 2),
+            interpolation=bilinear(place, self.shape, 0, 0.0, workspace),
+            neighbors=lattice_neighbors(self.shape),
+            boundary_degree=np.zeros(self.n_source),
+            volumes=_volumes(y.nodes, x.nodes),
+            axes=(y, x),
+        )
+
+    @override
+    def interpolate(self, geometry: MeshGeometry, points: np.ndarray) -> Interpolation:
+        assert isinstance(geometry, StretchedGeometry)
+        place = np.stack(
+            [
+                np.where(axis.inside(along), axis.place(along), _OUTSIDE)
+                for axis, along in zip(geometry.axes, points.T, strict=True)
+            ],
+            axis=1,
+        )
+        return bilinear(place, self.shape, 0, 0.0, Workspace())
+
+    @override
+    def pullback(
+        self,
+        geometry: MeshGeometry,
+        rays: np.ndarray,
+        weights_bar: np.ndarray,
+        geometry_bar: GeometryCotangent,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        assert isinstance(geometry, StretchedGeometry)
+        place = np.stack([axis.place(rays[:, i]) for i, axis in enumerate(geometry.axes)], axis=1)
+        place_bar = bilinear_pullback(place, self.shape, 0, weights_bar)
+        nodes_bar = [np.zeros(n) for n in self.shape]
+        if geometry_bar.vertices is not None:
+            of_lattice = geometry_bar.vertices.reshape(*self.shape, 2)
+            nodes_bar[0] += of_lattice[..., 0].sum(axis=1)
+            nodes_bar[1] += of_lattice[..., 1].sum(axis=0)
+        if geometry_bar.volumes is not None:
+            y, x = geometry.axes
+            for bar, more in zip(
+                nodes_bar, _volumes_pullback(y.nodes, x.nodes, geometry_bar.volumes), strict=True
+            ):
+                bar += more
+        pulled = [
+            axis.pullback(rays[:, i], place_bar[:, i], nodes_bar[i]) for i, axis in enumerate(geometry.axes)
+        ]
+        rays_bar, vertices_bar = (np.stack(parts, axis=1) for parts in zip(*pulled, strict=True))
+        return rays_bar, vertices_bar
+
+
+def _positions_of(count: SmoothedCount, low: float, high: float, values: np.ndarray) -> np.ndarray:
+    """Invert the count by bisection, to the last digit."""
+    below, above = np.full(values.size, low), np.full(values.size, high)
+    for _ in range(54):
+        middle = 0.5 * (below + above)
+        is_below = count.at(middle).value < values
+        below, above = np.where(is_below, middle, below), np.where(is_below, above, middle)
+    positions = 0.5 * (below + above)
+    positions[[0, -1]] = low, high
+    return positions
+
+
+def _widths(nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distances (n - 1,) of neighbouring nodes, and widths (n,) of the cells halfway between them."""
+    distances = np.diff(nodes)
+    padded = np.concatenate([distances[:1], distances, distances[-1:]])
+    return distances, 0.5 * (padded[:-1] + padded[1:])
+
+
+def _widths_pullback(distances_bar: np.ndarray, widths_bar: np.ndarray) -> np.ndarray:
+    halves = 0.5 * widths_bar
+    padded_bar = np.append(halves, 0.0)
+    padded_bar[1:] += halves
+    distances_bar = distances_bar + padded_bar[1:-1]
+    distances_bar[0] += padded_bar[0]
+    distances_bar[-1] += padded_bar[-1]
+    return np.append(0.0, distances_bar) - np.append(distances_bar, 0.0)
+
+
+def _volumes(y: np.ndarray, x: np.ndarray) -> FiniteVolumes:
+    (dy, wy), (dx, wx) = _widths(y), _widths(x)
+    return FiniteVolumes(
+        np.concatenate([np.outer(1.0 / dy, wx).ravel(), np.outer(wy, 1.0 / dx).ravel()]),
+        np.zeros(y.size * x.size),
+        np.outer(wy, wx).ravel(),
+    )
+
+
+def _volumes_pullback(y: np.ndarray, x: np.ndarray, bar: FiniteVolumes) -> tuple[np.ndarray, np.ndarray]:
+    (dy, wy), (dx, wx) = _widths(y), _widths(x)
+    along_y, along_x = np.split(bar.conductances, [(y.size - 1) * x.size])
+    along_y, along_x = along_y.reshape(y.size - 1, x.size), along_x.reshape(y.size, x.size - 1)
+    areas = bar.areas.reshape(y.size, x.size)
+    return (
+        _widths_pullback(-(along_y @ wx) / dy**2, along_x @ (1.0 / dx) + areas @ wx),
+        _widths_pullback(-(wy @ along_x) / dx**2, (1.0 / dy) @ along_y + wy @ areas),
+    )
