@@ -67,7 +67,14 @@ def measure(draws: int, tune: int) -> dict[str, float]:
     mode = pl.find_mode(model, starts=[START])
     found = time.perf_counter()
     idata = pl.sample(
-        draws, tune=tune, chains=2, mode=mode, model=model, random_seed=1, discard_tuned_samples=False
+        draws,
+        tune=tune,
+        chains=2,
+        mode=mode,
+        max_treedepth=2,
+        model=model,
+        random_seed=1,
+        discard_tuned_samples=False,
     )
     end = time.perf_counter()
     posterior = idata["posterior"].to_dataset()[NAMES]
@@ -91,7 +98,7 @@ def measure(draws: int, tune: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    parser.add_argument("--draws", type=int, default=320)
+    parser.add_argument("--draws", type=int, default=360)
     parser.add_argument("--tune", type=int, default=40)
     arguments = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pymc_lens.inversion.solver import SOLVERS
 from pymc_lens.light.base import LightProfile
 from pymc_lens.mass.base import MassProfile
 from pymc_lens.mesh.base import Mesh
@@ -21,19 +22,28 @@ class Pixelization:
     ----------
     mesh : Mesh
     regularization : Regularization
+    positivity : None or "map"
+        Whether source pixels and the amplitudes of linear light profiles may be negative: by default they
+        may, and the evidence is exact. With "map" the most probable ones that are not take their place in
+        the same formula, as in PyAutoLens: faithful as a picture, but no longer strictly an evidence.
 
     Raises
     ------
     TypeError
         If an argument is of another kind.
+    ValueError
+        If ``positivity`` is something else.
     """
 
     mesh: Mesh
     regularization: Regularization
+    positivity: str | None = None
 
     def __post_init__(self) -> None:
         _require_instance("mesh", self.mesh, Mesh)
         _require_instance("regularization", self.regularization, Regularization)
+        if self.positivity not in SOLVERS:
+            raise ValueError(f"positivity: expected one of {list(SOLVERS)}, got {self.positivity!r}.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from pytensor.tensor.variable import TensorVariable
 from pymc_lens.galaxy import Pixelization
 from pymc_lens.imaging import Imaging
 from pymc_lens.inversion.problem import PixelizedInversion
+from pymc_lens.inversion.solver import SOLVERS
 from pymc_lens.light.base import LightProfile
 from pymc_lens.tracer import Tracer
 
@@ -55,6 +56,7 @@ def build_inversion(tracer: Tracer, dataset: Imaging) -> tuple[PixelizedInversio
         mesh,
         pixelization.regularization.scheme(dataset),
         _amplitude_scales(tracer.lights, dataset),
+        SOLVERS[pixelization.positivity],
     )
     inputs = SymbolicInputs(
         rays=tracer.traced_grid(dataset.source_grid),

@@ -17,6 +17,7 @@ from pymc_lens.errors import InadmissibleError
 from pymc_lens.imaging import Imaging
 from pymc_lens.inversion.light import LightBlur, prepare_light_blur
 from pymc_lens.inversion.mapping import MappingMatrix, mapping_matrix, mapping_matrix_pullback
+from pymc_lens.inversion.solver import SOLVERS, Solver
 from pymc_lens.inversion.tiles import (
     TileBlocks,
     Tiles,
@@ -27,9 +28,7 @@ from pymc_lens.inversion.tiles import (
     tile_pullback,
 )
 from pymc_lens.linalg.blas import (
-    cholesky_in_place,
     cholesky_inverse_in_place,
-    cholesky_solve_in_place,
 )
 from pymc_lens.linalg.precision import Precision
 from pymc_lens.mesh.base import MeshGeometry, MeshScheme
@@ -161,6 +160,7 @@ class PixelizedInversion:
     regularization : RegularizationScheme
     light_scales : sequence of float
         Prior standard deviation of each linear light column's amplitude.
+    solver : Solver
     """
 
     def __init__(
@@ -169,21 +169,35 @@ class PixelizedInversion:
         mesh: MeshScheme,
         regularization: RegularizationScheme,
         light_scales: tuple[float, ...] = (),
+        solver: Solver = SOLVERS[None],
     ) -> None:
         self.imaging = imaging
         self.mesh = mesh
         self.regularization = regularization
         self.light_scales = tuple(float(scale) for scale in light_scales)
+        self.solver = solver
         self.evaluations: Counter[str] = Counter()
         self._threads = threading.local()
 
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
-        return type(self), (self.imaging, self.mesh, self.regularization, self.light_scales)
+        return type(self), (
+            self.imaging,
+            self.mesh,
+            self.regularization,
+            self.light_scales,
+            self.solver,
+        )
 
     @cached_property
     def digest(self) -> str:
         """Hash of the content."""
-        content = (self.imaging.digest, self.mesh.digest, repr(self.regularization), self.light_scales)
+        content = (
+            self.imaging.digest,
+            self.mesh.digest,
+            repr(self.regularization),
+            self.light_scales,
+            repr(self.solver),
+        )
         return sha256(repr(content).encode()).hexdigest()
 
     def __eq__(self, other: object) -> bool:
@@ -251,6 +265,7 @@ class PixelizedInversion:
         if not hasattr(self._threads, "workspace"):
             self._threads.workspace = Workspace()
             self._threads.last = None
+            self._threads.coefficients = None
         return self._threads.workspace
 
     # --- evaluation
@@ -284,7 +299,8 @@ class PixelizedInversion:
         precision.add_to(matrix)
         light = np.arange(self.n_source, n)
         matrix[light, light] += self._light_precision
-        coefficients = self._solve(matrix, image.data_vector)
+        coefficients = self.solver.solve(matrix, image.data_vector, self._threads.coefficients, workspace)
+        self._threads.coefficients = coefficients
         residual = image.tile_data - model_image(blocks, coefficients)
         source, amplitudes = coefficients[: self.n_source], coefficients[self.n_source :]
         terms = EvidenceTerms(
@@ -422,17 +438,6 @@ class PixelizedInversion:
         values = np.empty(self._tiles.n_pixels + 1)
         values[self._tiles.pixels] = tile_values
         return values[self.imaging.fitted]
-
-    def _solve(self, matrix: np.ndarray, data_vector: np.ndarray) -> np.ndarray:
-        if cholesky_in_place(matrix) != 0:
-            raise InadmissibleError(
-                "singular curvature",
-                "The matrix F + H is not positive definite to working precision: the regularization "
-                "coefficient is too small for this mesh.",
-            )
-        coefficients = data_vector.copy()
-        cholesky_solve_in_place(matrix, coefficients)
-        return coefficients
 
     def _require_finite(self, inputs: InversionInputs) -> None:
         for name, part in zip(inputs._fields, inputs, strict=True):
