@@ -12,6 +12,7 @@ from scipy.sparse import coo_array
 import pymc_lens as pl
 from pymc_lens.inversion.mapping import mapping_matrix
 from pymc_lens.inversion.problem import InversionInputs, PixelizedInversion
+from pymc_lens.inversion.solver import SOLVERS
 from pymc_lens.inversion.tiles import curvature, prepare_tiles, tile_blocks
 from pymc_lens.mesh.rectangular_adaptive import RectangularAdaptiveScheme
 from pymc_lens.regularization.adapt import AdaptScheme
@@ -270,16 +271,16 @@ def image_of_signals(interpolation, signals, n_rays, n_pixels):
     return np.linalg.lstsq(means, signals, rcond=None)[0]
 
 
-def check_solution(inversion, expected, golden, mesh, name, order):
+def check_solution(inversion, expected, golden, mesh, name, order, solver="posneg", tolerance=1e-8):
     """Source and every term of the evidence; their ridge of 1e-8 limits ln det H (README)."""
-    reconstruction = expected[f"s_{name}_posneg"][order]
+    reconstruction = expected[f"s_{name}_{solver}"][order]
     np.testing.assert_allclose(
-        inversion.coefficients, reconstruction, rtol=0.0, atol=1e-8 * np.abs(reconstruction).max()
+        inversion.coefficients, reconstruction, rtol=0.0, atol=tolerance * np.abs(reconstruction).max()
     )
-    terms = golden.json("scalars.json")[f"{mesh}|{name}|posneg"]
+    terms = golden.json("scalars.json")[f"{mesh}|{name}|{solver}"]
     for term in (*inversion.terms._fields, "log_evidence"):
         loose = 1e-3 if term in ("log_det_regularization", "log_evidence") else 0.0
-        assert getattr(inversion.terms, term) == pytest.approx(terms[term], rel=1e-8, abs=loose), term
+        assert getattr(inversion.terms, term) == pytest.approx(terms[term], rel=tolerance, abs=loose), term
 
 
 @pytest.mark.parametrize("mesh", ["rect_uniform_15", "delaunay_overlay_15"])
@@ -299,6 +300,26 @@ def test_adapt(golden, dataset, rays, name, power, factor, mesh):
     parameters = np.array([1.0, 10.0, 1.0])
     inversion = problem.invert(InversionInputs(dataset.data_fitted, rays, vertices, light, parameters))
     check_solution(inversion, expected, golden, mesh, f"{name}_1_10_1", order)
+
+
+@pytest.mark.parametrize("mesh", ["rect_uniform_15", "delaunay_overlay_15"])
+@pytest.mark.parametrize("name", ["constant_1", "constant_100", *PRIORS])
+def test_positive_sources(golden, dataset, rays, name, mesh):
+    if mesh == "rect_uniform_15":
+        expected, scheme, vertices, order = golden(f"{mesh}.npz"), MESH, np.empty((0, 2)), SOURCE_ORDER
+    else:
+        expected, scheme, vertices, order = triangulated(golden, dataset, mesh)
+    prior = PRIORS.get(name) or pl.regularization.Constant(float(name.rsplit("_")[-1]))
+    problem = PixelizedInversion(dataset, scheme, prior.scheme(dataset), solver=SOLVERS["map"])
+    light = np.empty((0, dataset.light_grid.pixel_index.size))
+    parameters = np.array([float(p) for p in prior.parameters])
+    inversion = problem.invert(InversionInputs(dataset.data_fitted, rays, vertices, light, parameters))
+    # Their kernels' rounding again, see test_other_priors.
+    tolerance = 1e-6 if "exponential" in name or "matern" in name else 1e-8
+    check_solution(inversion, expected, golden, mesh, name, order, "pos", tolerance)
+    assert (inversion.coefficients == 0.0).sum() == golden.json("scalars.json")[f"{mesh}|{name}|pos"][
+        "n_zero"
+    ]
 
 
 def test_fit_without_relocation(golden, dataset):

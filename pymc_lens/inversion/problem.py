@@ -11,7 +11,6 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.imaging import Imaging
@@ -94,6 +93,8 @@ class Inversion:
     terms : EvidenceTerms
     coefficients : (n_source + n_light,) float64
         Source pixels, then amplitudes of the light columns.
+    data_vector : (n_source + n_light,) float64
+        D.
     tile_residual : (n_tiles, 64) float64
         Whitened residuals by tile.
     geometry, mapping, blocks, precision
@@ -104,6 +105,7 @@ class Inversion:
 
     terms: EvidenceTerms
     coefficients: np.ndarray
+    data_vector: np.ndarray
     tile_residual: np.ndarray
     geometry: MeshGeometry
     mapping: MappingMatrix
@@ -311,7 +313,9 @@ class PixelizedInversion:
             log_det_regularization=log_det_regularization,
             noise_normalization=self._noise_normalization,
         )
-        return Inversion(terms, coefficients, residual, geometry, mapping, blocks, precision, matrix)
+        return Inversion(
+            terms, coefficients, image.data_vector, residual, geometry, mapping, blocks, precision, matrix
+        )
 
     def gradient(self, inputs: InversionInputs, inversion: Inversion) -> InversionInputs:
         """Gradient of the log evidence in all inputs; consumes the inversion's factor.
@@ -384,9 +388,12 @@ class PixelizedInversion:
         return self.model_image(inversion, light)
 
     def draw_coefficients(self, inversion: Inversion, rng: np.random.Generator) -> np.ndarray:
-        """Draw coefficients (n,) from their Gaussian posterior N(s, (F + H)^-1)."""
-        normal = rng.standard_normal(inversion.coefficients.size)
-        return inversion.coefficients + solve_triangular(inversion.factor, normal, check_finite=False)
+        """Draw coefficients (n,) from their posterior at the inversion's parameters.
+
+        It is Gaussian, N(s, (F + H)^-1), and where negative coefficients are excluded the part of it that is
+        left.
+        """
+        return self.solver.draw(inversion.factor, inversion.data_vector, inversion.coefficients, rng)
 
     def draw_prior_image(self, inputs: InversionInputs, rng: np.random.Generator) -> np.ndarray:
         """Draw an image (n_fitted,) of a source and light from their priors, with noise.
@@ -397,8 +404,8 @@ class PixelizedInversion:
             As `invert`.
         """
         inversion = self.invert(inputs)
-        source = inversion.precision.draw(rng)
-        amplitudes = rng.standard_normal(self.n_light) * np.array(self.light_scales)
+        source = self.solver.draw_source(inversion.precision, self.n_source, rng)
+        amplitudes = self.solver.draw_amplitudes(np.array(self.light_scales), rng)
         image = self.model_image(inversion, np.concatenate([source, amplitudes]))
         return image + rng.standard_normal(image.size) * self.imaging.noise_fitted
 

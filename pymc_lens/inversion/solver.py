@@ -6,10 +6,13 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.linalg.blas import cholesky_in_place, cholesky_solve_in_place
 from pymc_lens.linalg.nnls import solve_positive
+from pymc_lens.linalg.precision import Precision
+from pymc_lens.linalg.truncated_normal import draw_positive
 from pymc_lens.workspace import Workspace
 
 
@@ -40,6 +43,24 @@ class Solver(ABC):
             If F + H is not positive definite to working precision.
         """
 
+    @abstractmethod
+    def draw(
+        self,
+        factor: np.ndarray,
+        data_vector: np.ndarray,
+        coefficients: np.ndarray,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Draw coefficients (n,) from their posterior, given what `solve` left and returned."""
+
+    @abstractmethod
+    def draw_source(self, precision: Precision, n_source: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw a source (n_source,) from its prior."""
+
+    @abstractmethod
+    def draw_amplitudes(self, scales: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Draw light amplitudes (n_light,) from their priors of these standard deviations."""
+
 
 @dataclass(frozen=True)
 class Unconstrained(Solver):
@@ -52,6 +73,22 @@ class Unconstrained(Solver):
         coefficients = data_vector.copy()
         cholesky_solve_in_place(matrix, coefficients)
         return coefficients
+
+    def draw(
+        self,
+        factor: np.ndarray,
+        data_vector: np.ndarray,
+        coefficients: np.ndarray,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        normal = rng.standard_normal(coefficients.size)
+        return coefficients + solve_triangular(factor, normal, check_finite=False)
+
+    def draw_source(self, precision: Precision, n_source: int, rng: np.random.Generator) -> np.ndarray:
+        return precision.draw(rng)
+
+    def draw_amplitudes(self, scales: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return rng.standard_normal(scales.size) * scales
 
 
 @dataclass(frozen=True)
@@ -73,6 +110,26 @@ class PositiveMap(Solver):
             guess = data_vector.copy()
             cholesky_solve_in_place(matrix, guess)
         return solve_positive(system, data_vector, guess > 0.0, workspace).values
+
+    def draw(
+        self,
+        factor: np.ndarray,
+        data_vector: np.ndarray,
+        coefficients: np.ndarray,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        mean = data_vector.copy()
+        cholesky_solve_in_place(factor, mean)
+        return draw_positive(mean, factor, coefficients, rng)
+
+    def draw_source(self, precision: Precision, n_source: int, rng: np.random.Generator) -> np.ndarray:
+        matrix = np.zeros((n_source, n_source))
+        precision.add_to(matrix)
+        _factorise(matrix)
+        return draw_positive(np.zeros(n_source), matrix, np.zeros(n_source), rng)
+
+    def draw_amplitudes(self, scales: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return np.abs(rng.standard_normal(scales.size)) * scales
 
 
 SOLVERS: dict[str | None, Solver] = {None: Unconstrained(), "map": PositiveMap()}

@@ -1,0 +1,196 @@
+"""Positive sources: the solver and its certificate, the evidence, its gradient, draws and sampling."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pymc as pm
+import pytest
+from problems import mass, simulated
+from scipy.optimize import nnls
+
+import pymc_lens as pl
+from pymc_lens.errors import InadmissibleError
+from pymc_lens.graph import build_inversion
+from pymc_lens.inversion.problem import InversionInputs, PixelizedInversion
+from pymc_lens.linalg.nnls import kkt_residual, solve_positive
+from pymc_lens.linalg.truncated_normal import draw_positive
+from pymc_lens.workspace import Workspace
+
+REAL = Path(__file__).parents[1] / "examples" / "data" / "J0252+0039"
+
+
+def random_system(rng, n, condition):
+    basis = np.linalg.qr(rng.standard_normal((n, n)))[0]
+    matrix = (basis * np.geomspace(1.0, 1.0 / condition, n)) @ basis.T
+    matrix = 0.5 * (matrix + matrix.T)
+    vector = matrix @ rng.standard_normal(n) if rng.random() < 0.5 else rng.standard_normal(n)
+    return matrix, vector
+
+
+def test_certified_on_a_thousand_random_systems(rng):
+    workspace, compared = Workspace(), 0
+    for _ in range(1000):
+        n, condition = int(rng.integers(2, 120)), 10 ** rng.uniform(0, 12)
+        matrix, vector = random_system(rng, n, condition)
+        solution = solve_positive(matrix, vector, np.linalg.solve(matrix, vector) > 0, workspace)
+        assert (solution.values >= 0).all()
+        assert solution.residual <= 1e-8
+        assert kkt_residual(matrix, vector, solution.values) == solution.residual
+        if n < 40 and condition < 1e4:
+            root = np.linalg.cholesky(matrix).T
+            expected = nnls(root, np.linalg.solve(root.T, vector))[0]
+            np.testing.assert_allclose(solution.values, expected, atol=1e-10 * max(1.0, expected.max()))
+            compared += 1
+    assert compared > 50
+
+
+def test_guess_does_not_matter(rng):
+    matrix, vector = random_system(rng, 60, 1e6)
+    solutions = [
+        solve_positive(matrix, vector, rng.random(60) < share, Workspace()).values
+        for share in (0.0, 0.2, 0.5, 1.0)
+    ]
+    for solution in solutions[1:]:
+        np.testing.assert_array_equal(solution, solutions[0])
+
+
+def test_kkt_residual_sees_what_is_wrong():
+    matrix, vector = np.diag([2.0, 1.0]), np.array([2.0, -1.0])
+    assert kkt_residual(matrix, vector, np.array([1.0, 0.0])) == 0.0
+    assert kkt_residual(matrix, vector, np.array([0.0, 0.0])) == 1.0
+    assert kkt_residual(matrix, vector, np.array([2.0, 0.0])) == pytest.approx(2.0 / 6.0)
+
+
+def test_singular_matrices_are_refused():
+    with pytest.raises(InadmissibleError, match="positive definite"):
+        solve_positive(np.zeros((3, 3)), np.ones(3), np.ones(3, bool), Workspace())
+
+
+def pixelized(
+    dataset, mesh, positivity, light=None, prior=None
+) -> tuple[PixelizedInversion, InversionInputs]:
+    pixelization = pl.Pixelization(mesh, prior or pl.regularization.Dirichlet(4.0), positivity)
+    tracer = pl.Tracer([pl.Galaxy(0.5, mass=mass(), light=light), pl.Galaxy(1.0, pixelization=pixelization)])
+    problem, inputs = build_inversion(tracer, dataset)
+    return problem, InversionInputs(dataset.data_fitted, *(part.eval() for part in inputs))
+
+
+MESH = pl.mesh.VoronoiNN(pl.image_mesh.Overlay((12, 12)))
+LIGHT = pl.light.MultiGaussian.log_spaced((0.0, 0.0), [(0.0, 0.1)], 0.05, 1.0, 6)
+
+
+def test_real_lens_systems_are_certified(monkeypatch):
+    """Source and light of J0252+0039 with weak and strong priors."""
+    dataset = pl.Imaging.from_fits(REAL / "image.fits", REAL / "psf.fits", REAL / "noise.fits", 0.05)
+    dataset = dataset.apply_mask(pl.Mask2D.circular(dataset.shape_native, 0.05, 1.6))
+    for coefficient in (0.01, 1.0, 100.0):
+        problem, inputs = pixelized(dataset, MESH, "map", LIGHT, pl.regularization.Dirichlet(coefficient))
+        coefficients = problem.invert(inputs).coefficients
+        free, _ = pixelized(dataset, MESH, None, LIGHT, pl.regularization.Dirichlet(coefficient))
+        assert (free.invert(inputs).coefficients < 0.0).mean() > 0.1
+        assert (coefficients >= 0.0).all()
+        system = problem._workspace.array("system", len(coefficients), len(coefficients))
+        data_vector = problem.invert(inputs).data_vector
+        assert kkt_residual(system, data_vector, coefficients) <= 1e-8
+
+
+def test_evidence_is_that_of_the_positive_source():
+    dataset = simulated(light=True)
+    problem, inputs = pixelized(dataset, MESH, "map", LIGHT)
+    free, _ = pixelized(dataset, MESH, None, LIGHT)
+    inversion, unconstrained = problem.invert(inputs), free.invert(inputs)
+    assert (unconstrained.coefficients < 0.0).any()
+    assert (inversion.coefficients >= 0.0).all()
+    for term in ("log_det_curvature_reg", "log_det_regularization", "noise_normalization"):
+        assert getattr(inversion.terms, term) == getattr(unconstrained.terms, term)
+    for term in ("chi_squared", "regularization_term"):
+        assert getattr(inversion.terms, term) != getattr(unconstrained.terms, term)
+    assert inversion.terms.log_evidence < unconstrained.terms.log_evidence
+    assert problem != free
+
+
+def test_result_does_not_depend_on_history(rng):
+    problem, inputs = pixelized(simulated(), MESH, "map")
+    first = problem.log_evidence(inputs)
+    for _ in range(3):
+        problem.log_evidence(inputs._replace(data=rng.standard_normal(inputs.data.size)))
+        assert problem.log_evidence(inputs._replace(rays=inputs.rays + 0.0)) == pytest.approx(
+            first, rel=1e-13
+        )
+
+
+@pytest.mark.parametrize("mesh", [MESH, pl.mesh.RectangularWindow((9, 8), (-0.6, 0.6, -0.5, 0.6))])
+def test_gradient(mesh):
+    """At 50 random points, in all inputs at once; elements that enter or leave zero are no exception."""
+    rng = np.random.default_rng(1)
+    problem, at = pixelized(simulated(light=True), mesh, "map", LIGHT)
+    for _ in range(50):
+        inputs = at._replace(
+            rays=at.rays * (1 + 0.02 * rng.standard_normal()),
+            vertices=at.vertices * (1 + 0.02 * rng.standard_normal()),
+            regularization=at.regularization * np.exp(rng.standard_normal()),
+        )
+        _, gradient = problem.log_evidence_and_gradient(inputs)
+        scales = InversionInputs(data=1e-2, rays=1e-3, vertices=1e-3, light=1e-3, regularization=1e-1)
+        steps = [scale * rng.standard_normal(part.shape) for scale, part in zip(scales, inputs, strict=True)]
+        exact = sum((step * part).sum() for step, part in zip(steps, gradient, strict=True))
+
+        def along(t, inputs=inputs, steps=steps):
+            moved = (part + t * step for part, step in zip(inputs, steps, strict=True))
+            return problem.log_evidence(InversionInputs(*moved))
+
+        differences = [(along(h) - along(-h)) / (2 * h) for h in (1e-2, 1e-3, 1e-4)]
+        assert min(abs(difference / exact - 1.0) for difference in differences) < 1e-5
+
+
+def test_draws_follow_the_truncated_normal(rng):
+    n = 4
+    root = rng.standard_normal((n, n))
+    precision = root @ root.T + 0.3 * np.eye(n)
+    mean = 0.5 * rng.standard_normal(n)
+    proposals = rng.multivariate_normal(mean, np.linalg.inv(precision), size=400_000)
+    expected = proposals[(proposals > 0).all(axis=1)]
+    assert len(expected) > 5000
+    factor = np.ascontiguousarray(np.linalg.cholesky(precision).T)
+    draws = np.array([draw_positive(mean, factor, np.zeros(n), rng) for _ in range(8000)])
+    assert (draws >= 0.0).all()
+    error = np.sqrt(expected.var(axis=0) * (1 / len(expected) + 1 / len(draws)))
+    assert (np.abs(draws.mean(axis=0) - expected.mean(axis=0)) < 4 * error).all()
+    np.testing.assert_allclose(draws.std(axis=0), expected.std(axis=0), rtol=0.05)
+    np.testing.assert_allclose(np.corrcoef(draws.T), np.corrcoef(expected.T), atol=0.06)
+
+
+def test_posterior_and_prior_draws_are_positive(rng):
+    problem, inputs = pixelized(simulated(light=True), MESH, "map", LIGHT)
+    inversion = problem.invert(inputs)
+    draws = np.array([problem.draw_coefficients(inversion, rng) for _ in range(5)])
+    assert (draws >= 0.0).all()
+    assert (draws.std(axis=0) > 0.0).all()
+    images = np.array([problem.draw_prior_image(inputs, rng) for _ in range(3)])
+    assert (images.mean(axis=1) > 0.0).all()
+
+
+def test_sampling_and_reconstruction():
+    dataset = simulated()
+    with pm.Model() as model:
+        radius = pm.TruncatedNormal("einstein_radius", 1.0, 0.1, lower=0.0)
+        coefficient = pm.LogNormal("coefficient", np.log(5.0), 1.0)
+        mesh = pl.mesh.RectangularWindow((10, 10), (-0.5, 0.5, -0.5, 0.5))
+        pixelization = pl.Pixelization(mesh, pl.regularization.Constant(coefficient), positivity="map")
+        tracer = pl.Tracer([pl.Galaxy(0.5, mass=mass(radius)), pl.Galaxy(1.0, pixelization=pixelization)])
+        pl.PixelizedImage("image", tracer, observed=dataset)
+    idata = pl.sample(
+        60, tune=30, chains=2, cores=1, random_seed=1, progressbar=False, model=model,
+        compute_convergence_checks=False,
+    )  # fmt: skip
+    assert abs(float(idata["posterior"]["einstein_radius"].mean()) - 1.0) < 0.02
+    assert int(idata["sample_stats"]["diverging"].sum()) == 0
+    idata = pl.reconstruct(idata, model=model, num_draws=5, progressbar=False, random_seed=1)
+    assert float(idata["source_reconstruction"]["source"].min()) >= 0.0
+
+
+def test_bad_positivity():
+    with pytest.raises(ValueError, match="positivity: expected one of"):
+        pl.Pixelization(MESH, pl.regularization.Constant(), positivity="yes")
