@@ -1,12 +1,14 @@
 """Time one evaluation of the log evidence and its gradient on problem S, beside LAPACK on the same size.
 
-    python benchmarks/evidence.py [--json] [--scaling]
+    python benchmarks/evidence.py [--json] [--scaling] [--positive]
 
 Problem S: 0.05" pixels in a circular mask of 3.6" (16,241 pixels), 2 x 2 rays a pixel, a PSF of 21 x 21,
 some 1,260 source pixels. Everything runs on one thread; ``lapack_ms`` is a Cholesky factorisation and the
 inverse from it (potrf + potri) of a matrix of the same size, in the same process, interleaved.
 ``prior_only_value_ms`` is an evaluation where only the prior's parameters moved since the last. ``--scaling``
-varies the number of image pixels (by the radius of the mask) and of source pixels instead. Each row is a
+varies the number of image pixels (by the radius of the mask) and of source pixels instead. ``--positive``
+adds the same with a positive source (``positivity="map"``): medians over 50 points that move as far as steps
+of NUTS do, and ``positive_cold_ms`` for a value and gradient that nothing came before. Each row is a
 process of its own, so that ``peak_rss_mb`` is that row's; ``first_ms`` is what importing the package and a
 first evaluation take in a fresh process with warm caches.
 """
@@ -45,6 +47,7 @@ ROWS = {
     "VoronoiNN, MaternSPDE": (pl.mesh.VoronoiNN(OVERLAY), pl.regularization.MaternSPDE()),
 }
 # Mask radii of about 4,000, 16,000 and 64,000 pixels; overlays of about 400 ... 4,000 source pixels.
+TRAJECTORY = 50
 SCALING = [
     (f"{radius} arcsec, {overlay} x {overlay}", radius, overlay)
     for radius in (1.8, 3.6, 7.2)
@@ -56,6 +59,7 @@ def problem_s(
     mesh: pl.mesh.Mesh,
     prior: pl.regularization.Regularization | None = None,
     mask_radius: float = MASK_RADIUS,
+    positivity: str | None = None,
 ) -> tuple[PixelizedInversion, InversionInputs]:
     """The reference problem, with a Constant prior unless told otherwise."""
     offsets = np.arange(PSF_SIZE) - PSF_SIZE // 2
@@ -67,7 +71,7 @@ def problem_s(
     dataset = pl.Imaging(0.05 * rng.standard_normal(noise.shape), noise, psf, PIXEL_SCALE)
     dataset = dataset.apply_mask(pl.Mask2D.circular(noise.shape, PIXEL_SCALE, mask_radius))
     lens = pl.mass.Isothermal(ell_comps=(0.17647, 0.0), einstein_radius=1.6)
-    pixelization = pl.Pixelization(mesh, prior or pl.regularization.Constant())
+    pixelization = pl.Pixelization(mesh, prior or pl.regularization.Constant(), positivity)
     tracer = pl.Tracer([pl.Galaxy(0.5, mass=lens), pl.Galaxy(1.0, pixelization=pixelization)])
     problem, inputs = build_inversion(tracer, dataset)
     values = pytensor.function([], list(inputs))()
@@ -83,6 +87,36 @@ def milliseconds(call: Callable[[], object]) -> float:
 def alternating(inputs: InversionInputs, part: str) -> Iterator[InversionInputs]:
     """Inputs that move a little at every evaluation, so that nothing can be reused."""
     return cycle([inputs._replace(**{part: getattr(inputs, part) * factor}) for factor in (1.0, 1.0 + 1e-7)])
+
+
+def trajectory(inputs: InversionInputs) -> list[InversionInputs]:
+    """Points about a standard deviation of the Einstein radius apart."""
+    factors = 1.0 + 5e-4 * np.sin(np.arange(TRAJECTORY))
+    return [inputs._replace(rays=inputs.rays * f, vertices=inputs.vertices * f) for f in factors]
+
+
+def measure_positive(mesh: pl.mesh.Mesh, prior: object) -> dict[str, float]:
+    """Interleaved with the unconstrained evaluation of the same points."""
+    problem, inputs = problem_s(mesh, prior, positivity="map")
+    free, _ = problem_s(mesh, prior)
+    free.log_evidence_and_gradient(inputs)
+    problem.log_evidence_and_gradient(inputs)
+    calls = {
+        "trajectory_value_and_gradient_ms": free.log_evidence_and_gradient,
+        "positive_value_and_gradient_ms": problem.log_evidence_and_gradient,
+        "positive_value_ms": problem.log_evidence,
+    }
+    times = {key: [] for key in calls}
+    for key, call in calls.items():
+        for point in trajectory(inputs):
+            times[key].append(milliseconds(lambda call=call, point=point: call(point)))
+    cold, _ = problem_s(mesh, prior, positivity="map")
+    # Work arrays are there, and the last source is not.
+    cold.log_evidence(inputs._replace(data=-inputs.data))
+    return {
+        **{key: float(np.median(values)) for key, values in times.items()},
+        "positive_cold_ms": milliseconds(lambda: cold.log_evidence_and_gradient(inputs)),
+    }
 
 
 def lapack(n: int) -> Callable[[], object]:
@@ -124,13 +158,14 @@ def measure(mesh: pl.mesh.Mesh, prior: object, mask_radius: float, repeats: int)
     }
 
 
-def measure_row(scaling: bool, name: str, repeats: int) -> dict[str, float]:
+def measure_row(scaling: bool, positive: bool, name: str, repeats: int) -> dict[str, float]:
     """Run in a process of its own."""
     if scaling:
         _, radius, overlay = next(case for case in SCALING if case[0] == name)
         mesh = pl.mesh.VoronoiNN(pl.image_mesh.Overlay((overlay, overlay)))
         return measure(mesh, pl.regularization.Dirichlet(), radius, repeats)
-    return measure(*ROWS[name], MASK_RADIUS, repeats)
+    row = measure(*ROWS[name], MASK_RADIUS, repeats)
+    return {**row, **measure_positive(*ROWS[name])} if positive else row
 
 
 def first_evaluation() -> None:
@@ -149,12 +184,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     parser.add_argument("--scaling", action="store_true", help="vary the size of VoronoiNN's problem instead")
+    parser.add_argument("--positive", action="store_true", help="also with a positive source")
     parser.add_argument("--repeats", type=int, default=15)
     arguments = parser.parse_args()
     names = [case[0] for case in SCALING] if arguments.scaling else list(ROWS)
     rows = []
     for name in names:
-        call = f"evidence.print_row({arguments.scaling}, {name!r}, {arguments.repeats})"
+        call = f"evidence.print_row({arguments.scaling}, {arguments.positive}, {name!r}, {arguments.repeats})"
         rows.append({"mesh": name, **json.loads(in_fresh_process(call))})
         print(f"{len(rows)}/{len(names)} {name}", file=sys.stderr)
     first = milliseconds(lambda: in_fresh_process("evidence.first_evaluation()"))
@@ -171,12 +207,19 @@ def main() -> None:
             f"({row['value_and_gradient_ms'] / row['lapack_ms']:.2f} x), "
             f"LAPACK {row['lapack_ms']:.0f} ms, peak memory {row['peak_rss_mb']:.0f} MB"
         )
+        if arguments.positive:
+            print(
+                f"{'':21s} positive: value {row['positive_value_ms']:.0f} ms, value + gradient "
+                f"{row['positive_value_and_gradient_ms']:.0f} ms against "
+                f"{row['trajectory_value_and_gradient_ms']:.0f} ms without, "
+                f"cold {row['positive_cold_ms']:.0f} ms"
+            )
     print(f"Import and first evaluation in a fresh process: {first:.0f} ms")
 
 
-def print_row(scaling: bool, name: str, repeats: int) -> None:
+def print_row(scaling: bool, positive: bool, name: str, repeats: int) -> None:
     with threadpool_limits(1):
-        print(json.dumps(measure_row(scaling, name, repeats)))
+        print(json.dumps(measure_row(scaling, positive, name, repeats)))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How smooth ln E is along each mass parameter, for every mesh and prior.
 
-    python benchmarks/roughness.py [--json] [--default] [--data NAME]
+    python benchmarks/roughness.py [--json] [--default] [--data NAME] [--positive]
 
 Two scans each, in units of the conditional standard deviation sigma of the parameter: a wide one of 121
 points over +-8 sigma, from which a polynomial of degree 10 is removed (``rms``, nats), and a fine one of 41
@@ -89,7 +89,7 @@ CASES = {"simulated": simulated, "J0252+0039": real}
 
 
 def log_evidence(
-    case: Case, mesh: pl.mesh.Mesh, prior: type, n_prior: int
+    case: Case, mesh: pl.mesh.Mesh, prior: type, n_prior: int, positivity: str | None
 ) -> Callable[[np.ndarray, np.ndarray], float]:
     """ln E as a function of the mass parameters and those of the prior."""
     mass, regularization = pt.dvector("mass"), pt.dvector("regularization")
@@ -101,9 +101,8 @@ def log_evidence(
         + pl.mass.ExternalShear(gamma_1=mass[3], gamma_2=mass[4]),
         light=case.light,
     )
-    source = pl.Galaxy(
-        redshift=1.0, pixelization=pl.Pixelization(mesh, prior(*[regularization[k] for k in range(n_prior)]))
-    )
+    built = prior(*[regularization[k] for k in range(n_prior)])
+    source = pl.Galaxy(redshift=1.0, pixelization=pl.Pixelization(mesh, built, positivity))
     problem, inputs = build_inversion(pl.Tracer([lens, source]), case.dataset)
     function = pytensor.function([mass, regularization], list(inputs), on_unused_input="ignore")
     data = case.dataset.data_fitted
@@ -139,9 +138,11 @@ def residual(offsets: np.ndarray, values: np.ndarray, degree: int) -> np.ndarray
     return values - values.mean() - fit(scaled)
 
 
-def measure(data: str, case: Case, mesh: str, prior: str, progress: Progress) -> list[dict]:
+def measure(
+    data: str, case: Case, mesh: str, prior: str, positivity: str | None, progress: Progress
+) -> list[dict]:
     kind, start = PRIORS[prior]
-    evidence = log_evidence(case, case.meshes[mesh], kind, len(start))
+    evidence = log_evidence(case, case.meshes[mesh], kind, len(start), positivity)
     point = np.array(case.point)
     parameters = best_prior(evidence, point, start)
     rows = []
@@ -166,6 +167,7 @@ def measure(data: str, case: Case, mesh: str, prior: str, progress: Progress) ->
                 "fine_rms": float(np.sqrt(np.mean(fine_left**2))),
                 "fine_max": float(np.abs(fine_left).max()),
                 "log_evidence": evidence(point, parameters),
+                "positivity": positivity,
                 "default": (mesh, prior) == DEFAULT,
             }
         )
@@ -176,8 +178,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     parser.add_argument("--default", action="store_true", help="only the default mesh and prior")
+    parser.add_argument("--positive", action="store_true", help="with a positive source")
     parser.add_argument("--data", choices=sorted(CASES), help="only this dataset")
     arguments = parser.parse_args()
+    positivity = "map" if arguments.positive else None
     rows = []
     with threadpool_limits(1), Progress(console=Console(stderr=True)) as progress:
         for data in [arguments.data] if arguments.data else CASES:
@@ -185,7 +189,7 @@ def main() -> None:
             for mesh in case.meshes:
                 for prior in PRIORS:
                     if not arguments.default or (mesh, prior) == DEFAULT:
-                        rows += measure(data, case, mesh, prior, progress)
+                        rows += measure(data, case, mesh, prior, positivity, progress)
     if arguments.json:
         print(json.dumps(rows, indent=1))
         return
