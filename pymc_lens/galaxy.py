@@ -22,10 +22,12 @@ class Pixelization:
     ----------
     mesh : Mesh
     regularization : Regularization
-    positivity : None or "map"
+    positivity : None, "map" or "marginal"
         Whether source pixels and the amplitudes of linear light profiles may be negative: by default they
         may, and the evidence is exact. With "map" the most probable ones that are not take their place in
-        the same formula, as in PyAutoLens: faithful as a picture, but no longer strictly an evidence.
+        the same formula, as in PyAutoLens: faithful as a picture, but no longer strictly an evidence. With
+        "marginal" the prior is a Gaussian without its negative part and the evidence that of this prior, by
+        expectation propagation; it costs ten times as much.
 
     Raises
     ------

@@ -9,12 +9,16 @@ import pymc as pm
 import pytest
 from problems import mass, simulated
 from scipy.optimize import nnls
+from scipy.special import log_ndtr
+from scipy.stats import multivariate_normal, truncnorm
 
 import pymc_lens as pl
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.graph import build_inversion
 from pymc_lens.inversion.problem import InversionInputs, PixelizedInversion
 from pymc_lens.linalg.nnls import kkt_residual, solve_positive
+from pymc_lens.linalg.orthant import confine
+from pymc_lens.linalg.precision import DensePrecision
 from pymc_lens.linalg.truncated_normal import draw_positive
 from pymc_lens.workspace import Workspace
 
@@ -145,6 +149,91 @@ def test_gradient(mesh):
         assert min(abs(difference / exact - 1.0) for difference in differences) < 1e-5
 
 
+def exact_log_probability(mean, covariance):
+    """Of no element being negative, by Genz's quasi Monte Carlo."""
+    n = mean.size
+    return np.log(
+        multivariate_normal.cdf(np.zeros(n), -mean, covariance, maxpts=500_000, abseps=1e-14, releps=1e-3)
+    )
+
+
+def test_orthant_probabilities(rng):
+    for _ in range(20):
+        n = int(rng.integers(2, 16))
+        root = rng.standard_normal((n, n))
+        precision = root @ root.T + 10 ** rng.uniform(-2, 1) * np.eye(n)
+        mean = 0.7 * rng.standard_normal(n)
+        confinement = confine(DensePrecision(precision), precision @ mean)
+        exact = exact_log_probability(mean, np.linalg.inv(precision))
+        assert confinement.log_probability == pytest.approx(exact, abs=0.1)
+        start = np.stack([rng.random(n), rng.standard_normal(n)])
+        again = confine(DensePrecision(precision), precision @ mean, start)
+        assert again.log_probability == pytest.approx(confinement.log_probability, abs=1e-9)
+
+
+def test_one_element_is_exact():
+    for mean in (-40.0, -3.0, 0.0, 2.0, 9.0):
+        confinement = confine(DensePrecision(np.array([[4.0]])), np.array([4.0 * mean]))
+        assert confinement.log_probability == pytest.approx(log_ndtr(2.0 * mean), rel=1e-10)
+        moments = truncnorm(-2.0 * mean, np.inf, mean, 0.5)
+        assert confinement.moments.mean[0] == pytest.approx(moments.mean(), rel=1e-6)
+        variance = confinement.moments.precision.inverse_diagonal()[0]
+        assert variance == pytest.approx(moments.var(), rel=1e-5)
+
+
+def test_sparse_and_dense_priors_are_confined_alike():
+    problem, inputs = pixelized(simulated(), MESH, None)
+    precision = problem.invert(inputs).precision
+    matrix = np.zeros((problem.n_source,) * 2)
+    precision.add_to(matrix)
+    sparse = confine(precision, np.zeros(problem.n_source))
+    dense = confine(DensePrecision(matrix + np.triu(matrix, 1).T), np.zeros(problem.n_source))
+    assert sparse.log_probability == pytest.approx(dense.log_probability, rel=1e-9)
+
+
+def test_marginal_evidence_is_the_integral_over_positive_sources():
+    mesh = pl.mesh.RectangularWindow((3, 4), (-0.5, 0.5, -0.5, 0.5))
+    dataset = simulated()
+    problem, inputs = pixelized(dataset, mesh, "marginal", prior=pl.regularization.Dirichlet(0.3))
+    free, _ = pixelized(dataset, mesh, None, prior=pl.regularization.Dirichlet(0.3))
+    inputs = inputs._replace(data=np.random.default_rng(0).normal(0.0, dataset.noise_fitted))
+    inversion = free.invert(inputs)
+    precision = np.zeros((12, 12))
+    inversion.precision.add_to(precision)
+    prior = np.linalg.inv(precision + np.triu(precision, 1).T)
+    root = np.linalg.inv(np.triu(inversion.factor))
+    exact = (
+        inversion.terms.log_evidence
+        + exact_log_probability(inversion.coefficients, root @ root.T)
+        - exact_log_probability(np.zeros(12), prior)
+    )
+    assert (inversion.coefficients < 0.0).any()
+    assert problem.log_evidence(inputs) == pytest.approx(exact, abs=0.1)
+    assert problem.log_evidence(inputs) != pytest.approx(inversion.terms.log_evidence, abs=1.0)
+
+
+@pytest.mark.parametrize("mesh", [MESH, pl.mesh.RectangularWindow((9, 8), (-0.6, 0.6, -0.5, 0.6))])
+def test_gradient_of_the_marginal_evidence(mesh):
+    rng = np.random.default_rng(2)
+    problem, at = pixelized(simulated(light=True), mesh, "marginal", LIGHT)
+    for _ in range(5):
+        inputs = at._replace(regularization=at.regularization * np.exp(rng.standard_normal()))
+        _, gradient = problem.log_evidence_and_gradient(inputs)
+        scales = InversionInputs(data=1e-2, rays=1e-3, vertices=1e-3, light=1e-3, regularization=1e-1)
+        for name, part in inputs._asdict().items():
+            step = getattr(scales, name) * rng.standard_normal(part.shape)
+            exact = (step * getattr(gradient, name)).sum()
+            if not part.size:
+                continue
+
+            def along(t, name=name, part=part, step=step, inputs=inputs):
+                return problem.log_evidence(inputs._replace(**{name: part + t * step}))
+
+            differences = [(along(h) - along(-h)) / (2 * h) for h in (1e-1, 1e-2, 1e-3, 1e-4)]
+            errors = [abs(difference / exact - 1.0) for difference in differences]
+            assert min(errors) < 1e-4, (name, errors)
+
+
 def test_draws_follow_the_truncated_normal(rng):
     n = 4
     root = rng.standard_normal((n, n))
@@ -162,8 +251,9 @@ def test_draws_follow_the_truncated_normal(rng):
     np.testing.assert_allclose(np.corrcoef(draws.T), np.corrcoef(expected.T), atol=0.06)
 
 
-def test_posterior_and_prior_draws_are_positive(rng):
-    problem, inputs = pixelized(simulated(light=True), MESH, "map", LIGHT)
+@pytest.mark.parametrize("positivity", ["map", "marginal"])
+def test_posterior_and_prior_draws_are_positive(rng, positivity):
+    problem, inputs = pixelized(simulated(light=True), MESH, positivity, LIGHT)
     inversion = problem.invert(inputs)
     draws = np.array([problem.draw_coefficients(inversion, rng) for _ in range(5)])
     assert (draws >= 0.0).all()

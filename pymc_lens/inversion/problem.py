@@ -16,7 +16,7 @@ from pymc_lens.errors import InadmissibleError
 from pymc_lens.imaging import Imaging
 from pymc_lens.inversion.light import LightBlur, prepare_light_blur
 from pymc_lens.inversion.mapping import MappingMatrix, mapping_matrix, mapping_matrix_pullback
-from pymc_lens.inversion.solver import SOLVERS, Solver
+from pymc_lens.inversion.solver import SOLVERS, Solved, Solver
 from pymc_lens.inversion.tiles import (
     TileBlocks,
     Tiles,
@@ -61,9 +61,10 @@ class InversionInputs(NamedTuple):
 
 
 class EvidenceTerms(NamedTuple):
-    """The terms of ln E, minus half their sum with that of the prior's determinant negative.
+    """The terms of ln E: minus half the sum of the first five, with that of the prior's determinant negative.
 
-    Suyu et al. 2006 (MNRAS 371, 983), eq. 19.
+    Suyu et al. 2006 (MNRAS 371, 983), eq. 19. ``log_positivity`` is added where negative sources are
+    integrated out of posterior and prior.
     """
 
     chi_squared: float
@@ -71,11 +72,12 @@ class EvidenceTerms(NamedTuple):
     log_det_curvature_reg: float
     log_det_regularization: float
     noise_normalization: float
+    log_positivity: float
 
     @property
     def log_evidence(self) -> float:
         """The logarithm of the Bayesian evidence."""
-        return -0.5 * (
+        return self.log_positivity - 0.5 * (
             self.chi_squared
             + self.regularization_term
             + self.log_det_curvature_reg
@@ -91,8 +93,7 @@ class Inversion:
     Attributes
     ----------
     terms : EvidenceTerms
-    coefficients : (n_source + n_light,) float64
-        Source pixels, then amplitudes of the light columns.
+    solved : Solved
     data_vector : (n_source + n_light,) float64
         D.
     tile_residual : (n_tiles, 64) float64
@@ -100,11 +101,11 @@ class Inversion:
     geometry, mapping, blocks, precision
         Intermediate results that the gradient reads. ``blocks`` is owned by the problem's workspace.
     factor : (n, n) float64
-        Cholesky factor (upper triangle, U'U) of F + H, owned by the workspace.
+        Cholesky factor (upper triangle, U'U) that the solver left, owned by the workspace.
     """
 
     terms: EvidenceTerms
-    coefficients: np.ndarray
+    solved: Solved
     data_vector: np.ndarray
     tile_residual: np.ndarray
     geometry: MeshGeometry
@@ -112,6 +113,11 @@ class Inversion:
     blocks: TileBlocks
     precision: Precision
     factor: np.ndarray
+
+    @property
+    def coefficients(self) -> np.ndarray:
+        """(n_source + n_light,) source pixels, then amplitudes of the light columns."""
+        return self.solved.coefficients
 
 
 class _MappedImage:
@@ -267,7 +273,7 @@ class PixelizedInversion:
         if not hasattr(self._threads, "workspace"):
             self._threads.workspace = Workspace()
             self._threads.last = None
-            self._threads.coefficients = None
+            self._threads.solved = None
         return self._threads.workspace
 
     # --- evaluation
@@ -301,8 +307,8 @@ class PixelizedInversion:
         precision.add_to(matrix)
         light = np.arange(self.n_source, n)
         matrix[light, light] += self._light_precision
-        coefficients = self.solver.solve(matrix, image.data_vector, self._threads.coefficients, workspace)
-        self._threads.coefficients = coefficients
+        solved = self.solver.solve(matrix, image.data_vector, precision, self._threads.solved, workspace)
+        self._threads.solved, coefficients = solved, solved.coefficients
         residual = image.tile_data - model_image(blocks, coefficients)
         source, amplitudes = coefficients[: self.n_source], coefficients[self.n_source :]
         terms = EvidenceTerms(
@@ -312,9 +318,10 @@ class PixelizedInversion:
             log_det_curvature_reg=float(2.0 * np.log(matrix.diagonal()).sum()),
             log_det_regularization=log_det_regularization,
             noise_normalization=self._noise_normalization,
+            log_positivity=solved.log_positivity,
         )
         return Inversion(
-            terms, coefficients, image.data_vector, residual, geometry, mapping, blocks, precision, matrix
+            terms, solved, image.data_vector, residual, geometry, mapping, blocks, precision, matrix
         )
 
     def gradient(self, inputs: InversionInputs, inversion: Inversion) -> InversionInputs:
@@ -334,7 +341,7 @@ class PixelizedInversion:
         parameters_bar, geometry_bar = self.regularization.pullback(
             inputs.regularization,
             inversion.geometry,
-            inversion.precision.evidence_cotangent(inverse, source),
+            inversion.precision.evidence_cotangent(inverse, source, inversion.solved.prior),
         )
         mapping_bar, light_bar = tile_pullback(
             self._tiles, inversion.blocks, inversion.mapping, self.n_light, self._tile_root_weights,
@@ -393,7 +400,7 @@ class PixelizedInversion:
         It is Gaussian, N(s, (F + H)^-1), and where negative coefficients are excluded the part of it that is
         left.
         """
-        return self.solver.draw(inversion.factor, inversion.data_vector, inversion.coefficients, rng)
+        return self.solver.draw(inversion.solved, inversion.factor, inversion.data_vector, rng)
 
     def draw_prior_image(self, inputs: InversionInputs, rng: np.random.Generator) -> np.ndarray:
         """Draw an image (n_fitted,) of a source and light from their priors, with noise.

@@ -8,10 +8,15 @@ from functools import cached_property
 from typing import Any, NamedTuple, override
 
 import numpy as np
-from scipy.linalg import solve_banded, solve_triangular
+from scipy.linalg import cho_solve_banded, solve_banded, solve_triangular
 
 from pymc_lens.errors import InadmissibleError
-from pymc_lens.linalg.blas import banded_cholesky_in_place, cholesky_in_place, cholesky_inverse_in_place
+from pymc_lens.linalg.blas import (
+    banded_cholesky_in_place,
+    cholesky_in_place,
+    cholesky_inverse_in_place,
+    cholesky_solve_in_place,
+)
 from pymc_lens.linalg.kernel import kernel
 from pymc_lens.linalg.sparsity import SparsityPattern
 
@@ -23,6 +28,11 @@ _SINGULAR = (
 
 class Precision(ABC):
     """Symmetric positive definite H (n, n); -log prior is s'Hs / 2 up to its determinant."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Return n."""
 
     @abstractmethod
     def add_to(self, matrix: np.ndarray) -> None:
@@ -44,19 +54,47 @@ class Precision(ABC):
         """
 
     @abstractmethod
-    def evidence_cotangent(self, inverse: np.ndarray, source: np.ndarray) -> Any:
-        """Return ``dlnE/dH = (H^-1 - A^-1 - ss') / 2`` as the pullback of the prior's scheme reads it.
+    def evidence_cotangent(self, inverse: np.ndarray, source: np.ndarray, prior: Moments) -> Any:
+        """Return ``dlnE/dH = (E[ss'] - E[ss' | d]) / 2`` as the pullback of the prior's scheme reads it.
 
         Parameters
         ----------
         inverse : (>= n, >= n) float64
-            Upper triangle of ``A^-1 = (F + H)^-1``.
+            Upper triangle of the posterior's covariance, ``(F + H)^-1`` where nothing confines it.
         source : (n,) float64
+            Mean of the posterior.
+        prior : Moments
+            Of the source before the data, on the pattern of H.
         """
+
+    @abstractmethod
+    def shifted(self, diagonal: np.ndarray) -> Precision:
+        """Return H with ``diagonal`` (n,) added."""
+
+    @abstractmethod
+    def solve(self, vector: np.ndarray) -> np.ndarray:
+        """Return ``H^-1 vector``, (n,)."""
+
+    @abstractmethod
+    def inverse_diagonal(self) -> np.ndarray:
+        """Return the diagonal (n,) of H^-1."""
 
     @abstractmethod
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """Draw a source (n,) from the prior N(0, H^-1)."""
+
+
+class Moments(NamedTuple):
+    """Mean and inverse covariance of a normal distribution.
+
+    Attributes
+    ----------
+    mean : (n,) float64
+    precision : Precision
+    """
+
+    mean: np.ndarray
+    precision: Precision
 
 
 class SparseCotangent(NamedTuple):
@@ -87,6 +125,11 @@ class SparsePrecision(Precision):
     pattern: SparsityPattern
     diagonal: np.ndarray
     off_diagonal: np.ndarray
+
+    @property
+    @override
+    def size(self) -> int:
+        return self.pattern.size
 
     @override
     def add_to(self, matrix: np.ndarray) -> None:
@@ -122,13 +165,30 @@ class SparsePrecision(Precision):
         return inverse[self.pattern.rank, 0], inverse[self.pattern.band]
 
     @override
-    def evidence_cotangent(self, inverse: np.ndarray, source: np.ndarray) -> SparseCotangent:
+    def evidence_cotangent(self, inverse: np.ndarray, source: np.ndarray, prior: Moments) -> SparseCotangent:
         pattern = self.pattern
-        prior_diagonal, prior_pairs = self.inverse_on_pattern()
+        assert isinstance(prior.precision, SparsePrecision)
+        prior_diagonal, prior_pairs = prior.precision.inverse_on_pattern()
+        prior_diagonal = prior_diagonal + prior.mean**2
+        prior_pairs = prior_pairs + prior.mean[pattern.rows] * prior.mean[pattern.cols]
         pairs = inverse[pattern.cols, pattern.rows] + source[pattern.rows] * source[pattern.cols]
         return SparseCotangent(
             -0.5 * (inverse.diagonal()[: pattern.size] + source**2 - prior_diagonal), prior_pairs - pairs
         )
+
+    @override
+    def shifted(self, diagonal: np.ndarray) -> SparsePrecision:
+        return SparsePrecision(self.pattern, self.diagonal + diagonal, self.off_diagonal)
+
+    @override
+    def solve(self, vector: np.ndarray) -> np.ndarray:
+        ordered = np.empty(vector.size)
+        ordered[self.pattern.rank] = vector
+        return np.asarray(cho_solve_banded((self._factor.T, True), ordered))[self.pattern.rank]
+
+    @override
+    def inverse_diagonal(self) -> np.ndarray:
+        return self.inverse_on_pattern()[0]
 
     @override
     def draw(self, rng: np.random.Generator) -> np.ndarray:
@@ -158,6 +218,11 @@ class DensePrecision(Precision):
             raise InadmissibleError("singular prior", _SINGULAR)
         return factor
 
+    @property
+    @override
+    def size(self) -> int:
+        return len(self.matrix)
+
     @override
     def add_to(self, matrix: np.ndarray) -> None:
         n = len(self.matrix)
@@ -173,13 +238,34 @@ class DensePrecision(Precision):
         return float(2.0 * np.log(self._factor.diagonal()).sum())
 
     @override
-    def evidence_cotangent(self, inverse: np.ndarray, source: np.ndarray) -> np.ndarray:
+    def evidence_cotangent(self, inverse: np.ndarray, source: np.ndarray, prior: Moments) -> np.ndarray:
         """Symmetric (n, n)."""
         n = len(self.matrix)
-        prior = self._factor.copy()
-        cholesky_inverse_in_place(prior)
-        upper = np.triu(prior - inverse[:n, :n])
-        return 0.5 * (upper + np.triu(upper, 1).T - np.outer(source, source))
+        assert isinstance(prior.precision, DensePrecision)
+        covariance = prior.precision._factor.copy()
+        cholesky_inverse_in_place(covariance)
+        upper = np.triu(covariance - inverse[:n, :n])
+        return 0.5 * (
+            upper + np.triu(upper, 1).T + np.outer(prior.mean, prior.mean) - np.outer(source, source)
+        )
+
+    @override
+    def shifted(self, diagonal: np.ndarray) -> DensePrecision:
+        matrix = self.matrix.copy()
+        matrix[np.diag_indices_from(matrix)] += diagonal
+        return DensePrecision(matrix)
+
+    @override
+    def solve(self, vector: np.ndarray) -> np.ndarray:
+        solution = vector.copy()
+        cholesky_solve_in_place(self._factor, solution)
+        return solution
+
+    @override
+    def inverse_diagonal(self) -> np.ndarray:
+        inverse = self._factor.copy()
+        cholesky_inverse_in_place(inverse)
+        return inverse.diagonal().copy()
 
     @override
     def draw(self, rng: np.random.Generator) -> np.ndarray:
