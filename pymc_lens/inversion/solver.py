@@ -220,7 +220,8 @@ class PositiveMarginal(_Positive):
         self, solved: Solved, factor: np.ndarray, data_vector: np.ndarray, rng: np.random.Generator
     ) -> np.ndarray:
         assert solved.sites is not None
-        matrix = factor.T @ factor
+        upper = np.triu(factor)
+        matrix = upper.T @ upper
         diagonal = np.arange(data_vector.size)
         matrix[diagonal, diagonal] -= solved.sites[0, : data_vector.size]
         _factorise(matrix)
