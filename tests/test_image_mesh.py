@@ -69,3 +69,23 @@ def test_bad_input(kind):
     dark[0, 0] = 1.0
     with pytest.raises(ValueError, match="zero at every unmasked pixel"):
         kind(50, dark).vertices(DATASET)
+
+
+def test_turned_overlay():
+    """A grid of the same spacing, turned counter-clockwise about the middle, over the same pixels."""
+    data = np.ones((40, 40))
+    dataset = pl.Imaging(data, data, np.ones((3, 3)), 0.1)
+    dataset = dataset.apply_mask(pl.Mask2D.circular((40, 40), 0.1, 1.6))
+    straight = pl.image_mesh.Overlay((20, 20)).vertices(dataset)
+    turned = pl.image_mesh.Overlay((20, 20), rotation=30.0).vertices(dataset)
+    assert abs(len(turned) - len(straight)) < 0.05 * len(straight)
+    # Back by 30 degrees: y' = y cos - x sin, x' = y sin + x cos for the angle -30.
+    angle = np.deg2rad(30.0)
+    y, x = turned.T
+    back = np.stack([y * np.cos(angle) - x * np.sin(angle), x * np.cos(angle) + y * np.sin(angle)], 1)
+    spacing = np.diff(np.unique(straight[:, 0].round(9)))[0]
+    np.testing.assert_allclose(np.abs(back / spacing % 1.0 - 0.5), 0.0, atol=1e-9)
+    rows, cols = np.floor((turned + 2.0) / 0.1).astype(int).T
+    assert not dataset.mask.array[rows, cols].any()
+    with pytest.raises(ValueError, match="rotation"):
+        pl.image_mesh.Overlay((20, 20), rotation=np.nan)

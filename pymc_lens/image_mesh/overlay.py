@@ -9,7 +9,7 @@ import numpy as np
 from pymc_lens.image_mesh.base import ImageMesh
 from pymc_lens.imaging import Imaging
 from pymc_lens.lattice import lattice
-from pymc_lens.validation import validated_shape
+from pymc_lens.validation import require_finite, validated_shape
 
 
 @dataclass(frozen=True)
@@ -18,16 +18,29 @@ class Overlay(ImageMesh):
 
     Traced to the source plane they are dense where the magnification is high.
 
+    A grid turned by some degrees makes the evidence smoother still: a lens with its axis along the grid maps
+    mirrored points onto common circles, where many edges of the triangulation flip at once. An odd shape puts
+    a point in the middle of the mask, and where that is the centre of an isothermal lens its image jumps.
+
     Parameters
     ----------
     shape : (int, int)
         Points along y and x over the extent of the mask, each at least 2.
+    rotation : float
+        Angle of the grid, degrees counter-clockwise about the middle of the mask; 0 as in PyAutoLens.
+
+    Raises
+    ------
+    ValueError
+        If an argument is outside its domain.
     """
 
     shape: tuple[int, int]
+    rotation: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", validated_shape(self.shape))
+        require_finite("rotation", self.rotation)
 
     def vertices(self, imaging: Imaging) -> np.ndarray:
         shape, scale = np.array(imaging.shape_native), imaging.pixel_scales
@@ -35,9 +48,17 @@ class Overlay(ImageMesh):
         pixels = np.stack([imaging.pixel_rows, imaging.pixel_cols], axis=1)
         low, high = corner + scale * pixels.min(axis=0), corner + scale * (pixels.max(axis=0) + 1)
         spacing = (high - low) / self.shape
-        y, x = (low[axis] + spacing[axis] * (np.arange(self.shape[axis]) + 0.5) for axis in (0, 1))
-        points = lattice(y, x).reshape(-1, 2)
+        # Beyond the extent of the mask on every side, so that a turned grid still covers it.
+        y, x = (low[axis] + spacing[axis] * (np.arange(-n, 2 * n) + 0.5) for axis, n in enumerate(self.shape))
+        points = _rotated(lattice(y, x).reshape(-1, 2), 0.5 * (low + high), self.rotation)
+        row, column = np.floor((points - corner) / scale).astype(int).T
+        within = (row >= 0) & (row < shape[0]) & (column >= 0) & (column < shape[1])
         unmasked = np.zeros(imaging.shape_native, bool)
         unmasked[imaging.pixel_rows, imaging.pixel_cols] = True
-        row, column = np.floor((points - corner) / scale).astype(int).T
-        return points[unmasked[row, column]]
+        within[within] = unmasked[row[within], column[within]]
+        return points[within]
+
+
+def _rotated(points: np.ndarray, centre: np.ndarray, degrees: float) -> np.ndarray:
+    cosine, sine = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    return centre + (points - centre) @ np.array([[cosine, -sine], [sine, cosine]])
