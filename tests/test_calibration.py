@@ -97,7 +97,10 @@ def infer(lens: Lens, theta: np.ndarray, data: np.ndarray, true_flux: float, rng
             for axis, step in zip(np.eye(mode.size), steps, strict=True)
         ]
     )
-    covariance = np.linalg.inv(-0.5 * (hessian + hessian.T))
+    # No posterior is wider than the prior, whatever the curvature in one point.
+    values, vectors = np.linalg.eigh(-0.5 * (hessian + hessian.T) * np.outer(PRIOR_SD, PRIOR_SD))
+    root = PRIOR_SD[:, None] * vectors / np.sqrt(np.maximum(values, 1.0))
+    covariance = root @ root.T
     proposal = multivariate_t(mode, 1.2 * covariance, df=5, seed=rng)
     points = proposal.rvs(N_PROPOSALS)
     logs = np.array([lens.log_posterior(point, data) for point in points]) - proposal.logpdf(points)
