@@ -4,8 +4,8 @@
 
 The simulated HST lens of examples/data/source_complex (0.05" pixels in a mask of 3.6": 16,241 pixels), mass
 with shear and centre, a source on VoronoiNN with a Matern prior (nine parameters) or a Dirichlet one (eight),
-two chains, from the prior's starting point. ``gradients`` counts those of tuning and sampling, ``mode_gradients`` those of the
-search before.
+two chains, from the prior's starting point. ``gradients`` counts those of tuning and sampling,
+``mode_gradients`` those of the search before.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def measure(prior: str, draws: int, tune: int) -> dict[str, str | float]:
     ess = float(diagnostics["ess_bulk"].min())
     return {
         "prior": prior,
-        "log_probability": mode.log_probability,
+        "log_density": mode.log_density,
         "wall_s": end - begin,
         "mode_s": found - begin,
         "mode_gradients": mode.evaluations,
