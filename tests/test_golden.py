@@ -16,6 +16,7 @@ from pymc_lens.inversion.solver import SOLVERS
 from pymc_lens.inversion.tiles import curvature, prepare_tiles, tile_blocks
 from pymc_lens.mesh.rectangular_adaptive import RectangularAdaptiveScheme
 from pymc_lens.regularization.adapt import AdaptScheme
+from pymc_lens.regularization.split import AdaptSplitScheme
 from pymc_lens.workspace import Workspace
 
 MESH = pl.mesh.Rectangular((15, 15))
@@ -308,6 +309,34 @@ def test_adapt(golden, dataset, rays, name, power, factor, mesh):
     parameters = np.array([1.0, 10.0, 1.0])
     inversion = problem.invert(InversionInputs(dataset.data_fitted, rays, vertices, light, parameters))
     check_solution(inversion, expected, golden, mesh, f"{name}_1_10_1", order)
+
+
+SPLIT_PRIORS = {
+    "constant_split_1": ("constant", np.array([1.0])),
+    "constant_split_100": ("constant", np.array([100.0])),
+    "adapt_split_1_10_1": (2.0, np.array([1.0, 10.0, 1.0])),
+    "adapt_split_power_1_10_1": (1.0, np.array([1.0, 10.0, 1.0])),
+}
+
+
+@pytest.mark.parametrize("name", SPLIT_PRIORS)
+@pytest.mark.parametrize("solver", ["posneg", "pos"])
+def test_split_priors(golden, dataset, rays, name, solver):
+    mesh = "delaunay_overlay_15"
+    expected, scheme, vertices, order = triangulated(golden, dataset, mesh)
+    kind, parameters = SPLIT_PRIORS[name]
+    if kind == "constant":
+        prior = pl.regularization.ConstantSplit().scheme(dataset)
+    else:
+        interpolation = scheme.geometry(rays, vertices, Workspace()).interpolation
+        image = image_of_signals(
+            interpolation, expected["pixel_signals_scale1"][order], len(rays), dataset.n_pixels
+        )
+        prior = AdaptSplitScheme(image, kind, 1.0)
+    problem = PixelizedInversion(dataset, scheme, prior, solver=SOLVERS["map" if solver == "pos" else None])
+    light = np.empty((0, dataset.light_grid.pixel_index.size))
+    inversion = problem.invert(InversionInputs(dataset.data_fitted, rays, vertices, light, parameters))
+    check_solution(inversion, expected, golden, mesh, name, order, solver)
 
 
 @pytest.mark.parametrize("mesh", ["rect_uniform_15", "delaunay_overlay_15"])

@@ -28,7 +28,10 @@ ADAPT_IMAGE = np.clip(simulated().native(simulated().data_fitted, fill=0.0), 0.0
 PRIORS = {
     "Adapt": pl.regularization.Adapt(ADAPT_IMAGE, 2.0, 3.0, 0.7),
     "AdaptPower": pl.regularization.AdaptPower(ADAPT_IMAGE, 2.0, 8.0, 0.7, 1.3),
+    "AdaptSplit": pl.regularization.AdaptSplit(ADAPT_IMAGE, 2.0, 3.0, 0.7),
+    "AdaptSplitPower": pl.regularization.AdaptSplitPower(ADAPT_IMAGE, 2.0, 8.0, 0.7, 1.3),
     "Constant": pl.regularization.Constant(5.0),
+    "ConstantSplit": pl.regularization.ConstantSplit(5.0),
     "Dirichlet": pl.regularization.Dirichlet(4.0),
     "MaternSPDE": pl.regularization.MaternSPDE(scale=0.3, amplitude=0.8),
     "Zeroth": pl.regularization.Zeroth(2.0),
@@ -113,13 +116,15 @@ def _laid_out(mesh: str) -> MeshGeometry:
 
 
 def has_digits(mesh: str, prior: str) -> bool:
-    """Whether ln E has the digits to be differentiated numerically.
+    """Whether a prior goes with a mesh and ln E has the digits to be differentiated numerically.
 
     The smallest cells of traced vertices leave few to a precision of the third power of M; and on a mesh
     without a border only the ridge of 1e-8 makes a precision definite that moves with the rays.
     """
     if prior == "MaternSPDE nu 2":
         return "Rectangular" in mesh
+    if "Split" in prior:
+        return "Rectangular" not in mesh
     if mesh == "RectangularAdaptive" and prior == "Constant":
         return False
     return mesh not in ("Rectangular", "RectangularAdaptive") or "Adapt" not in prior
@@ -177,6 +182,12 @@ def test_bad_adapt_images(image, message):
 def test_adapt_image_of_another_shape():
     with pytest.raises(ValueError, match=r"adapt_image: expected the shape of the dataset, \(37, 39\)"):
         pl.regularization.AdaptPower(np.ones((3, 3))).scheme(simulated())
+
+
+def test_split_priors_need_traced_vertices():
+    prior = pl.regularization.ConstantSplit(1.0)
+    with pytest.raises(InadmissibleError, match="traced vertices"):
+        prior.scheme(simulated()).precision(np.ones(1), box((4, 4), 1.0))
 
 
 def test_bad_parameters():

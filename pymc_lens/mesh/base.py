@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple, override
 
 import numpy as np
 
+from pymc_lens.errors import InadmissibleError
 from pymc_lens.imaging import Imaging
 from pymc_lens.linalg.sparsity import SparsityPattern
 from pymc_lens.workspace import Workspace
@@ -65,11 +66,14 @@ class GeometryCotangent(NamedTuple):
         Of the interpolation.
     vertices : (n_source, 2) float64 or None
     volumes : FiniteVolumes or None
+    cross_weights : (nnz,) float64 or None
+        Of the interpolation at the crosses.
     """
 
     weights: np.ndarray | None = None
     vertices: np.ndarray | None = None
     volumes: FiniteVolumes | None = None
+    cross_weights: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +98,20 @@ class MeshGeometry:
     neighbors: SparsityPattern
     boundary_degree: np.ndarray
     volumes: FiniteVolumes
+
+    @property
+    def crosses(self) -> Interpolation:
+        """Interpolation at four points around each source pixel, at the ends of a cross; four rows a pixel.
+
+        Raises
+        ------
+        InadmissibleError
+            If the mesh is none of traced vertices.
+        """
+        raise InadmissibleError(
+            "no crosses",
+            "Split regularization needs a mesh of traced vertices, such as VoronoiNN or Delaunay.",
+        )
 
 
 class Mesh(ABC):

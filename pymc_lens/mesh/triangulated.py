@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import sha256
 from typing import override
 
@@ -23,6 +24,8 @@ from pymc_lens.mesh.natural_neighbor import locate
 from pymc_lens.mesh.triangulation import Triangulation, triangulate
 from pymc_lens.workspace import Workspace
 
+_ARMS = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+
 
 @dataclass(frozen=True, eq=False)
 class TriangulatedGeometry(MeshGeometry):
@@ -34,10 +37,31 @@ class TriangulatedGeometry(MeshGeometry):
         Of the source pixels, then the ring.
     containing : (n_rays,) int32
         See `natural_neighbor.locate`.
+    scheme : TriangulatedScheme
     """
 
     triangulation: Triangulation
     containing: np.ndarray
+    scheme: TriangulatedScheme
+
+    @property
+    def cross_points(self) -> np.ndarray:
+        """Ends (4 n_source, 2) of a cross around each vertex; an arm is half the root of `thirds`."""
+        arms = 0.5 * np.sqrt(self.triangulation.thirds[: len(self.vertices)])
+        return (self.vertices[:, None] + arms[:, None, None] * _ARMS).reshape(-1, 2)
+
+    @cached_property
+    def at_crosses(self) -> TriangulatedGeometry:
+        """The same mesh with the ends of the crosses for rays."""
+        points = self.cross_points
+        containing = np.empty(len(points), np.int32)
+        interpolation = self.scheme.interpolation(self.triangulation, containing, points, Workspace())
+        return replace(self, interpolation=interpolation, containing=containing)
+
+    @property
+    @override
+    def crosses(self) -> Interpolation:
+        return self.at_crosses.interpolation
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +113,7 @@ class TriangulatedScheme(MeshScheme):
         self._require_inside_ring(vertices)
         triangulation = triangulate(np.concatenate([vertices, self.ring]))
         containing = workspace.array("containing", len(rays), dtype=np.int32)
-        interpolation = self._interpolation(triangulation, containing, rays, workspace)
+        interpolation = self.interpolation(triangulation, containing, rays, workspace)
         larger, smaller = triangulation.edges.T
         inner, border = larger < self.n_source, (larger >= self.n_source) & (smaller < self.n_source)
         conductances = triangulation.conductances
@@ -105,13 +129,14 @@ class TriangulatedScheme(MeshScheme):
             ),
             triangulation=triangulation,
             containing=containing,
+            scheme=self,
         )
 
     @override
     def interpolate(self, geometry: MeshGeometry, points: np.ndarray) -> Interpolation:
         assert isinstance(geometry, TriangulatedGeometry)
         containing = np.empty(len(points), np.int32)
-        return self._interpolation(geometry.triangulation, containing, points, Workspace())
+        return self.interpolation(geometry.triangulation, containing, points, Workspace())
 
     @override
     def pullback(
@@ -128,11 +153,14 @@ class TriangulatedScheme(MeshScheme):
             vertices_bar += geometry_bar.vertices
         if geometry_bar.volumes is not None:
             vertices_bar += self._volumes_pullback(geometry.triangulation, geometry_bar.volumes)
+        if geometry_bar.cross_weights is not None:
+            vertices_bar += self._crosses_pullback(geometry, geometry_bar.cross_weights)
         return rays_bar, vertices_bar
 
-    def _interpolation(
+    def interpolation(
         self, triangulation: Triangulation, containing: np.ndarray, points: np.ndarray, workspace: Workspace
     ) -> Interpolation:
+        """Interpolation at points (n, 2); writes the triangles that contain them into ``containing``."""
         locate(triangulation.points, triangulation.triangles, triangulation.neighbors, points, containing)
         if not len(self.ring):
             outside = np.flatnonzero(containing < 0)
@@ -149,6 +177,16 @@ class TriangulatedScheme(MeshScheme):
         conductances_bar[border] = bar.boundary_conductances[smaller[border]]
         areas_bar = np.concatenate([bar.areas, np.zeros(len(self.ring))])
         return triangulation.volumes_pullback(conductances_bar, areas_bar)[: self.n_source]
+
+    def _crosses_pullback(self, geometry: TriangulatedGeometry, weights_bar: np.ndarray) -> np.ndarray:
+        n = self.n_source
+        ends_bar, points_bar = self.weights_pullback(geometry.at_crosses, geometry.cross_points, weights_bar)
+        ends_bar = ends_bar.reshape(n, 4, 2)
+        thirds_bar = np.zeros(len(points_bar))
+        thirds = geometry.triangulation.thirds[:n]
+        thirds_bar[:n] = 0.25 * (ends_bar * _ARMS).sum(axis=(1, 2)) / np.sqrt(thirds)
+        points_bar = points_bar + geometry.triangulation.thirds_pullback(thirds_bar)
+        return points_bar[:n] + ends_bar.sum(axis=1)
 
     def _require_inside_ring(self, vertices: np.ndarray) -> None:
         if not len(self.ring):

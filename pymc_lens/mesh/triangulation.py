@@ -67,6 +67,29 @@ class Triangulation:
         quarters = 0.25 * self.conductances * ((self.points[i] - self.points[j]) ** 2).sum(axis=1)
         return np.bincount(i, quarters, len(self.points)) + np.bincount(j, quarters, len(self.points))
 
+    @cached_property
+    def thirds(self) -> np.ndarray:
+        """A third of the areas of the triangles around each point, (n,)."""
+        thirds = self._doubled_areas / 6.0
+        return np.bincount(self.triangles.ravel(), np.repeat(thirds, 3), len(self.points))
+
+    @property
+    def _doubled_areas(self) -> np.ndarray:
+        a, b, c = (self.points[self.triangles[:, k]] for k in range(3))
+        return np.asarray((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0])
+
+    def thirds_pullback(self, thirds_bar: np.ndarray) -> np.ndarray:
+        """Adjoint of `thirds` to the points (n, 2)."""
+        doubled_bar = thirds_bar[self.triangles].sum(axis=1) / 6.0
+        points_bar = np.zeros(self.points.shape)
+        for k in range(3):
+            after, before = (self.points[self.triangles[:, (k + step) % 3]] for step in (1, 2))
+            corner = self.triangles[:, k]
+            # Of (after - corner) x (before - corner).
+            for axis, slope in ((0, after[:, 1] - before[:, 1]), (1, before[:, 0] - after[:, 0])):
+                points_bar[:, axis] += np.bincount(corner, doubled_bar * slope, len(points_bar))
+        return points_bar
+
     def volumes_pullback(self, conductances_bar: np.ndarray, areas_bar: np.ndarray) -> np.ndarray:
         """Adjoint of `conductances` and `areas` to the points (n, 2)."""
         i, j = self.edges.T

@@ -6,12 +6,16 @@ from pymc_lens.regularization.constant import Constant
 from pymc_lens.regularization.dirichlet import Dirichlet
 from pymc_lens.regularization.kernels import ExponentialKernel, GaussianKernel, MaternKernel
 from pymc_lens.regularization.matern_spde import MaternSPDE
+from pymc_lens.regularization.split import AdaptSplit, AdaptSplitPower, ConstantSplit
 from pymc_lens.regularization.zeroth import ConstantZeroth, Zeroth
 
 __all__ = [
     "Adapt",
     "AdaptPower",
+    "AdaptSplit",
+    "AdaptSplitPower",
     "Constant",
+    "ConstantSplit",
     "ConstantZeroth",
     "Dirichlet",
     "ExponentialKernel",

@@ -36,7 +36,7 @@ class AdaptScheme(RegularizationScheme):
     factor: float
 
     def __repr__(self) -> str:
-        return f"AdaptScheme({self.image.tobytes()!r}, {self.power}, {self.factor})"
+        return f"{type(self).__name__}({self.image.tobytes()!r}, {self.power}, {self.factor})"
 
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
         require_positive_parameters(AdaptPower.parameter_names[: len(parameters)], parameters)
@@ -48,14 +48,22 @@ class AdaptScheme(RegularizationScheme):
     def pullback(
         self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: SparseCotangent
     ) -> tuple[np.ndarray, GeometryCotangent]:
-        inner, outer = parameters[:2]
-        power = self._power(parameters)
-        signals, mean, weights = self._weights(parameters, geometry)
+        _, _, weights = self._weights(parameters, geometry)
         edges_bar, boundary_bar = graph_pullback(geometry, precision_bar)
         pairs = geometry.neighbors
         touching = np.bincount(pairs.rows, edges_bar, pairs.size)
         touching += np.bincount(pairs.cols, edges_bar, pairs.size)
         weights_bar = 2.0 * self.factor * weights * (touching + 2.0 * boundary_bar * geometry.boundary_degree)
+        parameters_bar, interpolation_bar = self._weights_pullback(parameters, geometry, weights_bar)
+        return parameters_bar, GeometryCotangent(weights=interpolation_bar)
+
+    def _weights_pullback(
+        self, parameters: np.ndarray, geometry: MeshGeometry, weights_bar: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Adjoint of `_weights`: cotangents of the parameters and of the interpolation's weights (nnz,)."""
+        inner, outer = parameters[:2]
+        power = self._power(parameters)
+        signals, mean, weights = self._weights(parameters, geometry)
         mean_bar = weights_bar * power * mean ** (power - 1.0)
         scale_bar, interpolation_bar = self._signals_pullback(
             parameters, geometry, mean_bar * (inner - outer)
@@ -63,7 +71,7 @@ class AdaptScheme(RegularizationScheme):
         parameters_bar = [mean_bar @ signals, mean_bar @ (1.0 - signals), scale_bar]
         if self.power is None:
             parameters_bar.append(weights_bar @ (weights * np.log(mean)))
-        return np.array(parameters_bar), GeometryCotangent(weights=interpolation_bar)
+        return np.array(parameters_bar), interpolation_bar
 
     def _power(self, parameters: np.ndarray) -> float:
         return float(parameters[3]) if self.power is None else self.power

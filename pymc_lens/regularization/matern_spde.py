@@ -12,11 +12,11 @@ from scipy.sparse import csr_array, diags_array
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.imaging import Imaging
 from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
-from pymc_lens.linalg.sparsity import SparsityPattern
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.base import Regularization, RegularizationScheme
 from pymc_lens.regularization.dirichlet import stiffness_diagonal, stiffness_pullback
 from pymc_lens.regularization.graph import require_positive_parameters
+from pymc_lens.regularization.sparse import as_matrix, as_precision
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class MaternSPDEScheme(RegularizationScheme):
             )
         kappa_squared, tau_squared = self._spectrum(parameters)
         products = self._products(_operator(kappa_squared, geometry), geometry.volumes.areas)
-        return _sparse_precision(tau_squared, products[-1])
+        return as_precision(tau_squared * products[-1])
 
     def pullback(
         self,
@@ -57,7 +57,7 @@ class MaternSPDEScheme(RegularizationScheme):
         inverse_areas = diags_array(1.0 / areas)
         operator = _operator(kappa_squared, geometry)
         products = self._products(operator, areas)
-        bar = _symmetric(products[-1], precision_bar.diagonal, 0.5 * precision_bar.off_diagonal)
+        bar = as_matrix(products[-1], precision_bar)
         tau_squared_bar = float((bar * products[-1]).sum())
         bar = tau_squared * bar
         operator_bar, inverse_areas_bar = csr_array(operator.shape), np.zeros(areas.size)
@@ -156,23 +156,3 @@ def _operator(kappa_squared: float, geometry: MeshGeometry) -> csr_array:
     both = np.concatenate([pairs.rows, pairs.cols]), np.concatenate([pairs.cols, pairs.rows])
     off_diagonal = csr_array((-np.tile(volumes.conductances, 2), both), (pairs.size, pairs.size))
     return (off_diagonal + diags_array(diagonal)).tocsr()
-
-
-def _lower_pairs(matrix: csr_array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    coordinates = matrix.tocoo()
-    lower = coordinates.row > coordinates.col
-    return coordinates.row[lower], coordinates.col[lower], coordinates.data[lower]
-
-
-def _sparse_precision(tau_squared: float, product: csr_array) -> SparsePrecision:
-    rows, cols, values = _lower_pairs(product)
-    pattern = SparsityPattern(product.shape[0], rows, cols)
-    return SparsePrecision(pattern, tau_squared * product.diagonal(), tau_squared * values)
-
-
-def _symmetric(like: csr_array, diagonal: np.ndarray, off_diagonal: np.ndarray) -> csr_array:
-    """Matrix with this diagonal and, at both places of each pair of the pattern, these elements."""
-    rows, cols, _ = _lower_pairs(like)
-    n = np.arange(diagonal.size)
-    places = np.concatenate([n, rows, cols]), np.concatenate([n, cols, rows])
-    return csr_array((np.concatenate([diagonal, off_diagonal, off_diagonal]), places), like.shape)

@@ -1,0 +1,148 @@
+"""Regularization across each source pixel: PyAutoLens's split family."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, override
+
+import numpy as np
+from scipy.sparse import csr_array, diags_array
+
+from pymc_lens.imaging import Imaging
+from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
+from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
+from pymc_lens.regularization.adapt import Adapt, AdaptPower, AdaptScheme
+from pymc_lens.regularization.base import Regularization, RegularizationScheme
+from pymc_lens.regularization.graph import RIDGE, require_positive_parameters
+from pymc_lens.regularization.sparse import as_matrix, as_precision
+
+
+def _differences(geometry: MeshGeometry) -> csr_array:
+    """Rows ``e_i - w(end)`` (4 n_source, n_source): a pixel less the source at each end of its cross."""
+    crosses, n = geometry.crosses, len(geometry.vertices)
+    rows = np.repeat(np.arange(4 * n), np.diff(crosses.indptr))
+    inside = crosses.indices >= 0
+    weights = csr_array((crosses.weights[inside], (rows[inside], crosses.indices[inside])), (4 * n, n))
+    own = csr_array((np.ones(4 * n), (np.arange(4 * n), np.repeat(np.arange(n), 4))), (4 * n, n))
+    return (own - weights).tocsr()
+
+
+def _precision(differences: csr_array, weights: np.ndarray) -> csr_array:
+    """``sum_i weights_i sum over the cross r r' + ridge``."""
+    across = differences.T @ diags_array(np.repeat(weights, 4)) @ differences
+    return (across + RIDGE * diags_array(np.ones(weights.size))).tocsr()
+
+
+def _precision_pullback(
+    geometry: MeshGeometry, differences: csr_array, weights: np.ndarray, bar: SparseCotangent
+) -> tuple[np.ndarray, np.ndarray]:
+    """Adjoint of `_precision`: cotangents of the weights and of the crosses' interpolation (nnz,)."""
+    matrix_bar = as_matrix(_precision(differences, weights), bar)
+    product = (differences @ matrix_bar).tocsr()
+    per_row = np.asarray((product * differences).sum(axis=1)).ravel()
+    crosses = geometry.crosses
+    rows = np.repeat(np.arange(crosses.indptr.size - 1), np.diff(crosses.indptr))
+    inside = crosses.indices >= 0
+    cross_weights_bar = np.zeros(crosses.weights.size)
+    at = np.asarray(product[rows[inside], crosses.indices[inside]]).ravel()
+    cross_weights_bar[inside] = -2.0 * weights[rows[inside] // 4] * at
+    return per_row.reshape(-1, 4).sum(axis=1), cross_weights_bar
+
+
+@dataclass(frozen=True)
+class ConstantSplitScheme(RegularizationScheme):
+    """Numerics of `ConstantSplit`."""
+
+    @override
+    def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
+        require_positive_parameters(("coefficient",), parameters)
+        return as_precision(_precision(_differences(geometry), self._weights(parameters, geometry)))
+
+    @override
+    def pullback(
+        self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: SparseCotangent
+    ) -> tuple[np.ndarray, GeometryCotangent]:
+        weights_bar, cross_weights_bar = _precision_pullback(
+            geometry, _differences(geometry), self._weights(parameters, geometry), precision_bar
+        )
+        return (
+            np.array([2.0 * parameters[0] * weights_bar.sum()]),
+            GeometryCotangent(cross_weights=cross_weights_bar),
+        )
+
+    def _weights(self, parameters: np.ndarray, geometry: MeshGeometry) -> np.ndarray:
+        return np.full(len(geometry.vertices), parameters[0] ** 2)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AdaptSplitScheme(AdaptScheme):
+    """Numerics of `AdaptSplit` and `AdaptSplitPower`: `AdaptScheme`'s weights on crosses, not on pairs."""
+
+    counts_neighbors: ClassVar[bool] = False
+
+    @override
+    def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
+        require_positive_parameters(AdaptPower.parameter_names[: len(parameters)], parameters)
+        _, _, weights = self._weights(parameters, geometry)
+        return as_precision(_precision(_differences(geometry), weights**2))
+
+    @override
+    def pullback(
+        self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: SparseCotangent
+    ) -> tuple[np.ndarray, GeometryCotangent]:
+        _, _, weights = self._weights(parameters, geometry)
+        squared_bar, cross_weights_bar = _precision_pullback(
+            geometry, _differences(geometry), weights**2, precision_bar
+        )
+        parameters_bar, weights_bar = self._weights_pullback(
+            parameters, geometry, 2.0 * weights * squared_bar
+        )
+        return parameters_bar, GeometryCotangent(weights=weights_bar, cross_weights=cross_weights_bar)
+
+
+@dataclass(frozen=True, eq=False)
+class ConstantSplit(Regularization):
+    """Each source pixel is pulled to the source around it, PyAutoLens's ``ConstantSplit``.
+
+    ``-log prior = 1/2 coefficient^2 sum (s_i - s(x))^2`` over four points x around each pixel i, where the
+    source is interpolated. On `VoronoiNN` it varies continuously; its derivative does not where a point
+    crosses into another triangle.
+
+    Parameters
+    ----------
+    coefficient : float or random variable
+        In units of 1 / surface brightness; positive.
+
+    Raises
+    ------
+    ValueError
+        If ``coefficient`` is a number that is not positive and finite.
+    """
+
+    parameter_names: ClassVar[tuple[str, ...]] = ("coefficient",)
+
+    coefficient: Any = 1.0
+
+    def scheme(self, imaging: Imaging) -> ConstantSplitScheme:
+        return ConstantSplitScheme()
+
+
+@dataclass(frozen=True, eq=False)
+class AdaptSplit(Adapt):
+    """`Adapt` across each source pixel instead of between neighbours; parameters as of `Adapt`.
+
+    A pixel's weight is ``l_i^2`` on each of four differences, as in `ConstantSplit`.
+    """
+
+    @override
+    def scheme(self, imaging: Imaging) -> AdaptSplitScheme:
+        return AdaptSplitScheme(imaging.slim("adapt_image", self.adapt_image), power=2.0, factor=1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class AdaptSplitPower(AdaptPower):
+    """`AdaptPower` across each source pixel instead of between neighbours; parameters as of `AdaptPower`."""
+
+    @override
+    def scheme(self, imaging: Imaging) -> AdaptSplitScheme:
+        return AdaptSplitScheme(imaging.slim("adapt_image", self.adapt_image), power=None, factor=1.0)
