@@ -10,12 +10,13 @@ from astropy.io import fits
 from scipy.sparse import coo_array
 
 import pymc_lens as pl
+from pymc_lens.errors import InadmissibleError
 from pymc_lens.inversion.mapping import mapping_matrix
 from pymc_lens.inversion.problem import InversionInputs, PixelizedInversion
 from pymc_lens.inversion.solver import SOLVERS
 from pymc_lens.inversion.tiles import curvature, prepare_tiles, tile_blocks
 from pymc_lens.mesh.rectangular_adaptive import RectangularAdaptiveScheme
-from pymc_lens.regularization.adapt import AdaptScheme
+from pymc_lens.regularization.adapt import AdaptScheme, BrightnessZerothScheme
 from pymc_lens.regularization.split import AdaptSplitScheme
 from pymc_lens.workspace import Workspace
 
@@ -337,6 +338,29 @@ def test_split_priors(golden, dataset, rays, name, solver):
     light = np.empty((0, dataset.light_grid.pixel_index.size))
     inversion = problem.invert(InversionInputs(dataset.data_fitted, rays, vertices, light, parameters))
     check_solution(inversion, expected, golden, mesh, name, order, solver)
+
+
+def test_brightness_zeroth(golden, dataset, rays):
+    """The solution is PyAutoLens's, and H as singular."""
+    mesh, name = "delaunay_overlay_15", "brightness_zeroth_1_1"
+    expected, scheme, vertices, order = triangulated(golden, dataset, mesh)
+    geometry = scheme.geometry(rays, vertices, Workspace())
+    signals = expected["pixel_signals_scale1"][order]
+    image = image_of_signals(geometry.interpolation, signals, len(rays), dataset.n_pixels)
+    prior = BrightnessZerothScheme(image, 1.0, 1.0)
+    ours = prior.precision(np.ones(2), geometry)
+    assert not ours.off_diagonal.any()
+    # Their solution (F + H)^-1 D, which exists all the same, with F from an inversion by another prior.
+    other = PixelizedInversion(dataset, scheme, pl.regularization.Zeroth().scheme(dataset))
+    light = np.empty((0, dataset.light_grid.pixel_index.size))
+    inversion = other.invert(InversionInputs(dataset.data_fitted, rays, vertices, light, np.ones(1)))
+    root = np.triu(inversion.factor)
+    solution = np.linalg.solve(root.T @ root + np.diag(ours.diagonal - 1.0), inversion.data_vector)
+    reconstruction = expected[f"s_{name}_posneg"][order]
+    np.testing.assert_allclose(solution, reconstruction, atol=1e-8 * np.abs(reconstruction).max())
+    problem = PixelizedInversion(dataset, scheme, prior)
+    with pytest.raises(InadmissibleError, match="not positive definite"):
+        problem.invert(InversionInputs(dataset.data_fitted, rays, vertices, light, np.ones(2)))
 
 
 @pytest.mark.parametrize("mesh", ["rect_uniform_15", "delaunay_overlay_15"])

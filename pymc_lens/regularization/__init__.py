@@ -1,6 +1,6 @@
 """Source priors."""
 
-from pymc_lens.regularization.adapt import Adapt, AdaptPower
+from pymc_lens.regularization.adapt import Adapt, AdaptPower, BrightnessZeroth
 from pymc_lens.regularization.base import Regularization
 from pymc_lens.regularization.constant import Constant
 from pymc_lens.regularization.dirichlet import Dirichlet
@@ -14,6 +14,7 @@ __all__ = [
     "AdaptPower",
     "AdaptSplit",
     "AdaptSplitPower",
+    "BrightnessZeroth",
     "Constant",
     "ConstantSplit",
     "ConstantZeroth",

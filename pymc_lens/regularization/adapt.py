@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, override
 
 import numpy as np
 
@@ -189,3 +189,63 @@ class AdaptPower(Regularization):
 
     def scheme(self, imaging: Imaging) -> AdaptScheme:
         return AdaptScheme(imaging.slim("adapt_image", self.adapt_image), power=None, factor=0.5)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class BrightnessZerothScheme(AdaptScheme):
+    """Numerics of `BrightnessZeroth`: `AdaptScheme`'s weights on the diagonal, with no inner coefficient."""
+
+    counts_neighbors: ClassVar[bool] = False
+
+    @override
+    def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
+        require_positive_parameters(BrightnessZeroth.parameter_names, parameters)
+        _, _, weights = self._weights(np.append(0.0, parameters), geometry)
+        pairs = geometry.neighbors
+        return SparsePrecision(pairs, weights**2, np.zeros(pairs.rows.size))
+
+    @override
+    def pullback(
+        self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: SparseCotangent
+    ) -> tuple[np.ndarray, GeometryCotangent]:
+        of_adapt = np.append(0.0, parameters)
+        _, _, weights = self._weights(of_adapt, geometry)
+        parameters_bar, interpolation_bar = self._weights_pullback(
+            of_adapt, geometry, 2.0 * weights * precision_bar.diagonal
+        )
+        return parameters_bar[1:], GeometryCotangent(weights=interpolation_bar)
+
+
+@dataclass(frozen=True, eq=False)
+class BrightnessZeroth(Regularization):
+    """A pull towards zero where the source is faint, PyAutoLens's ``BrightnessZeroth``.
+
+    ``-log prior = 1/2 sum (coefficient (1 - g_i))^2 s_i^2`` with the signals g of `Adapt`. The brightest
+    pixel has g = 1 and no prior at all, so that on its own this is not a distribution: an inversion with it
+    is refused as singular, as PyAutoLens's is.
+
+    Parameters
+    ----------
+    adapt_image : (n_y, n_x) array
+        As of `Adapt`.
+    coefficient, signal_scale : float or random variable
+        Positive.
+
+    Raises
+    ------
+    ValueError
+        As `Adapt`.
+    """
+
+    parameter_names: ClassVar[tuple[str, ...]] = ("coefficient", "signal_scale")
+
+    adapt_image: np.ndarray
+    coefficient: Any = 1.0
+    signal_scale: Any = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "adapt_image", validated_adapt_image(self.adapt_image))
+        super().__post_init__()
+
+    def scheme(self, imaging: Imaging) -> BrightnessZerothScheme:
+        return BrightnessZerothScheme(imaging.slim("adapt_image", self.adapt_image), power=1.0, factor=1.0)
