@@ -16,14 +16,14 @@ import pymc_lens as pl
 DATA = Path(__file__).parent / "data" / "source_complex"
 
 
-def tracer(einstein_radius, ell_comps, mesh, regularization):
+def tracer(einstein_radius, ell_comps, mesh, regularization, positivity=None):
     lens = pl.Galaxy(
         redshift=0.5,
         mass=pl.mass.Isothermal(centre=(0.0, 0.0), ell_comps=ell_comps, einstein_radius=einstein_radius),
     )
     source = pl.Galaxy(
         redshift=1.0,
-        pixelization=pl.Pixelization(mesh, regularization),
+        pixelization=pl.Pixelization(mesh, regularization, positivity),
     )
     return pl.Tracer([lens, source])
 
@@ -36,8 +36,9 @@ def main(out: Path, draws: int = 600, tune: int = 100) -> None:
     mask = pl.Mask2D.circular(dataset.shape_native, dataset.pixel_scales, radius=3.6)
     dataset = dataset.apply_mask(mask)
 
-    # Numbers: one fit. Rectangular follows the rays, as PyAutoLens's does; the vertices of the other two are
-    # traced from the image plane, so that they are dense where the magnification is high.
+    # Numbers: one fit. Rectangular follows the rays, as PyAutoLens's does; the vertices of the others are
+    # traced from the image plane, so that they are dense where the magnification is high. With positivity no
+    # source pixel may be negative.
     overlay = pl.image_mesh.Overlay(shape=(40, 40))
     pixelizations = {
         "Rectangular": (pl.mesh.Rectangular(shape=(40, 40)), pl.regularization.Constant(coefficient=1.0)),
@@ -46,6 +47,11 @@ def main(out: Path, draws: int = 600, tune: int = 100) -> None:
             pl.regularization.Constant(coefficient=1.0),
         ),
         "VoronoiNN": (pl.mesh.VoronoiNN(overlay), pl.regularization.MaternSPDE(scale=0.15, amplitude=0.5)),
+        "VoronoiNN_positive": (
+            pl.mesh.VoronoiNN(overlay),
+            pl.regularization.MaternSPDE(scale=0.15, amplitude=0.5),
+            "map",
+        ),
     }
     fits = {
         name: pl.FitImaging(dataset, tracer(1.6, (0.17647, 0.0), *pixelization))
@@ -56,6 +62,7 @@ def main(out: Path, draws: int = 600, tune: int = 100) -> None:
             f"{name}: log evidence {fit.log_evidence:.2f}, reduced chi-squared {fit.reduced_chi_squared:.3f}"
         )
         pl.plot.subplot_fit(fit).savefig(out / f"fit_{name}.png", dpi=130)
+    pl.plot.subplot_fits(fits).savefig(out / "fits.png", dpi=110)
 
     # Priors: a posterior.
     with pm.Model():

@@ -28,6 +28,8 @@ def test_overview(tmp_path, capsys):
         "fit_DelaunayMagnification.png",
         "fit_Rectangular.png",
         "fit_VoronoiNN.png",
+        "fit_VoronoiNN_positive.png",
+        "fits.png",
         "posterior.nc",
         "posterior.png",
         "source.png",

@@ -1,6 +1,6 @@
 """Figures."""
 
-from pymc_lens.plot.fit import subplot_fit
+from pymc_lens.plot.fit import subplot_fit, subplot_fits
 from pymc_lens.plot.posterior import subplot_posterior, subplot_reconstruction
 
-__all__ = ["subplot_fit", "subplot_posterior", "subplot_reconstruction"]
+__all__ = ["subplot_fit", "subplot_fits", "subplot_posterior", "subplot_reconstruction"]

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from pymc_lens.fit import FitImaging
 from pymc_lens.plot.caustics import critical_curves
-from pymc_lens.plot.images import fitted_region, image_extent, intensity_norm, show_image, show_residuals
+from pymc_lens.plot.images import (
+    RESIDUAL_MAP,
+    fitted_region,
+    image_extent,
+    intensity_norm,
+    show_image,
+    show_residuals,
+)
 from pymc_lens.plot.source import show_cells
 
 
@@ -57,6 +67,45 @@ def subplot_fit(fit: FitImaging) -> Figure:
     show_cells(axes[1, 2], fit.mesh_vertices, fit.reconstruction, title="Source plane, caustics", label=unit)
     draw_curves(axes[1, 2], caustics)
     figure.suptitle(f"Log evidence {fit.log_evidence:.2f}")
+    return figure
+
+
+def subplot_fits(fits: Mapping[str, FitImaging]) -> Figure:
+    """Draw normalized residuals and source planes of several fits of one dataset side by side.
+
+    Parameters
+    ----------
+    fits : mapping of str to FitImaging
+        By the title of each fit's column.
+
+    Returns
+    -------
+    Figure
+        All axes in arcsec; all residuals on the same scale.
+    """
+    figure, axes = plt.subplots(
+        2, len(fits), figsize=(4.9 * len(fits), 8.6), layout="constrained", squeeze=False
+    )
+    limit = max(float(np.nanpercentile(np.abs(fit.normalized_residual_map), 99.8)) for fit in fits.values())
+    for (top, bottom), (name, fit) in zip(axes.T, fits.items(), strict=True):
+        pixel_scales = fit.dataset.pixel_scales
+        show_image(
+            top,
+            fit.normalized_residual_map,
+            image_extent(fit.data.shape, pixel_scales),
+            title=f"{name}\n" + rf"$\chi^2/N$ = {fit.reduced_chi_squared:.3f}",
+            label=r"normalized residual ($\sigma$)",
+            norm=Normalize(-limit, limit),
+            cmap=RESIDUAL_MAP,
+            region=fitted_region(fit.data, pixel_scales),
+        )
+        show_cells(
+            bottom,
+            fit.mesh_vertices,
+            fit.reconstruction,
+            title=f"ln E = {fit.log_evidence:.1f}",
+            label=fit.dataset.unit or "data units",
+        )
     return figure
 
 
