@@ -47,10 +47,11 @@ def tracer(
     return pl.Tracer([lens, pl.Galaxy(redshift=SOURCE_REDSHIFT, pixelization=pixelization)])
 
 
-def coarse_pixelization(scale, amplitude) -> pl.Pixelization:
+def coarse_pixelization(scale, amplitude, positivity: str | None = None) -> pl.Pixelization:
     """Few vertices everywhere: quick to climb on, and no choice of where the source may be."""
     mesh = pl.mesh.VoronoiNN(pl.image_mesh.Overlay(COARSE_VERTICES))
-    return pl.Pixelization(mesh, pl.regularization.MaternSPDE(scale=scale, amplitude=amplitude))
+    prior = pl.regularization.MaternSPDE(scale=scale, amplitude=amplitude)
+    return pl.Pixelization(mesh, prior, positivity)
 
 
 def fine_pixelization(coefficient, window: tuple[float, float, float, float]) -> pl.Pixelization:
@@ -73,12 +74,13 @@ def lens_priors() -> dict[str, Any]:
     }
 
 
-def coarse_model(dataset: pl.Imaging) -> pm.Model:
+def coarse_model(dataset: pl.Imaging, positivity: str | None = None) -> pm.Model:
     """Put priors on everything that is not linear; a Matern field as the source's."""
     with pm.Model() as model:
         pixelization = coarse_pixelization(
             scale=pm.LogNormal("scale", np.log(0.1), 0.5),
             amplitude=pm.LogNormal("amplitude", np.log(10.0 * np.median(dataset.noise_fitted)), 2.0),
+            positivity=positivity,
         )
         pl.PixelizedImage("image", tracer(**lens_priors(), pixelization=pixelization), observed=dataset)
     return model
