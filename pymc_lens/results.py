@@ -17,6 +17,8 @@ from pymc_lens.inversion.problem import EvidenceTerms, InversionInputs, Pixelize
 from pymc_lens.lattice import bright_square, lattice
 
 _SOURCE_GRID = 100
+# Median, 68 % and 95 % intervals.
+_QUANTILES = (0.025, 0.16, 0.5, 0.84, 0.975)
 
 
 def reconstruct(
@@ -55,7 +57,9 @@ def reconstruct(
         ``source_reconstruction``
             ``source`` (sample, source_pixel) with positions ``source_y`` and ``source_x`` on the mesh;
             ``source_on_grid`` (sample, grid_y, grid_x) on a regular grid around what is bright, its
-            ``mean`` and ``sd``.
+            ``mean``, ``sd`` and ``quantiles`` (quantile, grid_y, grid_x). ``flux`` (sample) is the source's
+            total, surface brightness times arcsec^2, and ``magnification`` (sample) that of its image within
+            the mask over it.
         ``image_reconstruction``
             ``model_image``, ``lens_light``, ``residual``, ``normalized_residual``: means over the draws
             (y, x), NaN outside the fitted pixels, with ``data`` and ``noise_map``; ``model_image_sd``.
@@ -102,6 +106,10 @@ class _Solution:
         self.terms: EvidenceTerms = inversion.terms
         self.geometry = inversion.geometry
         self.source = drawn[: problem.n_source]
+        self.flux = float(self.source @ inversion.geometry.volumes.areas)
+        mapping = inversion.mapping
+        lensed = mapping.weights @ self.source[mapping.indices]
+        self.magnification = float(lensed) * problem.imaging.pixel_scales**2 / self.flux
         self.most_probable_image = problem.model_image(inversion, inversion.coefficients)
         self.image = problem.model_image(inversion, drawn)
         self.light = problem.light_image(inversion, drawn)
@@ -149,8 +157,11 @@ def _source_dataset(problem: PixelizedInversion, solutions: list[_Solution], coo
             "source_on_grid": (("sample", *grid), on_grid),
             "mean": (grid, on_grid.mean(axis=0)),
             "sd": (grid, on_grid.std(axis=0)),
+            "quantiles": (("quantile", *grid), np.quantile(on_grid, _QUANTILES, axis=0)),
+            "flux": ("sample", np.array([solution.flux for solution in solutions])),
+            "magnification": ("sample", np.array([solution.magnification for solution in solutions])),
         },
-        coords={**coords, "grid_y": grid_y, "grid_x": grid_x},
+        coords={**coords, "grid_y": grid_y, "grid_x": grid_x, "quantile": list(_QUANTILES)},
         attrs={"units": "surface brightness of the data; positions in arcsec"},
     )
 

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
-from problems import full_model, mass, model, simulated, tracer
+from problems import clumps, full_model, mass, model, simulated, tracer
 
 import pymc_lens as pl
 
@@ -28,6 +28,9 @@ def test_groups(posterior):
     assert sources["source"].shape == (30, 100)
     assert sources["source_on_grid"].shape[0] == 30
     np.testing.assert_allclose(sources["mean"], sources["source_on_grid"].mean("sample"))
+    np.testing.assert_allclose(
+        sources["quantiles"].sel(quantile=0.5), np.median(sources["source_on_grid"], axis=0)
+    )
     model_image = images["model_image"].values
     residual = images["normalized_residual"].values
     np.testing.assert_array_equal(np.isfinite(model_image), ~dataset.mask.array)
@@ -45,6 +48,23 @@ def test_evidence_is_that_of_a_fit_at_the_draw(posterior):
     evidence = posterior["evidence"].isel(sample=0)
     assert float(evidence["log_evidence"]) == pytest.approx(fit.log_evidence, rel=1e-10)
     assert float(evidence["chi_squared"]) == pytest.approx(fit.chi_squared, rel=1e-8)
+
+
+def test_flux_and_magnification(posterior):
+    """Against the truth: the clumps' analytic flux, and their image on a fine grid of the image plane."""
+    sources = posterior["source_reconstruction"]
+    true_flux = 2 * np.pi * (0.12**2 * 1.0 + 0.08**2 * 1.5 + 0.1**2 * 0.7)
+    step = 0.01
+    axis = np.arange(-1.7, 1.7, step) + 0.5 * step
+    grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
+    grid = grid[np.hypot(*grid.T) < 1.7]
+    y, x = tracer().traced_grid(grid).eval().T
+    magnification = clumps(y, x).sum() * step**2 / true_flux
+    for name, truth in (("flux", true_flux), ("magnification", magnification)):
+        draws = sources[name].values
+        assert draws.shape == (30,)
+        assert abs(draws.mean() - truth) < 4 * draws.std() + 0.03 * truth, name
+        assert 0.0 < draws.std() < 0.2 * truth
 
 
 def test_netcdf(posterior, tmp_path):
