@@ -71,6 +71,7 @@ def measure(prior: str, draws: int, tune: int) -> dict[str, str | float]:
         tune=tune,
         chains=2,
         mode=mode,
+        target_accept=0.6,
         max_treedepth=2,
         model=model,
         random_seed=1,
