@@ -1,6 +1,9 @@
 """Strong gravitational lensing with pixelized sources in PyMC."""
 
-from pymc_lens import convert, image_mesh, light, mass, mesh, plot, priors, regularization
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pymc_lens import convert, image_mesh, light, mass, mesh, priors, regularization
 from pymc_lens.distributions import PixelizedImage
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.fit import FitImaging
@@ -12,6 +15,9 @@ from pymc_lens.over_sampling import RadialBins
 from pymc_lens.results import reconstruct
 from pymc_lens.simulate import Image, simulate_imaging
 from pymc_lens.tracer import Tracer
+
+if TYPE_CHECKING:
+    from pymc_lens import plot
 
 __version__ = "0.1.0"
 
@@ -40,3 +46,14 @@ __all__ = [
     "sample",
     "simulate_imaging",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Matplotlib and ArviZ's plots take a second to import, which who only samples need not wait for.
+    if name == "plot":
+        return import_module("pymc_lens.plot")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
