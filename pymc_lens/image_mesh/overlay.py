@@ -18,9 +18,9 @@ class Overlay(ImageMesh):
 
     Traced to the source plane they are dense where the magnification is high.
 
-    A grid turned by some degrees makes the evidence smoother still: a lens with its axis along the grid maps
-    mirrored points onto common circles, where many edges of the triangulation flip at once. An odd shape puts
-    a point in the middle of the mask, and where that is the centre of an isothermal lens its image jumps.
+    Turning the grid shows how much of a result is owed to where the vertices happen to lie. An odd shape puts
+    a point in the middle of the mask, and where that is the centre of an isothermal lens its image jumps, and
+    the evidence with it: to sample, use even shapes.
 
     Parameters
     ----------
