@@ -27,7 +27,7 @@ class Pixelization:
         may, and the evidence is exact. With "map" the most probable ones that are not take their place in
         the same formula, as in PyAutoLens: faithful as a picture, but no longer strictly an evidence. With
         "marginal" the prior is a Gaussian without its negative part and the evidence that of this prior, by
-        expectation propagation; it costs ten times as much.
+        expectation propagation; it takes about three times as long.
 
     Raises
     ------
