@@ -69,7 +69,7 @@ def simulate(lens: Lens, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarr
     theta = rng.normal(PRIOR_MEAN, PRIOR_SD)
     problem = lens.problem
     inversion = problem.invert(lens.inputs(theta, np.zeros(problem.imaging.fitted.size)))
-    source = problem.solver.draw_source(inversion.precision, problem.n_source, rng)
+    source = problem.solver.draw_source(inversion.precision, rng)
     noise = rng.normal(0.0, problem.imaging.noise_fitted)
     return theta, problem.model_image(inversion, source) + noise, flux(inversion, source)
 

@@ -26,9 +26,7 @@ from pymc_lens.inversion.tiles import (
     tile_blocks,
     tile_pullback,
 )
-from pymc_lens.linalg.blas import (
-    cholesky_inverse_in_place,
-)
+from pymc_lens.linalg.blas import cholesky_inverse_in_place
 from pymc_lens.linalg.precision import Precision
 from pymc_lens.mesh.base import MeshGeometry, MeshScheme
 from pymc_lens.regularization.base import RegularizationScheme
@@ -411,7 +409,7 @@ class PixelizedInversion:
             As `invert`.
         """
         inversion = self.invert(inputs)
-        source = self.solver.draw_source(inversion.precision, self.n_source, rng)
+        source = self.solver.draw_source(inversion.precision, rng)
         amplitudes = self.solver.draw_amplitudes(np.array(self.light_scales), rng)
         image = self.model_image(inversion, np.concatenate([source, amplitudes]))
         return image + rng.standard_normal(image.size) * self.imaging.noise_fitted

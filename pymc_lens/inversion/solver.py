@@ -81,7 +81,7 @@ class Solver(ABC):
         """Draw coefficients (n,) from their posterior, given what `solve` returned and left."""
 
     @abstractmethod
-    def draw_source(self, precision: Precision, n_source: int, rng: np.random.Generator) -> np.ndarray:
+    def draw_source(self, precision: Precision, rng: np.random.Generator) -> np.ndarray:
         """Draw a source (n_source,) from its prior."""
 
     @abstractmethod
@@ -115,7 +115,7 @@ class Unconstrained(Solver):
         return solved.coefficients + solve_triangular(factor, normal, check_finite=False)
 
     @override
-    def draw_source(self, precision: Precision, n_source: int, rng: np.random.Generator) -> np.ndarray:
+    def draw_source(self, precision: Precision, rng: np.random.Generator) -> np.ndarray:
         return precision.draw(rng)
 
     @override
@@ -127,11 +127,11 @@ class _Positive(Solver):
     """What solvers without negative coefficients have in common: the prior they stand for."""
 
     @override
-    def draw_source(self, precision: Precision, n_source: int, rng: np.random.Generator) -> np.ndarray:
-        matrix = np.zeros((n_source, n_source))
+    def draw_source(self, precision: Precision, rng: np.random.Generator) -> np.ndarray:
+        matrix, zero = np.zeros((precision.size, precision.size)), np.zeros(precision.size)
         precision.add_to(matrix)
         _factorise(matrix)
-        return draw_positive(np.zeros(n_source), matrix, np.zeros(n_source), rng)
+        return draw_positive(zero, matrix, zero, rng)
 
     @override
     def draw_amplitudes(self, scales: np.ndarray, rng: np.random.Generator) -> np.ndarray:

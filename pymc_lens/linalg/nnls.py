@@ -86,10 +86,8 @@ def kkt_residual(matrix: np.ndarray, vector: np.ndarray, values: np.ndarray) -> 
         Symmetric; the upper triangle is read.
     vector, values : (n,) float64
     """
-    multipliers, size = np.empty(vector.size), np.empty(vector.size)
-    _multipliers(matrix, vector, values, multipliers, size)
-    violation = np.where(values > 0.0, np.abs(multipliers), -multipliers)
-    return float((violation / np.where(size > 0.0, size, 1.0)).max(initial=0.0))
+    growth = _growth(matrix, vector, values, Workspace())
+    return float(np.where(values > 0.0, np.abs(growth), growth).max(initial=0.0))
 
 
 class _Progress(NamedTuple):
@@ -191,15 +189,10 @@ def _multipliers(matrix, vector, values, multipliers, size):
     for i in range(n):
         row, x = matrix[i], values[i]
         total, total_size = row[i] * x, abs(row[i] * x)
-        if x != 0.0:
-            for j in range(i + 1, n):
-                total += row[j] * values[j]
-                total_size += abs(row[j] * values[j])
-                multipliers[j] += row[j] * x
-                size[j] += abs(row[j] * x)
-        else:
-            for j in range(i + 1, n):
-                total += row[j] * values[j]
-                total_size += abs(row[j] * values[j])
+        for j in range(i + 1, n):
+            total += row[j] * values[j]
+            total_size += abs(row[j] * values[j])
+            multipliers[j] += row[j] * x
+            size[j] += abs(row[j] * x)
         multipliers[i] += total
         size[i] += total_size

@@ -110,7 +110,7 @@ class MeshGeometry:
         """
         raise InadmissibleError(
             "no crosses",
-            "Split regularization needs a mesh of traced vertices, such as VoronoiNN or Delaunay.",
+            "regularization: split priors need a mesh of traced vertices, such as VoronoiNN or Delaunay.",
         )
 
 

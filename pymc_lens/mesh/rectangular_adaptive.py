@@ -110,9 +110,7 @@ class StretchedAxis:
         points = np.ascontiguousarray(points)
         low, high = points.min(), points.max()
         if not high > low:
-            raise InadmissibleError(
-                "degenerate mesh", "All pixels are traced to one line of the source plane."
-            )
+            raise InadmissibleError("degenerate mesh", "vertices: all pixels are traced to one line.")
         count = SmoothedCount.of(points, weights, low, high, bandwidth * (high - low) / n)
         ends = count.at(np.array([low, high])).value
         inner = _positions_of(count, low, high, np.linspace(ends[0], ends[1], n - 2))
