@@ -43,8 +43,8 @@ def inputs_of(rng, imaging, vertices=NO_VERTICES):
     return InversionInputs(imaging.data_fitted, rays, vertices, light, np.array([1.3]))
 
 
-def dense(imaging, inputs, inversion):
-    """ln E and the solution by the textbook formula with dense matrices."""
+def dense_design(imaging, inputs, inversion):
+    """The blurred mapping matrix with the light columns (n_fitted, n), and H (n, n)."""
     n_source = inversion.geometry.vertices.shape[0]
     interpolation = inversion.geometry.interpolation
     rays = np.repeat(np.arange(len(inputs.rays)), np.diff(interpolation.indptr))
@@ -68,6 +68,12 @@ def dense(imaging, inputs, inversion):
     h = h + np.triu(h, 1).T
     light = np.arange(n_source, len(columns))
     h[light, light] = np.array(LIGHT_SCALES) ** -2.0
+    return design, h
+
+
+def dense(imaging, inputs, inversion):
+    """ln E and the solution by the textbook formula with dense matrices."""
+    design, h = dense_design(imaging, inputs, inversion)
     weights = imaging.noise_fitted**-2.0
     a = design.T @ (weights[:, None] * design) + h
     s = np.linalg.solve(a, design.T @ (weights * inputs.data))
@@ -106,6 +112,29 @@ def test_equals_dense_formula(case):
         inversion.coefficients, solution, rtol=1e-10, atol=1e-10 * np.abs(solution).max()
     )
     np.testing.assert_allclose(problem.model_image(inversion, inversion.coefficients), model, atol=1e-10)
+
+
+def test_nearly_dependent_light_costs_no_digits(rng):
+    # Columns that differ by 1e-6: pivots of F + H lose twelve digits. A QR decomposition of everything that
+    # was measured, on top of the root of H, has the determinant without forming F.
+    imaging = dataset(rng, PSFS["odd"])
+    scheme = MESHES["box"].scheme(imaging)
+    scales = tuple(1e7 * scale for scale in LIGHT_SCALES)
+    problem = PixelizedInversion(imaging, scheme, pl.regularization.Constant().scheme(imaging), scales)
+    inputs = inputs_of(rng, imaging)
+    inputs = inputs._replace(light=inputs.light[0] + 1e-6 * inputs.light)
+    inversion = problem.invert(inputs)
+    design, h = dense_design(imaging, inputs, inversion)
+    light = np.arange(h.shape[0] - len(scales), h.shape[0])
+    h[light, light] = np.array(scales) ** -2.0
+    stacked = np.vstack([design / imaging.noise_fitted[:, None], np.linalg.cholesky(h).T])
+    triangle = np.linalg.qr(stacked, mode="r")
+    expected = 2.0 * np.log(np.abs(triangle.diagonal())).sum()
+    assert inversion.terms.log_det_curvature_reg == pytest.approx(expected, abs=1e-7)
+    whitened = np.append(inputs.data / imaging.noise_fitted, np.zeros(len(h)))
+    solution = np.linalg.lstsq(stacked, whitened)[0]
+    model = design @ solution
+    np.testing.assert_allclose(problem.model_image(inversion, inversion.coefficients), model, atol=1e-8)
 
 
 def test_gradient(case, rng):

@@ -14,7 +14,13 @@ import numpy as np
 
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.imaging import Imaging
-from pymc_lens.inversion.light import LightBlur, prepare_light_blur
+from pymc_lens.inversion.light import (
+    LightBasis,
+    LightBlur,
+    orthonormal_basis,
+    prepare_light_blur,
+    profile_basis,
+)
 from pymc_lens.inversion.mapping import MappingMatrix, mapping_matrix, mapping_matrix_pullback
 from pymc_lens.inversion.solver import SOLVERS, Solved, Solver
 from pymc_lens.inversion.tiles import (
@@ -92,6 +98,8 @@ class Inversion:
     ----------
     terms : EvidenceTerms
     solved : Solved
+        In terms of ``light_basis``, as are D and the factor.
+    light_basis : LightBasis
     data_vector : (n_source + n_light,) float64
         D.
     tile_residual : (n_tiles, 64) float64
@@ -104,6 +112,7 @@ class Inversion:
 
     terms: EvidenceTerms
     solved: Solved
+    light_basis: LightBasis
     data_vector: np.ndarray
     tile_residual: np.ndarray
     geometry: MeshGeometry
@@ -114,8 +123,13 @@ class Inversion:
 
     @property
     def coefficients(self) -> np.ndarray:
-        """(n_source + n_light,) source pixels, then amplitudes of the light columns."""
-        return self.solved.coefficients
+        """(n_source + n_light,) source pixels, then amplitudes of the light profiles."""
+        return self.with_amplitudes(self.solved.coefficients)
+
+    def with_amplitudes(self, coefficients: np.ndarray) -> np.ndarray:
+        """Replace the light's coefficients in its basis, at the end of (n,), by the profiles' amplitudes."""
+        source, light = np.split(coefficients, [self.precision.size])
+        return np.concatenate([source, self.light_basis.amplitudes(light)])
 
 
 class _MappedImage:
@@ -127,10 +141,11 @@ class _MappedImage:
         workspace: Workspace,
         geometry: MeshGeometry,
         mapping: MappingMatrix,
+        light_basis: LightBasis,
         blocks: TileBlocks,
         tile_data: np.ndarray,
     ) -> None:
-        self.geometry, self.mapping, self.blocks = geometry, mapping, blocks
+        self.geometry, self.mapping, self.light_basis, self.blocks = geometry, mapping, light_basis, blocks
         self.tile_data = tile_data
         self.curvature: np.ndarray | None = None
         # Copies: the caller may write the next point into the same arrays.
@@ -299,27 +314,25 @@ class PixelizedInversion:
         n = self.n_source + self.n_light
         matrix = workspace.array("matrix", n, n)
         image = self._mapped_image(inputs, matrix)
-        geometry, mapping, blocks = image.geometry, image.mapping, image.blocks
+        geometry, mapping, basis, blocks = image.geometry, image.mapping, image.light_basis, image.blocks
         precision = self.regularization.precision(inputs.regularization, geometry)
         log_det_regularization = precision.log_determinant + float(np.log(self._light_precision).sum())
         precision.add_to(matrix)
-        light = np.arange(self.n_source, n)
-        matrix[light, light] += self._light_precision
+        matrix[self.n_source :, self.n_source :] += basis.precision
         solved = self.solver.solve(matrix, image.data_vector, precision, self._threads.solved, workspace)
         self._threads.solved, coefficients = solved, solved.coefficients
         residual = image.tile_data - model_image(blocks, coefficients)
-        source, amplitudes = coefficients[: self.n_source], coefficients[self.n_source :]
+        source, light = coefficients[: self.n_source], coefficients[self.n_source :]
         terms = EvidenceTerms(
             chi_squared=float((residual**2).sum()),
-            regularization_term=precision.quadratic_form(source)
-            + float(self._light_precision @ amplitudes**2),
-            log_det_curvature_reg=float(2.0 * np.log(matrix.diagonal()).sum()),
+            regularization_term=precision.quadratic_form(source) + float(light @ basis.precision @ light),
+            log_det_curvature_reg=2.0 * (float(np.log(matrix.diagonal()).sum()) + basis.log_det_triangle),
             log_det_regularization=log_det_regularization,
             noise_normalization=self._noise_normalization,
             log_positivity=solved.log_positivity,
         )
         return Inversion(
-            terms, solved, image.data_vector, residual, geometry, mapping, blocks, precision, matrix
+            terms, solved, basis, image.data_vector, residual, geometry, mapping, blocks, precision, matrix
         )
 
     def gradient(self, inputs: InversionInputs, inversion: Inversion) -> InversionInputs:
@@ -335,7 +348,8 @@ class PixelizedInversion:
         """
         inverse = inversion.factor
         cholesky_inverse_in_place(inverse)
-        source = inversion.coefficients[: self.n_source]
+        coefficients = inversion.solved.coefficients
+        source = coefficients[: self.n_source]
         parameters_bar, geometry_bar = self.regularization.pullback(
             inputs.regularization,
             inversion.geometry,
@@ -343,7 +357,7 @@ class PixelizedInversion:
         )
         mapping_bar, light_bar = tile_pullback(
             self._tiles, inversion.blocks, inversion.mapping, self.n_light, self._tile_root_weights,
-            inversion.tile_residual, inversion.coefficients, inverse, self._workspace,
+            inversion.tile_residual, coefficients, inverse, self._workspace,
         )  # fmt: skip
         weights_bar = mapping_matrix_pullback(
             inversion.mapping, inversion.geometry.interpolation, mapping_bar
@@ -357,7 +371,7 @@ class PixelizedInversion:
             data=-self._fitted(inversion.tile_residual) / self.imaging.noise_fitted,
             rays=rays_bar,
             vertices=traced_vertices_bar,
-            light=self._light_blur.pullback(light_bar),
+            light=self._light_blur.pullback(inversion.light_basis.columns_pullback(light_bar)),
             regularization=parameters_bar,
         )
 
@@ -383,22 +397,25 @@ class PixelizedInversion:
     # --- pictures of a solution
 
     def model_image(self, inversion: Inversion, coefficients: np.ndarray) -> np.ndarray:
-        """Blurred model (n_fitted,) of any coefficients (n,) with the mapping of an inversion."""
-        return self._fitted(model_image(inversion.blocks, coefficients)) * self.imaging.noise_fitted
+        """Blurred model (n_fitted,) of source pixels and light amplitudes (n,), mapped as in an inversion."""
+        source, amplitudes = np.split(coefficients, [self.n_source])
+        in_basis = np.concatenate([source, inversion.light_basis.coefficients(amplitudes)])
+        return self._fitted(model_image(inversion.blocks, in_basis)) * self.imaging.noise_fitted
 
     def light_image(self, inversion: Inversion, coefficients: np.ndarray) -> np.ndarray:
-        """Blurred image (n_fitted,) of the light columns alone, of any coefficients (n,)."""
+        """Blurred image (n_fitted,) of the light alone, of source pixels and light amplitudes (n,)."""
         light = coefficients.copy()
         light[: self.n_source] = 0.0
         return self.model_image(inversion, light)
 
     def draw_coefficients(self, inversion: Inversion, rng: np.random.Generator) -> np.ndarray:
-        """Draw coefficients (n,) from their posterior at the inversion's parameters.
+        """Draw source pixels and light amplitudes (n,) from their posterior at the inversion's parameters.
 
         It is Gaussian, N(s, (F + H)^-1), and where negative coefficients are excluded the part of it that is
         left.
         """
-        return self.solver.draw(inversion.solved, inversion.factor, inversion.data_vector, rng)
+        drawn = self.solver.draw(inversion.solved, inversion.factor, inversion.data_vector, rng)
+        return inversion.with_amplitudes(drawn)
 
     def draw_prior_image(self, inputs: InversionInputs, rng: np.random.Generator) -> np.ndarray:
         """Draw an image (n_fitted,) of a source and light from their priors, with noise.
@@ -432,14 +449,22 @@ class PixelizedInversion:
         self._threads.last = None
         geometry = self.mesh.geometry(inputs.rays, inputs.vertices, workspace)
         mapping = mapping_matrix(geometry.interpolation, self._tiles.n_pixels)
+        basis = self._light_basis(inputs.light)
         blocks = tile_blocks(
-            self._tiles, mapping, self._light_blur.blur(inputs.light), self._tile_root_weights, self.n_source,
-            workspace,
-        )  # fmt: skip
-        image = _MappedImage(inputs, workspace, geometry, mapping, blocks, self._tile_data(inputs.data))
+            self._tiles, mapping, basis.columns, self._tile_root_weights, self.n_source, workspace
+        )
+        image = _MappedImage(
+            inputs, workspace, geometry, mapping, basis, blocks, self._tile_data(inputs.data)
+        )
         image.write_curvature(matrix, workspace)
         self._threads.last = image
         return image
+
+    def _light_basis(self, light: np.ndarray) -> LightBasis:
+        blurred = self._light_blur.blur(light)
+        if self.solver.confines_amplitudes:
+            return profile_basis(blurred, self._light_precision)
+        return orthonormal_basis(blurred, self._pixel_root_weights, self._light_precision)
 
     def _tile_data(self, data: np.ndarray) -> np.ndarray:
         values = np.zeros(self._tiles.n_pixels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple, override
+from typing import ClassVar, NamedTuple, override
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -44,6 +44,9 @@ class Solver(ABC):
 
     An implementation is immutable and hashable.
     """
+
+    # Whether it is the amplitude of each light profile that is confined, and no combination of them.
+    confines_amplitudes: ClassVar[bool] = False
 
     @abstractmethod
     def solve(
@@ -125,6 +128,8 @@ class Unconstrained(Solver):
 
 class _Positive(Solver):
     """What solvers without negative coefficients have in common: the prior they stand for."""
+
+    confines_amplitudes: ClassVar[bool] = True
 
     @override
     def draw_source(self, precision: Precision, rng: np.random.Generator) -> np.ndarray:
