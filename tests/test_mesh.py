@@ -119,6 +119,48 @@ def test_conductances_are_facet_over_distance(rng):
         assert conductance == pytest.approx(expected[edge], rel=1e-9, abs=1e-12)
 
 
+def stiffness(pairs: np.ndarray, conductances: np.ndarray, n: int) -> np.ndarray:
+    matrix = np.zeros((n, n))
+    for (i, j), conductance in zip(pairs, conductances, strict=True):
+        matrix[[i, j], [i, j]] += conductance
+        matrix[[i, j], [j, i]] -= conductance
+    return matrix
+
+
+def test_smooth_conductances_average_linear_elements(rng):
+    """At the inner vertices linear functions stay harmonic; no energy falls below the Delaunay mesh's."""
+    sheared = lattice() @ np.array([[1.0, 0.03], [0.0, 1.0]])
+    points = np.concatenate([sheared + 0.01 * rng.standard_normal(sheared.shape), RING])
+    triangulation, n = triangulate(points), len(points)
+    smooth = stiffness(triangulation.couplings, triangulation.smooth_conductances, n)
+    plain = stiffness(triangulation.edges, triangulation.conductances, n)
+    assert np.abs(smooth - plain).max() > 0.01
+    assert np.linalg.eigvalsh(smooth - plain).min() > -1e-12
+    np.testing.assert_allclose((smooth @ np.column_stack([points, np.ones(n)]))[:36], 0.0, atol=1e-12)
+
+
+def test_stiffness_is_differentiable_at_a_flip():
+    # Four vertices close to a circle; one of them crosses it at offset zero.
+    angles = np.array([0.2, 1.4, 3.3, 4.6])
+    square = 0.3 * np.stack([np.sin(angles), np.cos(angles)], axis=1)
+
+    def at(offset: float) -> tuple[np.ndarray, np.ndarray, bool]:
+        moved = square.copy()
+        moved[0] *= 1.0 + offset
+        triangulation = triangulate(np.concatenate([moved, RING]))
+        n = 4 + len(RING)
+        smooth = stiffness(triangulation.couplings, triangulation.smooth_conductances, n)
+        plain = stiffness(triangulation.edges, triangulation.conductances, n)
+        return smooth, plain, (triangulation.edges == [2, 0]).all(axis=1).any()
+
+    step = 1e-5
+    assert at(-step)[2] != at(step)[2]
+    for which, kink in ((0, False), (1, True)):
+        left, middle, right = (at(offset)[which] for offset in (-step, 0.0, step))
+        jump = np.abs(right - 2.0 * middle + left).max() / step
+        assert (jump > 0.1) if kink else (jump < 1e-3)
+
+
 @pytest.mark.parametrize("kind", SCHEMES)
 @given(geometry=geometries(), seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=200)
@@ -133,14 +175,14 @@ def test_pullback(kind, geometry, seed):
 
     def scalar(vertices, rays):
         geometry = scheme.geometry(rays, vertices, Workspace())
-        pairs, volumes = geometry.neighbors, geometry.volumes
+        pairs, volumes = geometry.couplings, geometry.volumes
         energy = volumes.conductances @ (source[pairs.rows] - source[pairs.cols]) ** 2
         energy += volumes.boundary_conductances @ source**2
         return ray_bar @ (dense_weights(geometry, len(rays)) @ brightness) + energy + volumes.areas @ area_bar
 
     rows = np.repeat(np.arange(len(rays)), np.diff(laid.interpolation.indptr))
     weights_bar = ray_bar[rows] * np.append(brightness, 0.0)[laid.interpolation.indices]
-    pairs = laid.neighbors
+    pairs = laid.couplings
     volumes_bar = FiniteVolumes((source[pairs.rows] - source[pairs.cols]) ** 2, source**2, area_bar)
     rays_bar, vertices_bar = scheme.pullback(laid, rays, weights_bar, GeometryCotangent(volumes=volumes_bar))
     d_vertices, d_rays = rng.standard_normal(vertices.shape), rng.standard_normal(rays.shape)
@@ -189,13 +231,13 @@ def test_adaptive_rectangle(seed, bandwidth):
 
     def scalar(points, rays):
         geometry = scheme.geometry(rays, points, Workspace())
-        pairs, volumes = geometry.neighbors, geometry.volumes
+        pairs, volumes = geometry.couplings, geometry.volumes
         energy = volumes.conductances @ (source[pairs.rows] - source[pairs.cols]) ** 2
         energy += volumes.areas @ source + np.sum(geometry.vertices * vertex_bar)
         return ray_bar @ (dense_weights(geometry, len(rays)) @ brightness) + energy
 
     weights_bar = np.repeat(ray_bar, 4) * brightness[laid.interpolation.indices]
-    pairs = laid.neighbors
+    pairs = laid.couplings
     volumes_bar = FiniteVolumes((source[pairs.rows] - source[pairs.cols]) ** 2, np.zeros(54), source)
     rays_bar, points_bar = scheme.pullback(
         laid, rays, weights_bar, GeometryCotangent(vertices=vertex_bar, volumes=volumes_bar)

@@ -86,7 +86,7 @@ def test_matern_spde_has_the_matern_covariance(nu):
 
 def test_matern_spde_against_its_dense_formula():
     geometry = _laid_out("VoronoiNN")
-    pairs, volumes = geometry.neighbors, geometry.volumes
+    pairs, volumes = geometry.couplings, geometry.volumes
     stiffness = np.diag(volumes.boundary_conductances)
     for i, j, conductance in zip(pairs.rows, pairs.cols, volumes.conductances, strict=True):
         stiffness[[i, j], [i, j]] += conductance

@@ -39,12 +39,12 @@ class Interpolation:
 class FiniteVolumes(NamedTuple):
     """The mesh as cells with facets between them; also the shape of its cotangents.
 
-    ``sum_pairs conductances (s_i - s_j)^2 + boundary_conductances s_i^2`` approximates the integral of the
+    ``sum_couplings conductances (s_i - s_j)^2 + boundary_conductances s_i^2`` approximates the integral of the
     squared gradient of the source, whatever the mesh.
 
     Attributes
     ----------
-    conductances : (n_pairs,) float64
+    conductances : (n_couplings,) float64
         Length of the facet between two neighbouring cells over the distance of their vertices.
     boundary_conductances : (n_source,) float64
         The same, summed over the neighbours whose value is zero by construction.
@@ -90,7 +90,7 @@ class MeshGeometry:
     boundary_degree : (n_source,) float64
         Number of neighbours of each source pixel whose value is zero by construction.
     volumes : FiniteVolumes
-        Pairs in the order of ``neighbors``.
+        Pairs in the order of ``couplings``.
     """
 
     vertices: np.ndarray
@@ -98,6 +98,11 @@ class MeshGeometry:
     neighbors: SparsityPattern
     boundary_degree: np.ndarray
     volumes: FiniteVolumes
+
+    @property
+    def couplings(self) -> SparsityPattern:
+        """Pairs of source pixels between which ``volumes`` has a conductance."""
+        return self.neighbors
 
     @property
     def crosses(self) -> Interpolation:

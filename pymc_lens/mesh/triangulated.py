@@ -51,6 +51,11 @@ class TriangulatedGeometry(MeshGeometry):
         return (self.vertices[:, None] + arms[:, None, None] * _ARMS).reshape(-1, 2)
 
     @cached_property
+    @override
+    def couplings(self) -> SparsityPattern:
+        return self.scheme.pattern(self.triangulation.couplings)
+
+    @cached_property
     def at_crosses(self) -> TriangulatedGeometry:
         """The same mesh with the ends of the crosses for rays."""
         points = self.cross_points
@@ -114,17 +119,16 @@ class TriangulatedScheme(MeshScheme):
         triangulation = triangulate(np.concatenate([vertices, self.ring]))
         containing = workspace.array("containing", len(rays), dtype=np.int32)
         interpolation = self.interpolation(triangulation, containing, rays, workspace)
-        larger, smaller = triangulation.edges.T
-        inner, border = larger < self.n_source, (larger >= self.n_source) & (smaller < self.n_source)
-        conductances = triangulation.conductances
+        edges, couplings = triangulation.edges, triangulation.couplings
+        conductances = triangulation.smooth_conductances
         return TriangulatedGeometry(
             vertices=vertices,
             interpolation=interpolation,
-            neighbors=SparsityPattern(self.n_source, larger[inner], smaller[inner]),
-            boundary_degree=np.bincount(smaller[border], minlength=self.n_source).astype(np.float64),
+            neighbors=self.pattern(edges),
+            boundary_degree=self._border_sums(edges, np.ones(len(edges))),
             volumes=FiniteVolumes(
-                conductances[inner],
-                np.bincount(smaller[border], conductances[border], self.n_source),
+                conductances[self._inner(couplings)],
+                self._border_sums(couplings, conductances),
                 triangulation.areas[: self.n_source],
             ),
             triangulation=triangulation,
@@ -169,12 +173,27 @@ class TriangulatedScheme(MeshScheme):
         interpolation.indices[interpolation.indices >= self.n_source] = -1
         return interpolation
 
+    def pattern(self, pairs: np.ndarray) -> SparsityPattern:
+        """Those of the pairs of points (n, 2), larger index first, that are of two source pixels."""
+        return SparsityPattern(self.n_source, *pairs[self._inner(pairs)].T)
+
+    def _inner(self, pairs: np.ndarray) -> np.ndarray:
+        return np.asarray(pairs[:, 0] < self.n_source)
+
+    def _on_border(self, pairs: np.ndarray) -> np.ndarray:
+        """Whether a pair is of a source pixel and a vertex of the ring."""
+        return np.asarray((pairs[:, 0] >= self.n_source) & (pairs[:, 1] < self.n_source))
+
+    def _border_sums(self, pairs: np.ndarray, values: np.ndarray) -> np.ndarray:
+        border = self._on_border(pairs)
+        return np.bincount(pairs[border, 1], values[border], self.n_source)
+
     def _volumes_pullback(self, triangulation: Triangulation, bar: FiniteVolumes) -> np.ndarray:
-        larger, smaller = triangulation.edges.T
-        inner, border = larger < self.n_source, (larger >= self.n_source) & (smaller < self.n_source)
-        conductances_bar = np.zeros(len(larger))
+        couplings = triangulation.couplings
+        inner, border = self._inner(couplings), self._on_border(couplings)
+        conductances_bar = np.zeros(len(couplings))
         conductances_bar[inner] = bar.conductances
-        conductances_bar[border] = bar.boundary_conductances[smaller[border]]
+        conductances_bar[border] = bar.boundary_conductances[couplings[border, 1]]
         areas_bar = np.concatenate([bar.areas, np.zeros(len(self.ring))])
         return triangulation.volumes_pullback(conductances_bar, areas_bar)[: self.n_source]
 

@@ -10,6 +10,7 @@ from scipy.spatial import Delaunay, QhullError
 
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.linalg.kernel import kernel
+from pymc_lens.mesh.flips import Flips, find_flips, flips_pullback
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,24 @@ class Triangulation:
         return conductances
 
     @cached_property
+    def _flips(self) -> Flips:
+        edge_of = self._numbered_edges[1]
+        return find_flips(self.points, self.triangles, self.neighbors, edge_of, self.conductances)
+
+    @cached_property
+    def couplings(self) -> np.ndarray:
+        """Pairs of points (n_couplings, 2) that the prior couples, larger index first.
+
+        The edges, then the pairs that an edge close to its flip would join.
+        """
+        return np.concatenate([self.edges, self._flips.extra_pairs])
+
+    @cached_property
+    def smooth_conductances(self) -> np.ndarray:
+        """The conductances, of all couplings, with a slope that is continuous at flips; see `flips`."""
+        return self._flips.average(self.conductances)
+
+    @cached_property
     def areas(self) -> np.ndarray:
         """Areas of the Voronoi cells, (n,); those of points on the hull are cut off at the hull's edges."""
         i, j = self.edges.T
@@ -91,12 +110,14 @@ class Triangulation:
         return points_bar
 
     def volumes_pullback(self, conductances_bar: np.ndarray, areas_bar: np.ndarray) -> np.ndarray:
-        """Adjoint of `conductances` and `areas` to the points (n, 2)."""
+        """Adjoint of `smooth_conductances` and `areas` to the points (n, 2)."""
         i, j = self.edges.T
         separation = self.points[i] - self.points[j]
         edge_bar = 0.25 * (areas_bar[i] + areas_bar[j])
-        conductances_bar = conductances_bar + edge_bar * (separation**2).sum(axis=1)
-        points_bar = np.zeros(self.points.shape)
+        conductances_bar, points_bar = flips_pullback(
+            self.points, self.conductances, self._flips, conductances_bar
+        )
+        conductances_bar += edge_bar * (separation**2).sum(axis=1)
         _conductances_pullback(
             self.points, self.triangles, self._numbered_edges[1], conductances_bar, points_bar
         )

@@ -28,7 +28,7 @@ class DirichletScheme(RegularizationScheme):
         diagonal = stiffness + _ridge(geometry) * stiffness.mean()
         squared = coefficient**2
         return SparsePrecision(
-            geometry.neighbors, squared * diagonal, -squared * geometry.volumes.conductances
+            geometry.couplings, squared * diagonal, -squared * geometry.volumes.conductances
         )
 
     def pullback(
@@ -80,7 +80,7 @@ def _ridge(geometry: MeshGeometry) -> float:
 
 def stiffness_diagonal(geometry: MeshGeometry) -> np.ndarray:
     """Diagonal (n_source,) of the stiffness matrix K, whose other elements are the negative conductances."""
-    pairs, volumes = geometry.neighbors, geometry.volumes
+    pairs, volumes = geometry.couplings, geometry.volumes
     return (
         np.bincount(pairs.rows, volumes.conductances, pairs.size)
         + np.bincount(pairs.cols, volumes.conductances, pairs.size)
@@ -91,8 +91,8 @@ def stiffness_diagonal(geometry: MeshGeometry) -> np.ndarray:
 def stiffness_pullback(
     geometry: MeshGeometry, diagonal_bar: np.ndarray, conductances_bar: np.ndarray
 ) -> FiniteVolumes:
-    """Adjoint of `stiffness_diagonal`, added to the cotangents of the conductances (n_pairs,)."""
-    pairs = geometry.neighbors
+    """Adjoint of `stiffness_diagonal`, added to the cotangents of the conductances (n_couplings,)."""
+    pairs = geometry.couplings
     return FiniteVolumes(
         conductances_bar + diagonal_bar[pairs.rows] + diagonal_bar[pairs.cols],
         diagonal_bar,

@@ -67,7 +67,7 @@ class MaternSPDEScheme(RegularizationScheme):
             inverse_areas_bar += (bar * product).sum(axis=1)
             bar = inverse_areas @ bar
         operator_bar = (operator_bar + bar).tocsr()
-        diagonal, pairs = operator_bar.diagonal(), geometry.neighbors
+        diagonal, pairs = operator_bar.diagonal(), geometry.couplings
         off_diagonal = operator_bar[pairs.rows, pairs.cols] + operator_bar[pairs.cols, pairs.rows]
         volumes_bar = stiffness_pullback(geometry, diagonal, -np.asarray(off_diagonal).ravel())
         volumes_bar = volumes_bar._replace(areas=kappa_squared * diagonal - inverse_areas_bar / areas**2)
@@ -151,7 +151,7 @@ class MaternSPDE(Regularization):
 
 def _operator(kappa_squared: float, geometry: MeshGeometry) -> csr_array:
     """``M = kappa^2 C + K``."""
-    pairs, volumes = geometry.neighbors, geometry.volumes
+    pairs, volumes = geometry.couplings, geometry.volumes
     diagonal = kappa_squared * volumes.areas + stiffness_diagonal(geometry)
     both = np.concatenate([pairs.rows, pairs.cols]), np.concatenate([pairs.cols, pairs.rows])
     off_diagonal = csr_array((-np.tile(volumes.conductances, 2), both), (pairs.size, pairs.size))
