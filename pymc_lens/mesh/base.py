@@ -39,8 +39,8 @@ class Interpolation:
 class FiniteVolumes(NamedTuple):
     """The mesh as cells with facets between them; also the shape of its cotangents.
 
-    ``sum_couplings conductances (s_i - s_j)^2 + boundary_conductances s_i^2`` approximates the integral of the
-    squared gradient of the source, whatever the mesh.
+    ``sum_couplings conductances (s_i - s_j)^2 + boundary_conductances s_i^2`` approximates the integral of
+    the squared gradient of the source, whatever the mesh.
 
     Attributes
     ----------

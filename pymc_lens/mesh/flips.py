@@ -1,11 +1,11 @@
 """Conductances of a triangulation that are differentiable where an edge flips.
 
 Linear elements on the two triangulations of a convex quadrilateral have stiffness matrices that differ by
-``delta v v'``: v is the affine dependency of the four vertices, and the Delaunay triangulation is the one with
-the smaller energy (Rippa 1990, Comput. Aided Geom. Design 7, 489). The stiffness is therefore continuous at a
-flip, where delta changes its sign, and its slope is not. Here both triangulations are averaged, with weights
-that are equal at the flip and leave the Delaunay triangulation alone at a distance from it. Every average is
-as good a stiffness matrix as the two: linear functions keep their exact energy.
+``delta v v'``, with v the affine dependency of its four vertices; the Delaunay triangulation is the one with
+the smaller energy (Rippa 1990, Comput. Aided Geom. Design 7, 489). So the stiffness is continuous at a flip,
+where delta changes its sign, but its slope is not. Here both triangulations are averaged, with weights that
+are equal at the flip and leave the Delaunay triangulation alone at a distance from it. Every average is as
+good a stiffness matrix as the two: linear functions keep their exact energy.
 """
 
 from __future__ import annotations
@@ -135,13 +135,13 @@ def _measure(
                 m += 1
             edge = edge_of[t, i]
             a, b = triangles[t, (i + 1) % 3], triangles[t, (i + 2) % 3]
-            k, l = triangles[t, i], triangles[other, m]
-            corners[edge, 0], corners[edge, 1], corners[edge, 2], corners[edge, 3] = a, b, k, l
+            near, far = triangles[t, i], triangles[other, m]
+            corners[edge, 0], corners[edge, 1], corners[edge, 2], corners[edge, 3] = a, b, near, far
             sides[edge, 0], sides[edge, 2] = edge_of[t, (i + 2) % 3], edge_of[t, (i + 1) % 3]
             sides[edge, 1], sides[edge, 3] = edge_of[other, (m + 1) % 3], edge_of[other, (m + 2) % 3]
             d0, d1 = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1]
-            e0, e1 = points[l, 0] - points[k, 0], points[l, 1] - points[k, 1]
-            r0, r1 = points[k, 0] - points[a, 0], points[k, 1] - points[a, 1]
+            e0, e1 = points[far, 0] - points[near, 0], points[far, 1] - points[near, 1]
+            r0, r1 = points[near, 0] - points[a, 0], points[near, 1] - points[a, 1]
             cross = d0 * e1 - d1 * e0
             along = (r0 * e1 - r1 * e0) / cross
             crossings[edge, 0], crossings[edge, 1] = along, (r0 * d1 - r1 * d0) / cross
@@ -210,10 +210,10 @@ def _pull_back(
         conductances_bar[edge] += distances_bar[edge] / (_REACH * product)
         along_bar = crossings_bar[n, 0]
         along_bar -= distances_bar[edge] * distances[edge] * (1.0 - 2.0 * along) / product
-        a, b, k, l = corners[edge, 0], corners[edge, 1], corners[edge, 2], corners[edge, 3]
+        a, b, near, far = corners[edge, 0], corners[edge, 1], corners[edge, 2], corners[edge, 3]
         d0, d1 = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1]
-        e0, e1 = points[l, 0] - points[k, 0], points[l, 1] - points[k, 1]
-        r0, r1 = points[k, 0] - points[a, 0], points[k, 1] - points[a, 1]
+        e0, e1 = points[far, 0] - points[near, 0], points[far, 1] - points[near, 1]
+        r0, r1 = points[near, 0] - points[a, 0], points[near, 1] - points[a, 1]
         cross = d0 * e1 - d1 * e0
         along_bar, across_bar = along_bar / cross, crossings_bar[n, 1] / cross
         cross_bar = -(along_bar * along + across_bar * across)
@@ -224,7 +224,7 @@ def _pull_back(
         points_bar[a, 1] -= d1_bar + r1_bar
         points_bar[b, 0] += d0_bar
         points_bar[b, 1] += d1_bar
-        points_bar[k, 0] += r0_bar - e0_bar
-        points_bar[k, 1] += r1_bar - e1_bar
-        points_bar[l, 0] += e0_bar
-        points_bar[l, 1] += e1_bar
+        points_bar[near, 0] += r0_bar - e0_bar
+        points_bar[near, 1] += r1_bar - e1_bar
+        points_bar[far, 0] += e0_bar
+        points_bar[far, 1] += e1_bar
