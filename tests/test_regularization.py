@@ -39,6 +39,9 @@ PRIORS = {
     "GaussianKernel": pl.regularization.GaussianKernel(2.0, 0.05),
     "ExponentialKernel": pl.regularization.ExponentialKernel(2.0, 0.2),
     "MaternKernel": pl.regularization.MaternKernel(2.0, 0.2, nu=1.5),
+    "MaternAdaptPowerKernel": pl.regularization.MaternAdaptPowerKernel(
+        ADAPT_IMAGE, 0.2, 2.0, 8.0, 0.7, 1.3, nu=1.5
+    ),
     "MaternSPDE nu 2": pl.regularization.MaternSPDE(scale=0.3, amplitude=0.8, nu=2),
 }
 
