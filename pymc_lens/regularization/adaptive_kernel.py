@@ -18,15 +18,13 @@ from pymc_lens.regularization.kernels import (
     MaternKernelScheme,
     inverse_covariance,
     inverse_covariance_pullback,
-    ridged,
-    ridged_pullback,
 )
 from pymc_lens.validation import require_positive, validated_adapt_image
 
 
 @dataclass(frozen=True)
 class AdaptiveKernelScheme(RegularizationScheme):
-    """Numerics of `MaternAdaptPowerKernel`: ``H = C^-1`` with ``C_ij = k_ij / (l_i l_j)``; both with a ridge.
+    """Numerics of `MaternAdaptPowerKernel`: ``H = C^-1`` with ``C_ij = k_ij / (l_i l_j)`` and a ridge.
 
     Attributes
     ----------
@@ -42,16 +40,14 @@ class AdaptiveKernelScheme(RegularizationScheme):
     @override
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> DensePrecision:
         require_positive_parameters(MaternAdaptPowerKernel.parameter_names, parameters)
-        return ridged(inverse_covariance(self._covariance(parameters, geometry)))
+        return DensePrecision(inverse_covariance(self._covariance(parameters, geometry)))
 
     @override
     def pullback(
         self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: np.ndarray
     ) -> tuple[np.ndarray, GeometryCotangent]:
         covariance = self._covariance(parameters, geometry)
-        covariance_bar = inverse_covariance_pullback(
-            inverse_covariance(covariance), ridged_pullback(precision_bar)
-        )
+        covariance_bar = inverse_covariance_pullback(inverse_covariance(covariance), precision_bar)
         weights = self.adapt.weights(parameters[1:], geometry)
         scale_bar, vertices_bar = self.kernel.correlations_pullback(
             parameters[0], geometry.vertices, covariance_bar / np.outer(weights, weights)

@@ -21,7 +21,10 @@ from pymc_lens.validation import require_positive
 
 
 class KernelScheme(RegularizationScheme):
-    """``H = coefficient C^-1`` with the covariance ``C_ij = k(|x_i - x_j| / scale)``; both with a ridge."""
+    """``H = coefficient C^-1`` with the covariance ``C_ij = k(|x_i - x_j| / scale)`` and a ridge."""
+
+    # Of a second ridge, on H, in units of its mean diagonal: PyAutoLens's Gaussian kernel alone has one.
+    relative_ridge: ClassVar[float] = 0.0
 
     @abstractmethod
     def correlation(self, separation: np.ndarray) -> np.ndarray:
@@ -49,14 +52,16 @@ class KernelScheme(RegularizationScheme):
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> DensePrecision:
         require_positive_parameters(_NAMES, parameters)
         coefficient, scale = parameters
-        return ridged(coefficient * inverse_covariance(self.correlations(scale, geometry.vertices)))
+        matrix = coefficient * inverse_covariance(self.correlations(scale, geometry.vertices))
+        return DensePrecision(matrix + self.relative_ridge * matrix.diagonal().mean() * np.eye(len(matrix)))
 
     def pullback(
         self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: np.ndarray
     ) -> tuple[np.ndarray, GeometryCotangent]:
         coefficient, scale = parameters
         inverse = inverse_covariance(self.correlations(scale, geometry.vertices))
-        bar = ridged_pullback(precision_bar)
+        n = len(inverse)
+        bar = precision_bar + self.relative_ridge * np.trace(precision_bar) / n * np.eye(n)
         scale_bar, vertices_bar = self.correlations_pullback(
             scale, geometry.vertices, coefficient * inverse_covariance_pullback(inverse, bar)
         )
@@ -89,20 +94,11 @@ def inverse_covariance_pullback(inverse: np.ndarray, bar: np.ndarray) -> np.ndar
     return -inverse @ bar @ inverse
 
 
-def ridged(matrix: np.ndarray) -> DensePrecision:
-    """Return a matrix (n, n) as a precision, with PyAutoLens's ridge in units of its mean diagonal."""
-    ridge = RIDGE * abs(matrix.diagonal().mean())
-    return DensePrecision(matrix + ridge * np.eye(len(matrix)))
-
-
-def ridged_pullback(bar: np.ndarray) -> np.ndarray:
-    """Adjoint of `ridged`, (n, n)."""
-    return bar + RIDGE * np.trace(bar) / len(bar) * np.eye(len(bar))
-
-
 @dataclass(frozen=True)
 class GaussianKernelScheme(KernelScheme):
     """Numerics of `GaussianKernel`."""
+
+    relative_ridge: ClassVar[float] = RIDGE
 
     def correlation(self, separation: np.ndarray) -> np.ndarray:
         return np.exp(-0.5 * separation**2)
