@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from geometries import RING, geometries, lattice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import Voronoi
@@ -12,32 +13,15 @@ from scipy.special import ndtr
 import pymc_lens as pl
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.mesh.base import FiniteVolumes, GeometryCotangent
+from pymc_lens.mesh.border_ellipse import BorderEllipse
+from pymc_lens.mesh.border_relocation import RelocatedScheme
 from pymc_lens.mesh.delaunay import BarycentricScheme
 from pymc_lens.mesh.rectangular_adaptive import RectangularAdaptiveScheme
 from pymc_lens.mesh.triangulation import triangulate
 from pymc_lens.mesh.voronoi_nn import NaturalNeighborScheme
 from pymc_lens.workspace import Workspace
 
-RING = 2.0 * np.stack(
-    [np.sin(np.linspace(0, 2 * np.pi, 25)[:-1]), np.cos(np.linspace(0, 2 * np.pi, 25)[:-1])], 1
-)
 SCHEMES = (NaturalNeighborScheme, BarycentricScheme)
-
-
-def lattice(n: int = 6) -> np.ndarray:
-    axis = np.linspace(-1.0, 1.0, n)
-    return np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
-
-
-@st.composite
-def geometries(draw) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices between scattered at random and a lattice, whose squares are about to flip; and rays."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    jitter = draw(st.sampled_from([1.0, 0.1, 1e-2, 1e-3]))
-    vertices = lattice() + jitter * 0.15 * rng.uniform(-1, 1, (36, 2))
-    if draw(st.booleans()):
-        vertices = rng.uniform(-1.2, 1.2, (draw(st.integers(5, 60)), 2))
-    return vertices, rng.uniform(-1.3, 1.3, (50, 2))
 
 
 def laid_out(kind, vertices, rays, ring=RING):
@@ -254,6 +238,135 @@ def test_adaptive_rectangle(seed, bandwidth):
 
     # A ray that crosses a row of source pixels within the step spoils the difference, not the derivative.
     assert min(abs(slope(h) - exact) / scale for h in (1e-4, 1e-5, 1e-6)) < 1e-6
+
+
+def check_pullback(scheme, rays, vertices, rng):
+    """The pullback of interpolation, vertices and volumes together, along a random direction."""
+    laid = scheme.geometry(rays, vertices, Workspace())
+    n = scheme.n_source
+    brightness, source, areas_bar = rng.standard_normal((3, n))
+    vertices_bar, ray_bar = rng.standard_normal((n, 2)), rng.standard_normal(len(rays))
+
+    def scalar(rays, vertices):
+        geometry = scheme.geometry(rays, vertices, Workspace())
+        pairs, volumes = geometry.neighbors, geometry.volumes
+        energy = volumes.conductances @ (source[pairs.rows] - source[pairs.cols]) ** 2
+        energy += volumes.boundary_conductances @ source**2 + volumes.areas @ areas_bar
+        image = geometry.interpolation.apply(brightness)
+        return ray_bar @ image + energy + np.sum(geometry.vertices * vertices_bar)
+
+    per_ray = np.repeat(ray_bar, np.diff(laid.interpolation.indptr))
+    weights_bar = per_ray * np.append(brightness, 0.0)[laid.interpolation.indices]
+    pairs = laid.neighbors
+    volumes_bar = FiniteVolumes((source[pairs.rows] - source[pairs.cols]) ** 2, source**2, areas_bar)
+    rays_bar, traced_bar = scheme.pullback(
+        laid, rays, weights_bar, GeometryCotangent(vertices=vertices_bar, volumes=volumes_bar)
+    )
+    d_rays, d_vertices = rng.standard_normal(rays.shape), rng.standard_normal(vertices.shape)
+    exact = np.sum(rays_bar * d_rays) + np.sum(traced_bar * d_vertices)
+    scale = np.abs(rays_bar * d_rays).sum() + np.abs(traced_bar * d_vertices).sum()
+
+    def slope(h):
+        def value(step):
+            return scalar(rays + step * d_rays, vertices + step * d_vertices)
+
+        return (8 * (value(h) - value(-h)) - (value(2 * h) - value(-2 * h))) / (12 * h)
+
+    # A flip, or a ray that crosses an edge, a row or the ellipse within the step spoils the difference, not
+    # the derivative.
+    for h in (1e-5, 1e-6, 1e-4, 1e-7):
+        error = abs(slope(h) - exact) / scale
+        if error < 1e-6:
+            return
+    raise AssertionError(f"relative error {error:.1e} at the smallest step")
+
+
+RECTANGULAR = {
+    "Rectangular": pl.mesh.Rectangular((6, 9)),
+    "RectangularBox": pl.mesh.RectangularBox((6, 9), (-2.0, 2.0, -2.2, 1.9)),
+    "RectangularWindow": pl.mesh.RectangularWindow((6, 9), (-0.7, 0.5, -0.6, 0.9)),
+}
+
+
+@pytest.mark.parametrize("name", RECTANGULAR)
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=200)
+def test_rectangular_pullbacks(name, seed):
+    rng = np.random.default_rng(seed)
+    check_pullback(RECTANGULAR[name], rng.uniform(-1.3, 1.3, (50, 2)), np.empty((0, 2)), rng)
+
+
+def relocated(kind, vertices, n_border):
+    if kind == "Rectangular":
+        inner = RECTANGULAR[kind]
+    else:
+        inner = {"VoronoiNN": NaturalNeighborScheme, "Delaunay": BarycentricScheme}[kind](vertices, RING)
+    return RelocatedScheme(inner, np.zeros((n_border, 2)))
+
+
+@pytest.mark.parametrize("kind", ["Rectangular", "VoronoiNN", "Delaunay"])
+@given(geometry=geometries(), seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=200)
+def test_border_relocation_pullback(kind, geometry, seed):
+    vertices, rays = geometry
+    rng = np.random.default_rng(seed)
+    angles = rng.uniform(0.0, 2.0 * np.pi, 30)
+    border = np.stack([0.9 * np.sin(angles), 1.1 * np.cos(angles)], 1) + 0.1 * rng.standard_normal((30, 2))
+    scheme = relocated(kind, vertices, len(border))
+    if kind == "Rectangular":
+        vertices = np.empty((0, 2))
+    check_pullback(scheme, rays, np.concatenate([vertices, border]), rng)
+
+
+def test_rays_are_moved_onto_the_ellipse(rng):
+    """Around points of an ellipse of known axes, with its principal axes turned by 30 degrees."""
+    angles = np.linspace(0.0, 2.0 * np.pi, 401)[:-1]
+    turn = np.array([[np.cos(np.pi / 6), -np.sin(np.pi / 6)], [np.sin(np.pi / 6), np.cos(np.pi / 6)]])
+    centre, extents = np.array([0.3, -0.2]), np.array([0.5, 1.2])
+    border = centre + np.stack([np.sin(angles), np.cos(angles)], 1) * extents @ turn.T
+    ellipse = BorderEllipse.around(border)
+    points = rng.uniform(-3.0, 3.0, (200, 2))
+    moved = ellipse.relocate(points)
+    before, after = (np.hypot(*((part - centre) @ turn / extents).T) for part in (points, moved))
+    np.testing.assert_array_equal(moved[before < 1.0], points[before < 1.0])
+    np.testing.assert_allclose(after[before > 1.0], 1.0, atol=1e-12)
+    np.testing.assert_allclose(np.arctan2(*(moved - centre).T), np.arctan2(*(points - centre).T), atol=1e-12)
+
+
+def test_a_round_border_has_axes_along_y_and_x():
+    angles = 2.0 * np.pi * np.arange(4) / 4
+    ellipse = BorderEllipse.around(np.stack([np.sin(angles), np.cos(angles)], 1))
+    np.testing.assert_array_equal(ellipse.axes, np.eye(2))
+    _, border_bar = ellipse.pullback(np.array([[3.0, 1.0]]), np.ones((1, 2)))
+    assert np.isfinite(border_bar).all()
+
+
+def test_border_pixels_are_the_outermost_of_rows_and_columns():
+    data = np.ones((20, 30))
+    dataset = pl.Imaging(data, data, np.ones((3, 3)), 0.1)
+    dataset = dataset.apply_mask(pl.Mask2D.annular((20, 30), 0.1, 0.35, 0.8))
+    border = pl.mesh.BorderRelocation(pl.mesh.Rectangular((5, 5))).scheme(dataset).image_plane_vertices
+    assert (np.hypot(*border.T) > 0.65).all()
+    grid = dataset.grid
+    expected = [
+        point
+        for point in grid
+        if any(
+            sign * point[axis]
+            >= (sign * grid[np.isclose(grid[:, 1 - axis], point[1 - axis]), axis]).max() - 1e-9
+            for axis in (0, 1)
+            for sign in (-1, 1)
+        )
+    ]
+    np.testing.assert_allclose(border, expected)
+
+
+def test_border_relocation_refuses_what_it_cannot_relocate():
+    with pytest.raises(TypeError, match=r"mesh: expected a mesh such as .*, got tuple"):
+        pl.mesh.BorderRelocation((9, 9))
+    line = np.stack([np.linspace(-1.0, 1.0, 9), np.zeros(9)], 1)
+    with pytest.raises(InadmissibleError, match="border of the mask is traced to one line"):
+        BorderEllipse.around(line)
 
 
 def test_adaptive_rectangle_refuses_what_it_cannot_lay_out():

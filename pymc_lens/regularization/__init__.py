@@ -1,6 +1,7 @@
 """Source priors."""
 
 from pymc_lens.regularization.adapt import Adapt, AdaptPower, BrightnessZeroth
+from pymc_lens.regularization.adaptive_kernel import MaternAdaptPowerKernel
 from pymc_lens.regularization.base import Regularization
 from pymc_lens.regularization.constant import Constant
 from pymc_lens.regularization.dirichlet import Dirichlet
@@ -21,6 +22,7 @@ __all__ = [
     "Dirichlet",
     "ExponentialKernel",
     "GaussianKernel",
+    "MaternAdaptPowerKernel",
     "MaternKernel",
     "MaternSPDE",
     "Regularization",

@@ -40,7 +40,7 @@ class AdaptScheme(RegularizationScheme):
 
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
         require_positive_parameters(AdaptPower.parameter_names[: len(parameters)], parameters)
-        _, _, weights = self._weights(parameters, geometry)
+        weights = self.weights(parameters, geometry)
         pairs = geometry.neighbors
         edges = self.factor * (weights[pairs.rows] ** 2 + weights[pairs.cols] ** 2)
         return graph_precision(geometry, edges, 2.0 * self.factor * weights**2 * geometry.boundary_degree)
@@ -48,22 +48,26 @@ class AdaptScheme(RegularizationScheme):
     def pullback(
         self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: SparseCotangent
     ) -> tuple[np.ndarray, GeometryCotangent]:
-        _, _, weights = self._weights(parameters, geometry)
+        weights = self.weights(parameters, geometry)
         edges_bar, boundary_bar = graph_pullback(geometry, precision_bar)
         pairs = geometry.neighbors
         touching = np.bincount(pairs.rows, edges_bar, pairs.size)
         touching += np.bincount(pairs.cols, edges_bar, pairs.size)
         weights_bar = 2.0 * self.factor * weights * (touching + 2.0 * boundary_bar * geometry.boundary_degree)
-        parameters_bar, interpolation_bar = self._weights_pullback(parameters, geometry, weights_bar)
+        parameters_bar, interpolation_bar = self.weights_pullback(parameters, geometry, weights_bar)
         return parameters_bar, GeometryCotangent(weights=interpolation_bar)
 
-    def _weights_pullback(
+    def weights(self, parameters: np.ndarray, geometry: MeshGeometry) -> np.ndarray:
+        """Regularization weights (n_source,)."""
+        return self._signals_and_weights(parameters, geometry)[2]
+
+    def weights_pullback(
         self, parameters: np.ndarray, geometry: MeshGeometry, weights_bar: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Adjoint of `_weights`: cotangents of the parameters and of the interpolation's weights (nnz,)."""
+        """Adjoint of `weights`: cotangents of the parameters and of the interpolation's weights (nnz,)."""
         inner, outer = parameters[:2]
         power = self._power(parameters)
-        signals, mean, weights = self._weights(parameters, geometry)
+        signals, mean, weights = self._signals_and_weights(parameters, geometry)
         mean_bar = weights_bar * power * mean ** (power - 1.0)
         scale_bar, interpolation_bar = self._signals_pullback(
             parameters, geometry, mean_bar * (inner - outer)
@@ -76,7 +80,7 @@ class AdaptScheme(RegularizationScheme):
     def _power(self, parameters: np.ndarray) -> float:
         return float(parameters[3]) if self.power is None else self.power
 
-    def _weights(
+    def _signals_and_weights(
         self, parameters: np.ndarray, geometry: MeshGeometry
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Signals, mean coefficients and regularization weights of the source pixels, (n_source,) each."""
@@ -200,7 +204,7 @@ class BrightnessZerothScheme(AdaptScheme):
     @override
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
         require_positive_parameters(BrightnessZeroth.parameter_names, parameters)
-        _, _, weights = self._weights(np.append(0.0, parameters), geometry)
+        weights = self.weights(np.append(0.0, parameters), geometry)
         pairs = geometry.neighbors
         return SparsePrecision(pairs, weights**2, np.zeros(pairs.rows.size))
 
@@ -209,8 +213,8 @@ class BrightnessZerothScheme(AdaptScheme):
         self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: SparseCotangent
     ) -> tuple[np.ndarray, GeometryCotangent]:
         of_adapt = np.append(0.0, parameters)
-        _, _, weights = self._weights(of_adapt, geometry)
-        parameters_bar, interpolation_bar = self._weights_pullback(
+        weights = self.weights(of_adapt, geometry)
+        parameters_bar, interpolation_bar = self.weights_pullback(
             of_adapt, geometry, 2.0 * weights * precision_bar.diagonal
         )
         return parameters_bar[1:], GeometryCotangent(weights=interpolation_bar)

@@ -21,7 +21,10 @@ from pymc_lens.validation import require_positive
 
 
 class KernelScheme(RegularizationScheme):
-    """``H = coefficient C^-1`` with the covariance ``C_ij = k(|x_i - x_j| / scale)``; both with a ridge."""
+    """``H = coefficient C^-1`` with the covariance ``C_ij = k(|x_i - x_j| / scale)`` and a ridge."""
+
+    # Of a second ridge, on H, in units of its mean diagonal: PyAutoLens's Gaussian kernel alone has one.
+    relative_ridge: ClassVar[float] = 0.0
 
     @abstractmethod
     def correlation(self, separation: np.ndarray) -> np.ndarray:
@@ -31,48 +34,71 @@ class KernelScheme(RegularizationScheme):
     def slope(self, separation: np.ndarray) -> np.ndarray:
         """Return dk/dr over r (n, n), which is finite at zero for smooth kernels; there any finite value."""
 
+    def correlations(self, scale: float, vertices: np.ndarray) -> np.ndarray:
+        """Return k (n, n) between vertices (n, 2)."""
+        return self.correlation(cdist(vertices, vertices) / scale)
+
+    def correlations_pullback(
+        self, scale: float, vertices: np.ndarray, correlations_bar: np.ndarray
+    ) -> tuple[float, np.ndarray]:
+        """Adjoint of `correlations`, whose cotangents are symmetric: of the scale and the vertices."""
+        separation = cdist(vertices, vertices) / scale
+        # d separation / d vertex is the unit vector over the scale; the slope holds the length of the vector.
+        pull = correlations_bar * self.slope(separation)
+        np.fill_diagonal(pull, 0.0)
+        scale_bar = -float((pull * separation**2).sum()) / scale
+        return scale_bar, 2.0 / scale**2 * (pull.sum(axis=1)[:, None] * vertices - pull @ vertices)
+
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> DensePrecision:
         require_positive_parameters(_NAMES, parameters)
-        matrix = parameters[0] * self._inverse_covariance(parameters, geometry)
-        ridge = RIDGE * abs(matrix.diagonal().mean())
-        return DensePrecision(matrix + ridge * np.eye(len(matrix)))
+        coefficient, scale = parameters
+        matrix = coefficient * inverse_covariance(self.correlations(scale, geometry.vertices))
+        return DensePrecision(matrix + self.relative_ridge * matrix.diagonal().mean() * np.eye(len(matrix)))
 
     def pullback(
         self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: np.ndarray
     ) -> tuple[np.ndarray, GeometryCotangent]:
         coefficient, scale = parameters
-        inverse = self._inverse_covariance(parameters, geometry)
+        inverse = inverse_covariance(self.correlations(scale, geometry.vertices))
         n = len(inverse)
-        bar = precision_bar + RIDGE * np.trace(precision_bar) / n * np.eye(n)
-        coefficient_bar = float((bar * inverse).sum())
-        covariance_bar = -coefficient * inverse @ bar @ inverse
-        separation = cdist(geometry.vertices, geometry.vertices) / scale
-        # d separation / d vertex is the unit vector over the scale; the slope holds the length of the vector.
-        pull = covariance_bar * self.slope(separation)
-        np.fill_diagonal(pull, 0.0)
-        scale_bar = -float((pull * separation**2).sum()) / scale
-        vertices_bar = (
-            2.0 / scale**2 * (pull.sum(axis=1)[:, None] * geometry.vertices - pull @ geometry.vertices)
+        bar = precision_bar + self.relative_ridge * np.trace(precision_bar) / n * np.eye(n)
+        scale_bar, vertices_bar = self.correlations_pullback(
+            scale, geometry.vertices, coefficient * inverse_covariance_pullback(inverse, bar)
         )
+        coefficient_bar = float((bar * inverse).sum())
         return np.array([coefficient_bar, scale_bar]), GeometryCotangent(vertices=vertices_bar)
 
-    def _inverse_covariance(self, parameters: np.ndarray, geometry: MeshGeometry) -> np.ndarray:
-        covariance = self.correlation(cdist(geometry.vertices, geometry.vertices) / parameters[1])
-        n = len(covariance)
-        try:
-            inverse = cho_solve(cho_factor(covariance + RIDGE * np.eye(n)), np.eye(n))
-        except np.linalg.LinAlgError:
-            raise InadmissibleError(
-                "singular prior",
-                "The kernel's covariance is not positive definite: its scale is much larger than the "
-                "distances of the vertices.",
-            ) from None
-        return 0.5 * (inverse + inverse.T)
+
+def inverse_covariance(covariance: np.ndarray) -> np.ndarray:
+    """Invert a covariance (n, n) with PyAutoLens's ridge.
+
+    Raises
+    ------
+    InadmissibleError
+        If it is not positive definite.
+    """
+    identity = np.eye(len(covariance))
+    try:
+        inverse = cho_solve(cho_factor(covariance + RIDGE * identity), identity)
+    except np.linalg.LinAlgError:
+        raise InadmissibleError(
+            "singular prior",
+            "The kernel's covariance is not positive definite: its scale is much larger than the "
+            "distances of the vertices.",
+        ) from None
+    return 0.5 * (inverse + inverse.T)
+
+
+def inverse_covariance_pullback(inverse: np.ndarray, bar: np.ndarray) -> np.ndarray:
+    """Adjoint of `inverse_covariance` at its result, (n, n)."""
+    return -inverse @ bar @ inverse
 
 
 @dataclass(frozen=True)
 class GaussianKernelScheme(KernelScheme):
     """Numerics of `GaussianKernel`."""
+
+    relative_ridge: ClassVar[float] = RIDGE
 
     def correlation(self, separation: np.ndarray) -> np.ndarray:
         return np.exp(-0.5 * separation**2)

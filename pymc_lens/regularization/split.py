@@ -83,20 +83,18 @@ class AdaptSplitScheme(AdaptScheme):
     @override
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
         require_positive_parameters(AdaptPower.parameter_names[: len(parameters)], parameters)
-        _, _, weights = self._weights(parameters, geometry)
+        weights = self.weights(parameters, geometry)
         return as_precision(_precision(_differences(geometry), weights**2))
 
     @override
     def pullback(
         self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: SparseCotangent
     ) -> tuple[np.ndarray, GeometryCotangent]:
-        _, _, weights = self._weights(parameters, geometry)
+        weights = self.weights(parameters, geometry)
         squared_bar, cross_weights_bar = _precision_pullback(
             geometry, _differences(geometry), weights**2, precision_bar
         )
-        parameters_bar, weights_bar = self._weights_pullback(
-            parameters, geometry, 2.0 * weights * squared_bar
-        )
+        parameters_bar, weights_bar = self.weights_pullback(parameters, geometry, 2.0 * weights * squared_bar)
         return parameters_bar, GeometryCotangent(weights=weights_bar, cross_weights=cross_weights_bar)
 
 

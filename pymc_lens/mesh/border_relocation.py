@@ -1,0 +1,157 @@
+"""A mesh for rays that are first moved inside the traced border of the mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import override
+
+import numpy as np
+
+from pymc_lens.imaging import Imaging
+from pymc_lens.mesh.base import GeometryCotangent, Interpolation, Mesh, MeshGeometry, MeshScheme
+from pymc_lens.mesh.border_ellipse import BorderEllipse
+from pymc_lens.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class BorderRelocation(Mesh):
+    """Another mesh, for rays and vertices that are first moved inside the traced border: PyAutoLens's choice.
+
+    Rays beyond an ellipse around the traced border pixels of the mask, such as those near the centre of a
+    singular lens, are moved towards its centre until they lie on it, so that no source pixels are spent on
+    them. It is there for comparison: the evidence has kinks where a ray crosses the ellipse, where another
+    border pixel becomes the farthest along an axis, and where the ellipse turns round because the border is
+    as long as wide. A `ZeroRing`, or a fixed grid, takes such rays as they are.
+
+    Parameters
+    ----------
+    mesh : Mesh
+        Of the relocated rays and vertices.
+
+    Raises
+    ------
+    TypeError
+        If ``mesh`` is not a mesh.
+    """
+
+    mesh: Mesh
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.mesh, Mesh):
+            raise TypeError(
+                f"mesh: expected a mesh such as Rectangular((30, 30)), got {type(self.mesh).__name__}."
+            )
+
+    @override
+    def scheme(self, imaging: Imaging) -> RelocatedScheme:
+        return RelocatedScheme(self.mesh.scheme(imaging), border_pixels(imaging))
+
+
+def border_pixels(imaging: Imaging) -> np.ndarray:
+    """Centres (n_border, 2) of the pixels that are the first or last unmasked of their row or column."""
+    rows, cols = imaging.pixel_rows, imaging.pixel_cols
+    return imaging.grid[_outermost(rows, cols) | _outermost(cols, rows)]
+
+
+def _outermost(lines: np.ndarray, places: np.ndarray) -> np.ndarray:
+    first, last = np.full(lines.max() + 1, places.max()), np.zeros(lines.max() + 1, places.dtype)
+    np.minimum.at(first, lines, places)
+    np.maximum.at(last, lines, places)
+    return (places == first[lines]) | (places == last[lines])
+
+
+@dataclass(frozen=True, eq=False)
+class RelocatedGeometry(MeshGeometry):
+    """A mesh laid out for relocated rays.
+
+    Attributes
+    ----------
+    inner : MeshGeometry
+        Of the relocated rays and vertices.
+    ellipse : BorderEllipse
+    traced : (n_vertices, 2) float64
+        Vertices of the inner mesh before they are relocated.
+    """
+
+    inner: MeshGeometry
+    ellipse: BorderEllipse
+    traced: np.ndarray
+
+    @property
+    @override
+    def crosses(self) -> Interpolation:
+        return self.inner.crosses
+
+
+@dataclass(frozen=True, eq=False)
+class RelocatedScheme(MeshScheme):
+    """Numerics of `BorderRelocation`.
+
+    Attributes
+    ----------
+    inner : MeshScheme
+    border : (n_border, 2) float64
+        Image-plane (y, x) of the border pixels, which are traced as vertices after those of the inner mesh.
+    """
+
+    inner: MeshScheme
+    border: np.ndarray
+
+    @property
+    @override
+    def follows_edges(self) -> bool:  # type: ignore[override]
+        return self.inner.follows_edges
+
+    @property
+    @override
+    def digest(self) -> str:
+        return f"BorderRelocation {sha256(self.border.tobytes()).hexdigest()} of {self.inner.digest}"
+
+    @property
+    @override
+    def image_plane_vertices(self) -> np.ndarray:
+        return np.concatenate([self.inner.image_plane_vertices, self.border])
+
+    @property
+    @override
+    def n_source(self) -> int:
+        return self.inner.n_source
+
+    @override
+    def geometry(self, rays: np.ndarray, vertices: np.ndarray, workspace: Workspace) -> RelocatedGeometry:
+        traced, border = np.split(vertices, [len(vertices) - len(self.border)])
+        ellipse = BorderEllipse.around(border)
+        inner = self.inner.geometry(ellipse.relocate(rays), ellipse.relocate(traced), workspace)
+        return RelocatedGeometry(
+            vertices=inner.vertices,
+            interpolation=inner.interpolation,
+            neighbors=inner.neighbors,
+            boundary_degree=inner.boundary_degree,
+            volumes=inner.volumes,
+            inner=inner,
+            ellipse=ellipse,
+            traced=traced,
+        )
+
+    @override
+    def interpolate(self, geometry: MeshGeometry, points: np.ndarray) -> Interpolation:
+        assert isinstance(geometry, RelocatedGeometry)
+        return self.inner.interpolate(geometry.inner, points)
+
+    @override
+    def pullback(
+        self,
+        geometry: MeshGeometry,
+        rays: np.ndarray,
+        weights_bar: np.ndarray,
+        geometry_bar: GeometryCotangent,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        assert isinstance(geometry, RelocatedGeometry)
+        ellipse = geometry.ellipse
+        relocated_rays_bar, relocated_bar = self.inner.pullback(
+            geometry.inner, ellipse.relocate(rays), weights_bar, geometry_bar
+        )
+        rays_bar, border_bar = ellipse.pullback(rays, relocated_rays_bar)
+        traced_bar, more_border_bar = ellipse.pullback(geometry.traced, relocated_bar)
+        return rays_bar, np.concatenate([traced_bar, border_bar + more_border_bar])

@@ -1,0 +1,114 @@
+"""Regularization by a covariance kernel whose amplitude adapts to the brightness of the source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, override
+
+import numpy as np
+
+from pymc_lens.imaging import Imaging
+from pymc_lens.linalg.precision import DensePrecision
+from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
+from pymc_lens.regularization.adapt import AdaptPower, AdaptScheme
+from pymc_lens.regularization.base import Regularization, RegularizationScheme
+from pymc_lens.regularization.graph import require_positive_parameters
+from pymc_lens.regularization.kernels import (
+    KernelScheme,
+    MaternKernelScheme,
+    inverse_covariance,
+    inverse_covariance_pullback,
+)
+from pymc_lens.validation import require_positive, validated_adapt_image
+
+
+@dataclass(frozen=True)
+class AdaptiveKernelScheme(RegularizationScheme):
+    """Numerics of `MaternAdaptPowerKernel`: ``H = C^-1`` with ``C_ij = k_ij / (l_i l_j)`` and a ridge.
+
+    Attributes
+    ----------
+    kernel : KernelScheme
+        Of the correlation k; the first parameter is its scale.
+    adapt : AdaptScheme
+        Of the weights l; the others are its parameters.
+    """
+
+    kernel: KernelScheme
+    adapt: AdaptScheme
+
+    @override
+    def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> DensePrecision:
+        require_positive_parameters(MaternAdaptPowerKernel.parameter_names, parameters)
+        return DensePrecision(inverse_covariance(self._covariance(parameters, geometry)))
+
+    @override
+    def pullback(
+        self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: np.ndarray
+    ) -> tuple[np.ndarray, GeometryCotangent]:
+        covariance = self._covariance(parameters, geometry)
+        covariance_bar = inverse_covariance_pullback(inverse_covariance(covariance), precision_bar)
+        weights = self.adapt.weights(parameters[1:], geometry)
+        scale_bar, vertices_bar = self.kernel.correlations_pullback(
+            parameters[0], geometry.vertices, covariance_bar / np.outer(weights, weights)
+        )
+        weights_bar = -2.0 * (covariance_bar * covariance).sum(axis=1) / weights
+        adapt_bar, interpolation_bar = self.adapt.weights_pullback(parameters[1:], geometry, weights_bar)
+        return (
+            np.append(scale_bar, adapt_bar),
+            GeometryCotangent(weights=interpolation_bar, vertices=vertices_bar),
+        )
+
+    def _covariance(self, parameters: np.ndarray, geometry: MeshGeometry) -> np.ndarray:
+        weights = self.adapt.weights(parameters[1:], geometry)
+        return self.kernel.correlations(parameters[0], geometry.vertices) / np.outer(weights, weights)
+
+
+@dataclass(frozen=True, eq=False)
+class MaternAdaptPowerKernel(Regularization):
+    """A Matern covariance that lets the source vary more where it is bright.
+
+    ``H = C^-1`` with ``C_ij = k(|x_i - x_j| / scale) / (l_i l_j)``, the correlation k of `MaternKernel` and
+    the weights l of `AdaptPower`: PyAutoLens's ``MaternAdaptPowerKernel``, and with ``power=2`` its
+    ``MaternAdaptKernel``.
+
+    Parameters
+    ----------
+    adapt_image : (n_y, n_x) array
+        As of `Adapt`.
+    scale : float or random variable
+        Arcsec; positive.
+    inner_coefficient, outer_coefficient : float or random variable
+        Inverse standard deviation of the surface brightness, to the power ``1 / power``, where the source is
+        bright and where it is faint; positive.
+    signal_scale, power : float or random variable
+        As of `AdaptPower`.
+    nu : float
+        Smoothness; positive.
+
+    Raises
+    ------
+    ValueError
+        As `Adapt`.
+    """
+
+    parameter_names: ClassVar[tuple[str, ...]] = ("scale", *AdaptPower.parameter_names)
+
+    adapt_image: np.ndarray
+    scale: Any = 1.0
+    inner_coefficient: Any = 1.0
+    outer_coefficient: Any = 1.0
+    signal_scale: Any = 1.0
+    power: Any = 1.0
+    nu: float = 0.5
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "adapt_image", validated_adapt_image(self.adapt_image))
+        super().__post_init__()
+        require_positive("nu", self.nu)
+
+    @override
+    def scheme(self, imaging: Imaging) -> AdaptiveKernelScheme:
+        image = imaging.slim("adapt_image", self.adapt_image)
+        # The factor of the pairs of neighbours goes unused: a kernel has none.
+        return AdaptiveKernelScheme(MaternKernelScheme(float(self.nu)), AdaptScheme(image, None, 1.0))
