@@ -249,7 +249,7 @@ def check_pullback(scheme, rays, vertices, rng):
 
     def scalar(rays, vertices):
         geometry = scheme.geometry(rays, vertices, Workspace())
-        pairs, volumes = geometry.neighbors, geometry.volumes
+        pairs, volumes = geometry.couplings, geometry.volumes
         energy = volumes.conductances @ (source[pairs.rows] - source[pairs.cols]) ** 2
         energy += volumes.boundary_conductances @ source**2 + volumes.areas @ areas_bar
         image = geometry.interpolation.apply(brightness)
@@ -257,7 +257,7 @@ def check_pullback(scheme, rays, vertices, rng):
 
     per_ray = np.repeat(ray_bar, np.diff(laid.interpolation.indptr))
     weights_bar = per_ray * np.append(brightness, 0.0)[laid.interpolation.indices]
-    pairs = laid.neighbors
+    pairs = laid.couplings
     volumes_bar = FiniteVolumes((source[pairs.rows] - source[pairs.cols]) ** 2, source**2, areas_bar)
     rays_bar, traced_bar = scheme.pullback(
         laid, rays, weights_bar, GeometryCotangent(vertices=vertices_bar, volumes=volumes_bar)

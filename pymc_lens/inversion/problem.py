@@ -241,9 +241,8 @@ class PixelizedInversion:
 
     @property
     def jumps(self) -> bool:
-        """Whether the log evidence jumps where the triangulation of traced vertices flips."""
-        traced = len(self.mesh.image_plane_vertices) > 0
-        return traced and (self.mesh.follows_edges or self.regularization.counts_neighbors)
+        """Whether the log evidence jumps where the triangulation flips."""
+        return self.mesh.flips and (self.mesh.follows_edges or self.regularization.counts_neighbors)
 
     @cached_property
     def _pixel_root_weights(self) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, override
+from typing import NamedTuple, override
 
 import numpy as np
 
@@ -140,12 +140,19 @@ class MeshScheme(Mesh):
     that needs nothing of the dataset is its own scheme.
     """
 
-    # Whether interpolation weights jump where an edge of a triangulation flips.
-    follows_edges: ClassVar[bool] = False
-
     @override
     def scheme(self, imaging: Imaging) -> MeshScheme:
         return self
+
+    @property
+    def flips(self) -> bool:
+        """Whether neighbours change, as where an edge of a triangulation flips."""
+        return False
+
+    @property
+    def follows_edges(self) -> bool:
+        """Whether interpolation weights jump where it flips."""
+        return False
 
     @property
     def digest(self) -> str:

@@ -9,6 +9,7 @@ from typing import override
 import numpy as np
 
 from pymc_lens.imaging import Imaging
+from pymc_lens.linalg.sparsity import SparsityPattern
 from pymc_lens.mesh.base import GeometryCotangent, Interpolation, Mesh, MeshGeometry, MeshScheme
 from pymc_lens.mesh.border_ellipse import BorderEllipse
 from pymc_lens.workspace import Workspace
@@ -80,6 +81,11 @@ class RelocatedGeometry(MeshGeometry):
 
     @property
     @override
+    def couplings(self) -> SparsityPattern:
+        return self.inner.couplings
+
+    @property
+    @override
     def crosses(self) -> Interpolation:
         return self.inner.crosses
 
@@ -100,7 +106,12 @@ class RelocatedScheme(MeshScheme):
 
     @property
     @override
-    def follows_edges(self) -> bool:  # type: ignore[override]
+    def flips(self) -> bool:
+        return self.inner.flips
+
+    @property
+    @override
+    def follows_edges(self) -> bool:
         return self.inner.follows_edges
 
     @property

@@ -67,7 +67,10 @@ class DelaunayMagnification(Mesh):
 class BarycentricScheme(TriangulatedScheme):
     """Numerics of `Delaunay`."""
 
-    follows_edges = True
+    @property
+    @override
+    def follows_edges(self) -> bool:
+        return True
 
     @override
     def weights(

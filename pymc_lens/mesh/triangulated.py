@@ -110,6 +110,11 @@ class TriangulatedScheme(MeshScheme):
 
     @property
     @override
+    def flips(self) -> bool:
+        return True
+
+    @property
+    @override
     def n_source(self) -> int:
         return len(self.traced)
 
