@@ -1,0 +1,186 @@
+"""Any source prior with a standard deviation that follows the brightness of the source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pymc_lens.imaging import Imaging
+from pymc_lens.linalg.precision import Precision, SparsePrecision
+from pymc_lens.mesh.base import FiniteVolumes, GeometryCotangent, MeshGeometry
+from pymc_lens.regularization.adapt import image_of_entries
+from pymc_lens.regularization.base import Regularization, RegularizationScheme
+from pymc_lens.regularization.graph import require_positive_parameters
+from pymc_lens.validation import require_instance, validated_adapt_image
+
+# Added to the adapt image in units of its brightest pixel: powers of the signal below one stay smooth where
+# the image is zero.
+_FLOOR = 1e-3
+# Weight, in image pixels, of the faintest brightness in every source pixel: defines it where no ray arrives.
+_UNSEEN = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class AdaptAmplitudeScheme(RegularizationScheme):
+    """Numerics of `AdaptAmplitude`.
+
+    The brightness b of the source pixels solves ``(diag(W'1) + K) b = W'I``, with the interpolation W over
+    the number of rays of an image pixel, the adapt image I at the rays, and the stiffness K of the mesh with
+    nothing beyond its border. All off-diagonal elements being negative, b lies between the faintest and the
+    brightest of I.
+
+    Attributes
+    ----------
+    prior : RegularizationScheme
+        Its parameters come first.
+    image : (n_pixels,) float64
+        Adapt image in units of its brightest pixel, positive.
+    """
+
+    prior: RegularizationScheme
+    image: np.ndarray
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.prior!r}, {self.image.tobytes()!r})"
+
+    @property
+    def counts_neighbors(self) -> bool:
+        return self.prior.counts_neighbors
+
+    def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> Precision:
+        require_positive_parameters(AdaptAmplitude.parameter_names, parameters[-2:])
+        prior = self.prior.precision(parameters[:-2], geometry)
+        return prior.scaled(1.0 / self.amplitudes(parameters, geometry))
+
+    def amplitudes(self, parameters: np.ndarray, geometry: MeshGeometry) -> np.ndarray:
+        """Return the standard deviations of the source pixels in units of the prior's, (n_source,)."""
+        faint_ratio, signal_scale = parameters[-2:]
+        _, brightness = self._brightness(geometry)
+        return faint_ratio + (1.0 - faint_ratio) * brightness**signal_scale
+
+    def pullback(
+        self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: Any
+    ) -> tuple[np.ndarray, GeometryCotangent]:
+        amplitudes = self.amplitudes(parameters, geometry)
+        prior = self.prior.precision(parameters[:-2], geometry)
+        prior_bar, inverse_bar = prior.scaled_pullback(1.0 / amplitudes, precision_bar)
+        of_prior, geometry_bar = self.prior.pullback(parameters[:-2], geometry, prior_bar)
+        own, weights_bar, volumes_bar = self._amplitudes_pullback(
+            parameters, geometry, -inverse_bar / amplitudes**2
+        )
+        if geometry_bar.weights is not None:
+            weights_bar += geometry_bar.weights
+        if geometry_bar.volumes is not None:
+            volumes_bar = FiniteVolumes(*map(np.add, volumes_bar, geometry_bar.volumes))
+        return np.append(of_prior, own), geometry_bar._replace(weights=weights_bar, volumes=volumes_bar)
+
+    def _brightness(self, geometry: MeshGeometry) -> tuple[SparsePrecision, np.ndarray]:
+        """Matrix of the equations for the brightness, and the brightness (n_source,)."""
+        pairs, interpolation = geometry.neighbors, geometry.interpolation
+        # The first bin takes the vertices whose value is zero by construction.
+        bins, n_bins = interpolation.indices + 1, pairs.size + 1
+        weights = interpolation.weights / self._rays_per_pixel(geometry)
+        seen = image_of_entries(self.image, interpolation) * weights
+        # Without a ring, a facet on the hull may lie on the wrong side and count as negative.
+        conductances = np.maximum(geometry.volumes.conductances, 0.0)
+        diagonal = np.bincount(bins, weights, n_bins)[1:] + _UNSEEN
+        diagonal += np.bincount(pairs.rows, conductances, pairs.size)
+        diagonal += np.bincount(pairs.cols, conductances, pairs.size)
+        equations = SparsePrecision(pairs, diagonal, -conductances)
+        known = np.bincount(bins, seen, n_bins)[1:] + _UNSEEN * self.image.min()
+        return equations, equations.solve(known)
+
+    def _amplitudes_pullback(
+        self, parameters: np.ndarray, geometry: MeshGeometry, amplitudes_bar: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, FiniteVolumes]:
+        """Adjoint of `amplitudes`: cotangents of its two parameters, the interpolation and the volumes."""
+        faint_ratio, signal_scale = parameters[-2:]
+        equations, brightness = self._brightness(geometry)
+        signals = brightness**signal_scale
+        logs_bar = (1.0 - faint_ratio) * amplitudes_bar * signals
+        own = np.array([amplitudes_bar @ (1.0 - signals), logs_bar @ np.log(brightness)])
+        known_bar = equations.solve(signal_scale * logs_bar / brightness)
+
+        pairs, interpolation = geometry.neighbors, geometry.interpolation
+        image = image_of_entries(self.image, interpolation)
+        at = np.append(known_bar, 0.0)[interpolation.indices]
+        weights_bar = at * (image - np.append(brightness, 0.0)[interpolation.indices])
+        differences = brightness[pairs.rows] - brightness[pairs.cols]
+        conductances_bar = (known_bar[pairs.cols] - known_bar[pairs.rows]) * differences
+        conductances_bar[geometry.volumes.conductances < 0.0] = 0.0
+        zeros = np.zeros(pairs.size)
+        return (
+            own,
+            weights_bar / self._rays_per_pixel(geometry),
+            FiniteVolumes(conductances_bar, zeros, zeros),
+        )
+
+    def _rays_per_pixel(self, geometry: MeshGeometry) -> float:
+        return (geometry.interpolation.indptr.size - 1) / self.image.size
+
+
+@dataclass(frozen=True, eq=False)
+class AdaptAmplitude(Regularization):
+    """Another prior with a standard deviation that follows the brightness of an image.
+
+    The source is ``s = a z``: z has the other prior, and ``a = faint_ratio + (1 - faint_ratio)
+    g^signal_scale`` grows with the brightness g of the source there, in units of the adapt image's brightest
+    pixel. So the parameters of the other prior are what they are where the source is brightest (the amplitude
+    of `MaternSPDE` there, and the same correlation length everywhere; for `Dirichlet` the energy is the
+    integral of ``|grad (s / a)|^2``), and the precision is ``H_ij / (a_i a_j)``.
+
+    g is the adapt image taken to the source plane: each ray brings the brightness of its pixel, and what they
+    bring is smoothed by the squared gradient, weighted by one image pixel: over about as far as the footprint
+    of a pixel on the source plane. It means the same on every mesh, and varies as smoothly with rays and
+    vertices as the interpolation and `Dirichlet` do. The signal of `Adapt` does neither: it is relative to
+    the brightest source pixel, which depends on the mesh and changes abruptly. Nor does the adapt image at a
+    vertex's own place in the image plane: vertices that meet on the source plane come from several images,
+    blurred and magnified differently; and meshes that are not traced have none.
+
+    An adapt image made of the data that are fitted makes the prior empirical: the data count twice, so that
+    an evidence higher than without it is no proof that the source is so.
+
+    Parameters
+    ----------
+    regularization : Regularization
+        The other prior; its parameters may be random variables too.
+    adapt_image : (n_y, n_x) array
+        Image of the lensed source, not negative, of the shape of the dataset. A thousandth of its brightest
+        pixel is added to it.
+    faint_ratio : float or random variable
+        Standard deviation where the adapt image is dark over that where it is brightest; positive. At 1 the
+        prior is the other one.
+    signal_scale : float or random variable
+        Positive; the larger, the more of the source counts as faint.
+
+    Raises
+    ------
+    TypeError
+        If ``regularization`` is something else.
+    ValueError
+        If a number is not positive and finite, or the image is not finite, negative somewhere or zero.
+    """
+
+    parameter_names: ClassVar[tuple[str, ...]] = ("faint_ratio", "signal_scale")
+
+    regularization: Regularization
+    adapt_image: np.ndarray
+    faint_ratio: Any = 0.1
+    signal_scale: Any = 1.0
+
+    def __post_init__(self) -> None:
+        require_instance("regularization", self.regularization, Regularization)
+        object.__setattr__(self, "adapt_image", validated_adapt_image(self.adapt_image))
+        super().__post_init__()
+
+    @property
+    def parameters(self) -> tuple[Any, ...]:
+        """Those of the other prior, then its own."""
+        return (*self.regularization.parameters, *super().parameters)
+
+    def scheme(self, imaging: Imaging) -> AdaptAmplitudeScheme:
+        image = imaging.slim("adapt_image", self.adapt_image)
+        image = image + _FLOOR * image.max()
+        return AdaptAmplitudeScheme(self.regularization.scheme(imaging), image / image.max())
