@@ -28,8 +28,9 @@ class AdaptAmplitudeScheme(RegularizationScheme):
 
     The brightness b of the source pixels solves ``(diag(W'1) + K) b = W'I``, with the interpolation W over
     the number of rays of an image pixel, the adapt image I at the rays, and the stiffness K of the mesh with
-    nothing beyond its border. All off-diagonal elements being negative, b lies between the faintest and the
-    brightest of I.
+    nothing beyond its border. With no off-diagonal element positive and none of W negative, b lies between
+    the faintest and the brightest of I. So facets of negative length (on a hull without a ring) and negative
+    weights (where `Rectangular` extrapolates) are left out.
 
     Attributes
     ----------
@@ -81,9 +82,8 @@ class AdaptAmplitudeScheme(RegularizationScheme):
         pairs, interpolation = geometry.neighbors, geometry.interpolation
         # The first bin takes the vertices whose value is zero by construction.
         bins, n_bins = interpolation.indices + 1, pairs.size + 1
-        weights = interpolation.weights / self._rays_per_pixel(geometry)
+        weights = np.maximum(interpolation.weights, 0.0) / self._rays_per_pixel(geometry)
         seen = image_of_entries(self.image, interpolation) * weights
-        # Without a ring, a facet on the hull may lie on the wrong side and count as negative.
         conductances = np.maximum(geometry.volumes.conductances, 0.0)
         diagonal = np.bincount(bins, weights, n_bins)[1:] + _UNSEEN
         diagonal += np.bincount(pairs.rows, conductances, pairs.size)
@@ -107,6 +107,7 @@ class AdaptAmplitudeScheme(RegularizationScheme):
         image = image_of_entries(self.image, interpolation)
         at = np.append(known_bar, 0.0)[interpolation.indices]
         weights_bar = at * (image - np.append(brightness, 0.0)[interpolation.indices])
+        weights_bar[interpolation.weights < 0.0] = 0.0
         differences = brightness[pairs.rows] - brightness[pairs.cols]
         conductances_bar = (known_bar[pairs.cols] - known_bar[pairs.rows]) * differences
         conductances_bar[geometry.volumes.conductances < 0.0] = 0.0
@@ -182,5 +183,9 @@ class AdaptAmplitude(Regularization):
 
     def scheme(self, imaging: Imaging) -> AdaptAmplitudeScheme:
         image = imaging.slim("adapt_image", self.adapt_image)
+        if not image.any():
+            raise ValueError(
+                "adapt_image: zero in all pixels of the mask. Give an image of the lensed source."
+            )
         image = image + _FLOOR * image.max()
         return AdaptAmplitudeScheme(self.regularization.scheme(imaging), image / image.max())
