@@ -15,12 +15,6 @@ from pymc_lens.regularization.graph import graph_precision, graph_pullback, requ
 from pymc_lens.validation import validated_adapt_image
 
 
-def image_of_entries(image: np.ndarray, interpolation: Interpolation) -> np.ndarray:
-    """Value of an image (n_pixels,) in the pixel of each interpolation entry's ray, (nnz,)."""
-    rays_per_pixel = (interpolation.indptr.size - 1) // image.size
-    return np.repeat(np.repeat(image, rays_per_pixel), np.diff(interpolation.indptr))
-
-
 @dataclass(frozen=True, eq=False)
 class AdaptScheme(RegularizationScheme):
     """Numerics of `Adapt` and `AdaptPower`.
@@ -94,13 +88,17 @@ class AdaptScheme(RegularizationScheme):
 
     def _brightness(self, geometry: MeshGeometry) -> tuple[np.ndarray, np.ndarray]:
         """Mean over each source pixel's entries of weight times adapt image, and its derivative by entry."""
-        per_entry = image_of_entries(self.image, geometry.interpolation)
+        per_entry = self._image_of_entries(geometry.interpolation)
         n = geometry.neighbors.size
         seen = geometry.interpolation.indices >= 0
         indices = geometry.interpolation.indices[seen]
         slope = np.zeros(seen.size)
         slope[seen] = per_entry[seen] / np.bincount(indices, minlength=n)[indices]
         return np.bincount(indices, (slope * geometry.interpolation.weights)[seen], n), slope
+
+    def _image_of_entries(self, interpolation: Interpolation) -> np.ndarray:
+        rays_per_pixel = (interpolation.indptr.size - 1) // self.image.size
+        return np.repeat(np.repeat(self.image, rays_per_pixel), np.diff(interpolation.indptr))
 
     def _signals_pullback(
         self, parameters: np.ndarray, geometry: MeshGeometry, signals_bar: np.ndarray

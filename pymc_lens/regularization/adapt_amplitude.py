@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pymc_lens.imaging import Imaging
+from pymc_lens.linalg.kernel import kernel
 from pymc_lens.linalg.precision import Precision, SparsePrecision
 from pymc_lens.mesh.base import FiniteVolumes, GeometryCotangent, MeshGeometry
-from pymc_lens.regularization.adapt import image_of_entries
 from pymc_lens.regularization.base import Regularization, RegularizationScheme
 from pymc_lens.regularization.graph import require_positive_parameters
 from pymc_lens.validation import require_instance, validated_adapt_image
@@ -57,19 +57,25 @@ class AdaptAmplitudeScheme(RegularizationScheme):
 
     def amplitudes(self, parameters: np.ndarray, geometry: MeshGeometry) -> np.ndarray:
         """Return the standard deviations of the source pixels in units of the prior's, (n_source,)."""
-        faint_ratio, signal_scale = parameters[-2:]
         _, brightness = self._brightness(geometry)
-        return faint_ratio + (1.0 - faint_ratio) * brightness**signal_scale
+        return _amplitudes(parameters, brightness)
 
     def pullback(
         self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: Any
     ) -> tuple[np.ndarray, GeometryCotangent]:
-        amplitudes = self.amplitudes(parameters, geometry)
+        faint_ratio, signal_scale = parameters[-2:]
+        equations, brightness = self._brightness(geometry)
+        amplitudes = _amplitudes(parameters, brightness)
         prior = self.prior.precision(parameters[:-2], geometry)
         prior_bar, inverse_bar = prior.scaled_pullback(1.0 / amplitudes, precision_bar)
         of_prior, geometry_bar = self.prior.pullback(parameters[:-2], geometry, prior_bar)
-        own, weights_bar, volumes_bar = self._amplitudes_pullback(
-            parameters, geometry, -inverse_bar / amplitudes**2
+
+        amplitudes_bar = -inverse_bar / amplitudes**2
+        signals = brightness**signal_scale
+        logs_bar = (1.0 - faint_ratio) * amplitudes_bar * signals
+        own = [amplitudes_bar @ (1.0 - signals), logs_bar @ np.log(brightness)]
+        weights_bar, volumes_bar = self._brightness_pullback(
+            geometry, equations, brightness, signal_scale * logs_bar / brightness
         )
         if geometry_bar.weights is not None:
             weights_bar += geometry_bar.weights
@@ -79,47 +85,66 @@ class AdaptAmplitudeScheme(RegularizationScheme):
 
     def _brightness(self, geometry: MeshGeometry) -> tuple[SparsePrecision, np.ndarray]:
         """Matrix of the equations for the brightness, and the brightness (n_source,)."""
-        pairs, interpolation = geometry.neighbors, geometry.interpolation
-        # The first bin takes the vertices whose value is zero by construction.
-        bins, n_bins = interpolation.indices + 1, pairs.size + 1
-        weights = np.maximum(interpolation.weights, 0.0) / self._rays_per_pixel(geometry)
-        seen = image_of_entries(self.image, interpolation) * weights
+        pairs = geometry.neighbors
+        seen, known = np.full(pairs.size, _UNSEEN), np.full(pairs.size, _UNSEEN * self.image.min())
+        _collect(*self._rays(geometry), seen, known)
         conductances = np.maximum(geometry.volumes.conductances, 0.0)
-        diagonal = np.bincount(bins, weights, n_bins)[1:] + _UNSEEN
-        diagonal += np.bincount(pairs.rows, conductances, pairs.size)
+        diagonal = seen + np.bincount(pairs.rows, conductances, pairs.size)
         diagonal += np.bincount(pairs.cols, conductances, pairs.size)
         equations = SparsePrecision(pairs, diagonal, -conductances)
-        known = np.bincount(bins, seen, n_bins)[1:] + _UNSEEN * self.image.min()
         return equations, equations.solve(known)
 
-    def _amplitudes_pullback(
-        self, parameters: np.ndarray, geometry: MeshGeometry, amplitudes_bar: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, FiniteVolumes]:
-        """Adjoint of `amplitudes`: cotangents of its two parameters, the interpolation and the volumes."""
-        faint_ratio, signal_scale = parameters[-2:]
-        equations, brightness = self._brightness(geometry)
-        signals = brightness**signal_scale
-        logs_bar = (1.0 - faint_ratio) * amplitudes_bar * signals
-        own = np.array([amplitudes_bar @ (1.0 - signals), logs_bar @ np.log(brightness)])
-        known_bar = equations.solve(signal_scale * logs_bar / brightness)
-
-        pairs, interpolation = geometry.neighbors, geometry.interpolation
-        image = image_of_entries(self.image, interpolation)
-        at = np.append(known_bar, 0.0)[interpolation.indices]
-        weights_bar = at * (image - np.append(brightness, 0.0)[interpolation.indices])
-        weights_bar[interpolation.weights < 0.0] = 0.0
+    def _brightness_pullback(
+        self,
+        geometry: MeshGeometry,
+        equations: SparsePrecision,
+        brightness: np.ndarray,
+        brightness_bar: np.ndarray,
+    ) -> tuple[np.ndarray, FiniteVolumes]:
+        """Adjoint of `_brightness`: cotangents of the interpolation's weights (nnz,) and of the volumes."""
+        pairs, conductances = geometry.neighbors, geometry.volumes.conductances
+        known_bar = equations.solve(brightness_bar)
+        weights_bar = np.zeros(geometry.interpolation.weights.size)
+        _collect_pullback(*self._rays(geometry), brightness, known_bar, weights_bar)
         differences = brightness[pairs.rows] - brightness[pairs.cols]
         conductances_bar = (known_bar[pairs.cols] - known_bar[pairs.rows]) * differences
-        conductances_bar[geometry.volumes.conductances < 0.0] = 0.0
         zeros = np.zeros(pairs.size)
-        return (
-            own,
-            weights_bar / self._rays_per_pixel(geometry),
-            FiniteVolumes(conductances_bar, zeros, zeros),
-        )
+        return weights_bar, FiniteVolumes(np.where(conductances < 0.0, 0.0, conductances_bar), zeros, zeros)
 
-    def _rays_per_pixel(self, geometry: MeshGeometry) -> float:
-        return (geometry.interpolation.indptr.size - 1) / self.image.size
+    def _rays(self, geometry: MeshGeometry) -> tuple[np.ndarray, ...]:
+        interpolation = geometry.interpolation
+        return interpolation.indptr, interpolation.indices, interpolation.weights, self.image
+
+
+def _amplitudes(parameters: np.ndarray, brightness: np.ndarray) -> np.ndarray:
+    faint_ratio, signal_scale = parameters[-2:]
+    return np.asarray(faint_ratio + (1.0 - faint_ratio) * brightness**signal_scale)
+
+
+@kernel()
+def _collect(indptr, indices, weights, image, seen, known):
+    """Add ``W'1`` and ``W'I``."""
+    rays_per_pixel = (indptr.size - 1) // image.size
+    for ray in range(indptr.size - 1):
+        value = image[ray // rays_per_pixel]
+        for entry in range(indptr[ray], indptr[ray + 1]):
+            i = indices[entry]
+            if i >= 0 and weights[entry] > 0.0:
+                share = weights[entry] / rays_per_pixel
+                seen[i] += share
+                known[i] += share * value
+
+
+@kernel()
+def _collect_pullback(indptr, indices, weights, image, brightness, known_bar, weights_bar):
+    """Adjoint of `_collect`, where the cotangent of ``W'1`` is that of ``W'I`` times minus the brightness."""
+    rays_per_pixel = (indptr.size - 1) // image.size
+    for ray in range(indptr.size - 1):
+        value = image[ray // rays_per_pixel]
+        for entry in range(indptr[ray], indptr[ray + 1]):
+            i = indices[entry]
+            if i >= 0 and weights[entry] >= 0.0:
+                weights_bar[entry] = known_bar[i] * (value - brightness[i]) / rays_per_pixel
 
 
 @dataclass(frozen=True, eq=False)
