@@ -165,6 +165,9 @@ class AdaptAmplitude(Regularization):
     vertex's own place in the image plane: vertices that meet on the source plane come from several images,
     blurred and magnified differently; and meshes that are not traced have none.
 
+    Where the image is dark around the source, scale and amplitude of `MaternSPDE` matter less each than in
+    their ratio: give both a prior that is not too wide.
+
     An adapt image made of the data that are fitted makes the prior empirical: the data count twice, so that
     an evidence higher than without it is no proof that the source is so.
 
