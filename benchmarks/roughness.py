@@ -15,11 +15,13 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
+from pytensor.tensor.variable import TensorVariable
 from rich.console import Console
 from rich.progress import Progress
 from scipy.optimize import minimize
@@ -35,10 +37,17 @@ import lens_model  # noqa: E402
 
 DIRECTIONS = ("einstein_radius", "ell_comps_0", "ell_comps_1", "gamma_1", "gamma_2", "centre_0", "centre_1")
 DEFAULT = ("VoronoiNN", "MaternSPDE")
+# The prior of some parameters for a case, and where to start the search for the best ones.
 PRIORS = {
-    "Constant": (pl.regularization.Constant, [1.0]),
-    "Dirichlet": (pl.regularization.Dirichlet, [1.0]),
-    "MaternSPDE": (pl.regularization.MaternSPDE, [0.2, 0.5]),
+    "Constant": (lambda _, *parameters: pl.regularization.Constant(*parameters), [1.0]),
+    "Dirichlet": (lambda _, *parameters: pl.regularization.Dirichlet(*parameters), [1.0]),
+    "MaternSPDE": (lambda _, *parameters: pl.regularization.MaternSPDE(*parameters), [0.2, 0.5]),
+    "AdaptAmplitude": (
+        lambda case, coefficient, *parameters: pl.regularization.AdaptAmplitude(
+            pl.regularization.Dirichlet(coefficient), case.adapt_image, *parameters
+        ),
+        [1.0, 0.05, 1.0],
+    ),
 }
 
 
@@ -50,6 +59,21 @@ class Case:
     point: tuple[float, ...]
     light: pl.light.MultiGaussian | None
     meshes: dict[str, pl.mesh.Mesh]
+
+    def lens(self, mass: np.ndarray | TensorVariable) -> pl.Galaxy:
+        isothermal = pl.mass.Isothermal(
+            centre=(mass[5], mass[6]), ell_comps=(mass[1], mass[2]), einstein_radius=mass[0]
+        )
+        shear = pl.mass.ExternalShear(gamma_1=mass[3], gamma_2=mass[4])
+        return pl.Galaxy(redshift=0.5, mass=isothermal + shear, light=self.light)
+
+    @cached_property
+    def adapt_image(self) -> np.ndarray:
+        """Lensed source of a fit at the point."""
+        prior = pl.regularization.MaternSPDE(0.2, 0.5)
+        source = pl.Galaxy(1.0, pixelization=pl.Pixelization(self.meshes["VoronoiNN"], prior))
+        tracer = pl.Tracer([self.lens(np.array(self.point)), source])
+        return pl.FitImaging(self.dataset, tracer).adapt_image
 
 
 def meshes(shape: tuple[int, int], window: tuple[float, ...]) -> dict[str, pl.mesh.Mesh]:
@@ -88,19 +112,12 @@ CASES = {"simulated": simulated, "J0252+0039": real}
 
 
 def log_evidence(
-    case: Case, mesh: pl.mesh.Mesh, prior: type, n_prior: int, positivity: str | None
+    case: Case, mesh: pl.mesh.Mesh, prior: Callable, n_prior: int, positivity: str | None
 ) -> Callable[[np.ndarray, np.ndarray], float]:
     """ln E as a function of the mass parameters and those of the prior."""
     mass, regularization = pt.dvector("mass"), pt.dvector("regularization")
-    lens = pl.Galaxy(
-        redshift=0.5,
-        mass=pl.mass.Isothermal(
-            centre=(mass[5], mass[6]), ell_comps=(mass[1], mass[2]), einstein_radius=mass[0]
-        )
-        + pl.mass.ExternalShear(gamma_1=mass[3], gamma_2=mass[4]),
-        light=case.light,
-    )
-    built = prior(*[regularization[k] for k in range(n_prior)])
+    lens = case.lens(mass)
+    built = prior(case, *[regularization[k] for k in range(n_prior)])
     source = pl.Galaxy(redshift=1.0, pixelization=pl.Pixelization(mesh, built, positivity))
     problem, inputs = build_inversion(pl.Tracer([lens, source]), case.dataset)
     function = pytensor.function([mass, regularization], list(inputs), on_unused_input="ignore")
@@ -194,7 +211,7 @@ def main() -> None:
         return
     for row in rows:
         print(
-            f"{row['data']:10s} {row['mesh']:21s} {row['regularization']:10s} {row['direction']:15s} "
+            f"{row['data']:10s} {row['mesh']:21s} {row['regularization']:14s} {row['direction']:15s} "
             f"sigma {row['sigma']:.2e}, rms {row['rms']:.4f}, fine rms {row['fine_rms']:.1e}, "
             f"fine max {row['fine_max']:.1e}, ln E {row['log_evidence']:.2f}{' (default)' * row['default']}"
         )

@@ -11,7 +11,7 @@ from pymc_lens.light.base import LightProfile
 from pymc_lens.mass.base import MassProfile
 from pymc_lens.mesh.base import Mesh
 from pymc_lens.regularization.base import Regularization
-from pymc_lens.validation import is_numeric
+from pymc_lens.validation import is_numeric, require_instance
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +42,8 @@ class Pixelization:
     positivity: str | None = None
 
     def __post_init__(self) -> None:
-        _require_instance("mesh", self.mesh, Mesh)
-        _require_instance("regularization", self.regularization, Regularization)
+        require_instance("mesh", self.mesh, Mesh)
+        require_instance("regularization", self.regularization, Regularization)
         if self.positivity not in SOLVERS:
             raise ValueError(f"positivity: expected one of {list(SOLVERS)}, got {self.positivity!r}.")
 
@@ -81,10 +81,4 @@ class Galaxy:
             raise ValueError(f"redshift: expected a finite number >= 0, got {self.redshift!r}.")
         for name, kind in (("mass", MassProfile), ("light", LightProfile), ("pixelization", Pixelization)):
             if getattr(self, name) is not None:
-                _require_instance(name, getattr(self, name), kind)
-
-
-def _require_instance(name: str, value: object, kind: type) -> None:
-    if not isinstance(value, kind):
-        got = f"the class {value.__name__} itself" if isinstance(value, type) else type(value).__name__
-        raise TypeError(f"{name}: expected a {kind.__name__}, got {got}.")
+                require_instance(name, getattr(self, name), kind)

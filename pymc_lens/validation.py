@@ -13,6 +13,13 @@ from typing import Any
 import numpy as np
 
 
+def require_instance(name: str, value: object, kind: type) -> None:
+    """Raise TypeError unless a value is of a kind."""
+    if not isinstance(value, kind):
+        got = f"the class {value.__name__} itself" if isinstance(value, type) else type(value).__name__
+        raise TypeError(f"{name}: expected a {kind.__name__}, got {got}.")
+
+
 def is_numeric(value: Any) -> bool:
     """Whether a value consists of plain numbers (not of symbolic variables)."""
     if isinstance(value, (list, tuple)):

@@ -72,6 +72,14 @@ class Precision(ABC):
         """Return H with ``diagonal`` (n,) added."""
 
     @abstractmethod
+    def scaled(self, scale: np.ndarray) -> Precision:
+        """Return ``diag(scale) H diag(scale)`` for a scale (n,)."""
+
+    @abstractmethod
+    def scaled_pullback(self, scale: np.ndarray, bar: Any) -> tuple[Any, np.ndarray]:
+        """Adjoint of `scaled`: cotangents of H, of the kind that came in, and of the scale (n,)."""
+
+    @abstractmethod
     def solve(self, vector: np.ndarray) -> np.ndarray:
         """Return ``H^-1 vector``, (n,)."""
 
@@ -181,6 +189,22 @@ class SparsePrecision(Precision):
         return SparsePrecision(self.pattern, self.diagonal + diagonal, self.off_diagonal)
 
     @override
+    def scaled(self, scale: np.ndarray) -> SparsePrecision:
+        pairs = scale[self.pattern.rows] * scale[self.pattern.cols]
+        return SparsePrecision(self.pattern, scale**2 * self.diagonal, pairs * self.off_diagonal)
+
+    @override
+    def scaled_pullback(self, scale: np.ndarray, bar: SparseCotangent) -> tuple[SparseCotangent, np.ndarray]:
+        rows, cols, n = self.pattern.rows, self.pattern.cols, self.pattern.size
+        of_pairs = bar.off_diagonal * self.off_diagonal
+        scale_bar = 2.0 * bar.diagonal * self.diagonal * scale
+        scale_bar += np.bincount(rows, of_pairs * scale[cols], n) + np.bincount(
+            cols, of_pairs * scale[rows], n
+        )
+        own_bar = SparseCotangent(scale**2 * bar.diagonal, scale[rows] * scale[cols] * bar.off_diagonal)
+        return own_bar, scale_bar
+
+    @override
     def solve(self, vector: np.ndarray) -> np.ndarray:
         ordered = np.empty(vector.size)
         ordered[self.pattern.rank] = vector
@@ -254,6 +278,14 @@ class DensePrecision(Precision):
         matrix = self.matrix.copy()
         matrix[np.diag_indices_from(matrix)] += diagonal
         return DensePrecision(matrix)
+
+    @override
+    def scaled(self, scale: np.ndarray) -> DensePrecision:
+        return DensePrecision(scale[:, None] * self.matrix * scale)
+
+    @override
+    def scaled_pullback(self, scale: np.ndarray, bar: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return scale[:, None] * bar * scale, 2.0 * (bar * self.matrix) @ scale
 
     @override
     def solve(self, vector: np.ndarray) -> np.ndarray:

@@ -144,7 +144,9 @@ class StretchedAxis:
         fraction = (at.value - self.ends[0]) / range_
         inner_bar = nodes_bar[1:-1].copy()
         inner_bar[[0, -1]] += 2.0 * nodes_bar[[0, -1]]
-        inner_bar[[1, -2]] -= nodes_bar[[0, -1]]
+        # One at a time: of three inner nodes both are the same.
+        inner_bar[1] -= nodes_bar[0]
+        inner_bar[-2] -= nodes_bar[-1]
         # A node stays where the count is a given fraction of the whole.
         at_nodes = self.count.at(self.nodes[1:-1])
         held_bar = inner_bar / at_nodes.slope

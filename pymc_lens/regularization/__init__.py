@@ -1,6 +1,7 @@
 """Source priors."""
 
 from pymc_lens.regularization.adapt import Adapt, AdaptPower, BrightnessZeroth
+from pymc_lens.regularization.adapt_amplitude import AdaptAmplitude
 from pymc_lens.regularization.adaptive_kernel import MaternAdaptPowerKernel
 from pymc_lens.regularization.base import Regularization
 from pymc_lens.regularization.constant import Constant
@@ -12,6 +13,7 @@ from pymc_lens.regularization.zeroth import ConstantZeroth, Zeroth
 
 __all__ = [
     "Adapt",
+    "AdaptAmplitude",
     "AdaptPower",
     "AdaptSplit",
     "AdaptSplitPower",

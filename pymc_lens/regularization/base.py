@@ -19,8 +19,10 @@ class RegularizationScheme(ABC):
     An implementation is immutable and hashable.
     """
 
-    # Whether the precision jumps where two source pixels become or cease to be neighbours.
-    counts_neighbors: ClassVar[bool] = False
+    @property
+    def counts_neighbors(self) -> bool:
+        """Whether the precision jumps where two source pixels become or cease to be neighbours."""
+        return False
 
     @abstractmethod
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> Precision:
