@@ -17,9 +17,10 @@ LENS_REDSHIFT, SOURCE_REDSHIFT = 0.5, 1.0
 # the posterior of their difference is long, thin and bent.
 LIGHT_SIGMAS = [np.geomspace(0.02, 0.35, 9), np.geomspace(0.45, 3.0, 8)]
 COARSE_VERTICES = (20, 20)
-SOURCE_PIXELS = (26, 26)
-# The window holds what is brighter than this, relative to the brightest, and a margin (arcsec).
-WINDOW_LEVEL, WINDOW_MARGIN = 0.1, 0.25
+FINE_VERTICES = 800
+# Parameters of the source's prior in the two models.
+COARSE_PRIOR = ("scale", "amplitude")
+FINE_PRIOR = (*COARSE_PRIOR, "faint_ratio", "signal_scale")
 EINSTEIN_RADIUS_STARTS = (0.80, 0.93, 1.08, 1.25, 1.45, 1.70)
 
 
@@ -54,10 +55,14 @@ def coarse_pixelization(scale, amplitude, positivity: str | None = None) -> pl.P
     return pl.Pixelization(mesh, prior, positivity)
 
 
-def fine_pixelization(coefficient, window: tuple[float, float, float, float]) -> pl.Pixelization:
-    """Many pixels in a window around the source, which leaves the light of the lens to the lens."""
-    mesh = pl.mesh.RectangularWindow(SOURCE_PIXELS, window)
-    return pl.Pixelization(mesh, pl.regularization.Constant(coefficient=coefficient))
+def fine_pixelization(
+    scale, amplitude, faint_ratio, signal_scale, adapt_image: np.ndarray
+) -> pl.Pixelization:
+    """Vertices and a prior that follow the brightness of the source, and leave the lens its light."""
+    mesh = pl.mesh.VoronoiNN(pl.image_mesh.KMeans(FINE_VERTICES, adapt_image))
+    prior = pl.regularization.MaternSPDE(scale=scale, amplitude=amplitude)
+    adapted = pl.regularization.AdaptAmplitude(prior, adapt_image, faint_ratio, signal_scale)
+    return pl.Pixelization(mesh, adapted)
 
 
 def lens_priors() -> dict[str, Any]:
@@ -74,48 +79,47 @@ def lens_priors() -> dict[str, Any]:
     }
 
 
+def coarse_priors(dataset: pl.Imaging) -> dict[str, Any]:
+    """Priors of a Matern field's parameters."""
+    return {
+        "scale": pm.LogNormal("scale", np.log(0.1), 0.5),
+        "amplitude": pm.LogNormal("amplitude", np.log(10.0 * np.median(dataset.noise_fitted)), 2.0),
+    }
+
+
 def coarse_model(dataset: pl.Imaging, positivity: str | None = None) -> pm.Model:
     """Put priors on everything that is not linear; a Matern field as the source's."""
     with pm.Model() as model:
-        pixelization = coarse_pixelization(
-            scale=pm.LogNormal("scale", np.log(0.1), 0.5),
-            amplitude=pm.LogNormal("amplitude", np.log(10.0 * np.median(dataset.noise_fitted)), 2.0),
-            positivity=positivity,
+        pixelization = coarse_pixelization(**coarse_priors(dataset), positivity=positivity)
+        pl.PixelizedImage("image", tracer(**lens_priors(), pixelization=pixelization), observed=dataset)
+    return model
+
+
+def fine_model(dataset: pl.Imaging, adapt_image: np.ndarray) -> pm.Model:
+    """The same with a source that adapts to an image of it."""
+    with pm.Model() as model:
+        pixelization = fine_pixelization(
+            **coarse_priors(dataset),
+            faint_ratio=pm.LogNormal("faint_ratio", np.log(0.01), 1.0),
+            signal_scale=pm.LogNormal("signal_scale", 0.0, 0.3),
+            adapt_image=adapt_image,
         )
         pl.PixelizedImage("image", tracer(**lens_priors(), pixelization=pixelization), observed=dataset)
     return model
 
 
-def fine_model(dataset: pl.Imaging, window: tuple[float, float, float, float]) -> pm.Model:
-    """The same with the source in a window."""
-    with pm.Model() as model:
-        pixelization = fine_pixelization(pm.LogNormal("coefficient", 3.0, 3.0), window)
-        pl.PixelizedImage("image", tracer(**lens_priors(), pixelization=pixelization), observed=dataset)
-    return model
-
-
-def quick_fit(dataset: pl.Imaging) -> tuple[dict[str, np.ndarray], tuple[float, float, float, float]]:
+def quick_fit(dataset: pl.Imaging) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Climb on the coarse model from many starting points.
 
-    Returns where the lens's parameters end, and a window (y_min, y_max, x_min, x_max) around the source.
+    Returns where all parameters end, and an image of the lensed source for the fine model to adapt to.
     """
     model = coarse_model(dataset)
     starts = [{}, *({"einstein_radius": radius} for radius in EINSTEIN_RADIUS_STARTS)]
     at_mode = pl.find_mode(model, starts=starts).parameters
-    source = [at_mode.pop(name) for name in ("scale", "amplitude")]
-    pixelization = coarse_pixelization(*map(float, source))
-    fit = pl.FitImaging(dataset, tracer(**numbers(at_mode), pixelization=pixelization))
-    bright = fit.mesh_vertices[fit.reconstruction > WINDOW_LEVEL * fit.reconstruction.max()]
-    centre = 0.5 * (bright.min(axis=0) + bright.max(axis=0))
-    half = float(0.5 * np.ptp(bright, axis=0).max() + WINDOW_MARGIN)
-    y, x = centre.tolist()
-    names = {rv.name for rv in model.free_RVs}
-    return {name: at_mode[name] for name in at_mode if name in names}, (
-        y - half,
-        y + half,
-        x - half,
-        x + half,
-    )
+    lens = numbers(at_mode)
+    pixelization = coarse_pixelization(**{name: lens.pop(name) for name in COARSE_PRIOR})
+    fit = pl.FitImaging(dataset, tracer(**lens, pixelization=pixelization))
+    return {rv.name: at_mode[rv.name] for rv in model.free_RVs}, fit.adapt_image
 
 
 def numbers(parameters: dict[str, np.ndarray]) -> dict[str, float | tuple[float, ...]]:
