@@ -333,9 +333,7 @@ class PixelizedInversion:
         inversion : Inversion
             Result of `invert` at these inputs.
         """
-        mean, covariance, prior = self.solver.moments(
-            inversion.solved, inversion.factor, inversion.precision
-        )
+        mean, covariance, prior = self.solver.moments(inversion.solved, inversion.factor, inversion.precision)
         residual = inversion.tile_residual - model_image(inversion.blocks, mean - inversion.coefficients)
         parameters_bar, geometry_bar = self.regularization.pullback(
             inputs.regularization,

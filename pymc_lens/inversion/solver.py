@@ -238,7 +238,8 @@ class PositiveMarginal(_Positive):
     def moments(self, solved: Solved, factor: np.ndarray, precision: Precision) -> EvidenceMoments:
         posterior, prior = solved.confinements
         mean, second = posterior.moments()
-        return EvidenceMoments(mean, second - np.outer(mean, mean), precision.known_moments(prior.moments()[1]))
+        of_prior = precision.known_moments(prior.moments()[1])
+        return EvidenceMoments(mean, second - np.outer(mean, mean), of_prior)
 
 
 SOLVERS: dict[str | None, Solver] = {

@@ -138,7 +138,9 @@ def propagate(precision: Precision, shift: np.ndarray, sites: np.ndarray | None 
 
 
 class _History:
-    """The last sites and their steps, for Anderson's acceleration (Walker & Ni 2011, SIAM J. Numer. Anal. 49).
+    """The last sites and their steps.
+
+    Anderson's acceleration (Walker & Ni 2011, SIAM J. Numer. Anal. 49, 1715).
     """
 
     def __init__(self) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.linalg import solve_triangular
+from scipy.linalg.blas import dtrmm
+from scipy.linalg.lapack import dlauum, dsygst, dtrtri
 from scipy.special import log_ndtr, ndtri_exp
+from scipy.stats.qmc import Sobol
 
-from pymc_lens.linalg.blas import cholesky_inverse_in_place
 from pymc_lens.linalg.expectation_propagation import Propagated, propagate
 from pymc_lens.linalg.half_normal import hazard
 from pymc_lens.linalg.precision import Precision
 
-# As many draws as the time allows: their number times that of the elements is what it goes with.
-_MAX_DRAWS = 4096
-_MAX_VALUES = 2**20
+# Powers of two, of which Sobol's points are balanced. The more elements, the more the weights scatter; what
+# draws take goes with their number times that of the elements.
+_LOG2_DRAWS_PER_ELEMENT, _MAX_LOG2_VALUES = 4, 20
 _SEED = 20130101
 # Elements whose share in each other's means is taken by one product of matrices.
 _BLOCK = 64
@@ -46,19 +49,17 @@ class Confinement:
         they are from, and that moves with the sites.
         """
         upper = np.triu(self._factor)
+        inverse = dtrtri(upper.T, lower=1)[0].T
         target_bar, factor_bar, sites_bar = self._draws.pullback(upper)
-        target_bar += self._target
-        mean = solve_triangular(upper, target_bar, check_finite=False)
+        mean = inverse @ (target_bar + self._target)
         factor_bar -= np.triu(np.outer(self._target, mean))
-        second = -2.0 * _cholesky_pullback(upper, factor_bar)
+        second = -2.0 * _cholesky_pullback(upper, inverse, factor_bar)
         sites_bar += np.stack([-0.5 * second.diagonal(), mean])
-        covariance = self._factor.copy()
-        cholesky_inverse_in_place(covariance)
-        covariance = np.triu(covariance) + np.triu(covariance, 1).T
+        covariance = _symmetric(dlauum(inverse.T, lower=1)[0].T)
         mean_bar, variance_bar = self.propagated.pullback(sites_bar, covariance)
         of_mean = covariance @ mean_bar
         cross = np.outer(of_mean, self.propagated.mean)
-        second += cross + cross.T + 2.0 * (covariance * variance_bar) @ covariance
+        second += cross + cross.T + 2.0 * _weighted_square(covariance, variance_bar)
         return mean + of_mean, second
 
 
@@ -69,8 +70,8 @@ def confine(precision: Precision, shift: np.ndarray, sites: np.ndarray | None = 
     Keane: Genz 1992, J. Comput. Graph. Stat. 1, 141), each given those drawn already and, for those still to
     come, the Gaussian sites of expectation propagation in place of their confinement. Thus a draw knows what
     lies ahead (a twisted proposal: Guarniero, Johansen & Lee 2017, J. Am. Stat. Assoc. 112, 1636), and its
-    weight corrects what the sites got wrong. With uniform numbers that never change the estimate is a smooth
-    function of P and the shift.
+    weight corrects what the sites got wrong. From points that never change the estimate is a smooth function
+    of P and the shift.
 
     Parameters
     ----------
@@ -147,13 +148,15 @@ class _Draws:
     def pullback(self, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Adjoint of `log_mean_weight` in the target (n,), in U (n, n) and in the sites (2, n)."""
         weights = np.exp(self.log_weights - self.log_mean_weight) / self.log_weights.size
-        lengths = self.values / self.scale[:, None]
+        scale = self.scale[:, None]
+        lengths = self.values / scale
         # Of a value, in units of the scale, in the ratio: how much of a shift of the mean arrives.
         spread = 1.0 - np.exp(self.log_uniforms + 0.5 * lengths * (lengths - 2.0 * self.ratios))
         ratios_bar = weights * (self.ratios + hazard(self.ratios))
         lever = (self.diagonal * self.scale)[:, None]
         heights_bar = ratios_bar * lever - weights * self.heights
-        gain = spread * self.diagonal[:, None] * self.scale[:, None] ** 2
+        spread *= scale
+        gain = spread * lever
         values_bar = np.empty(self.values.shape)
         for block in _blocks(len(upper)):
             values_bar[block] = -upper[: block.start, block].T @ heights_bar[: block.start]
@@ -161,34 +164,57 @@ class _Draws:
                 known = slice(block.start, i)
                 values_bar[i] -= upper[known, i] @ heights_bar[known]
                 heights_bar[i] += gain[i] * values_bar[i]
-        ratios_bar += values_bar * spread * self.scale[:, None]
+        ratios_bar += values_bar * spread
         factor_bar = np.triu(-heights_bar @ self.values.T, 1)
         # The precision without the site: in the ratio, the weight and the value it is but a scale.
         precision_bar = (
             -0.5
             * self.scale**2
-            * (1.0 + (ratios_bar * self.ratios).sum(axis=1) + (values_bar * self.values).sum(axis=1))
+            * (1.0 + _row_products(ratios_bar, self.ratios) + _row_products(values_bar, self.values))
         )
         factor_bar[np.diag_indices_from(upper)] = (
-            self.scale * (ratios_bar * self.heights).sum(axis=1) + 2.0 * self.diagonal * precision_bar
+            self.scale * _row_products(ratios_bar, self.heights) + 2.0 * self.diagonal * precision_bar
         )
         sites_bar = np.stack([-precision_bar, -self.scale * ratios_bar.sum(axis=1)])
         return heights_bar.sum(axis=1), factor_bar, sites_bar
 
 
+def _row_products(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return np.asarray(np.einsum("ij,ij->i", first, second))
+
+
+@lru_cache(maxsize=4)
 def _log_uniforms(n: int) -> np.ndarray:
-    n_draws = min(_MAX_DRAWS, max(1, _MAX_VALUES // n))
-    return np.log(np.random.default_rng(_SEED).random((n, n_draws)))
+    """Logarithms (n, n_draws) of Sobol's points, with the coarsest coordinate for the last element."""
+    log2_n = (n - 1).bit_length()
+    sobol = Sobol(n, rng=_SEED)
+    points = sobol.random_base2(max(0, min(log2_n + _LOG2_DRAWS_PER_ELEMENT, _MAX_LOG2_VALUES - log2_n)))
+    # The middles of the cells that their bits resolve: none is 0.
+    log_uniforms = np.log(points.T[::-1] + 0.5 ** (sobol.bits + 1))
+    log_uniforms.flags.writeable = False
+    return log_uniforms
 
 
 def _blocks(n: int) -> list[slice]:
     return [slice(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
 
 
-def _cholesky_pullback(upper: np.ndarray, upper_bar: np.ndarray) -> np.ndarray:
-    """Adjoint (n, n), symmetric, of the factor U in ``U'U`` (Murray 2016, arXiv:1602.07527, eq. 10)."""
-    inner = np.tril(upper @ upper_bar.T)
-    inner[np.diag_indices_from(inner)] *= 0.5
-    inner = solve_triangular(upper, inner, check_finite=False)
-    inner = solve_triangular(upper, inner.T, check_finite=False)
-    return 0.5 * (inner + inner.T)
+def _cholesky_pullback(upper: np.ndarray, inverse: np.ndarray, upper_bar: np.ndarray) -> np.ndarray:
+    """Adjoint (n, n), symmetric, of the factor U in ``U'U`` (Murray 2016, arXiv:1602.07527, eq. 10).
+
+    SciPy's routines read the arrays by columns, as their transposes.
+    """
+    inner = dtrmm(0.5, upper.T, upper_bar.T, lower=1, trans_a=1)
+    return _symmetric(dsygst(inner, inverse.T, itype=2, lower=1)[0].T)
+
+
+def _weighted_square(matrix: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """``matrix diag(weights) matrix`` for a symmetric matrix (n, n)."""
+    columns = matrix * np.sqrt(np.abs(weights))
+    above, below = columns[:, weights > 0.0], columns[:, weights < 0.0]
+    return above @ above.T - below @ below.T
+
+
+def _symmetric(upper: np.ndarray) -> np.ndarray:
+    """Symmetric matrix (n, n) of this upper triangle."""
+    return np.triu(upper) + np.triu(upper, 1).T
