@@ -20,7 +20,7 @@ _LINEAR = 0.1
 _MEMORY = 5
 # Relative, of the adjoint of the fixed point; the gradient of what is computed from the sites is this exact.
 _ADJOINT_TOLERANCE = 1e-9
-_ADJOINT_RESTART = 100
+_ADJOINT_MEMORY, _ADJOINT_RESTARTS = 100, 20
 # Standard deviations below zero from which differences of nearly equal numbers need their series.
 _FAR = -1e2
 
@@ -80,8 +80,8 @@ class Propagated:
             LinearOperator((size, size), matvec=residual, dtype=np.float64),
             (sites_bar * units).ravel(),
             rtol=_ADJOINT_TOLERANCE,
-            restart=min(size, _ADJOINT_RESTART),
-            maxiter=20,
+            restart=min(size, _ADJOINT_MEMORY),
+            maxiter=_ADJOINT_RESTARTS,
         )
         if failed:
             raise InadmissibleError(

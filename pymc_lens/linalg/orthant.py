@@ -21,7 +21,7 @@ from pymc_lens.linalg.precision import Precision
 _LOG2_DRAWS_PER_ELEMENT, _MAX_LOG2_VALUES = 4, 20
 _SEED = 20130101
 # Elements whose share in each other's means is taken by one product of matrices.
-_BLOCK = 64
+_BLOCK = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,25 +34,30 @@ class Confinement:
         Logarithm of its integral over ``(2 pi)^(n / 2)``.
     propagated : Propagated
         The normal distribution nearest to it.
+    factor : (n, n) float64
+        Cholesky factor U of its precision, in the upper triangle.
+    target : (n,) float64
+        U times its mean.
+    draws : Draws
     """
 
     log_mass: float
     propagated: Propagated
-    _factor: np.ndarray
-    _target: np.ndarray
-    _draws: _Draws
+    factor: np.ndarray
+    target: np.ndarray
+    draws: Draws
 
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean (n,) and second moments (n, n), as the derivatives of `log_mass` to rounding.
+        """Mean (n,) and second moments (n, n), as the derivatives of `log_mass` as computed.
 
         They are its derivative in the shift, and -2 times that in P. The draws move with the distribution
         they are from, and that moves with the sites.
         """
-        upper = np.triu(self._factor)
+        upper = np.triu(self.factor)
         inverse = dtrtri(upper.T, lower=1)[0].T
-        target_bar, factor_bar, sites_bar = self._draws.pullback(upper)
-        mean = inverse @ (target_bar + self._target)
-        factor_bar -= np.triu(np.outer(self._target, mean))
+        target_bar, factor_bar, sites_bar = self.draws.pullback(upper)
+        mean = inverse @ (target_bar + self.target)
+        factor_bar -= np.triu(np.outer(self.target, mean))
         second = -2.0 * _cholesky_pullback(upper, inverse, factor_bar)
         sites_bar += np.stack([-0.5 * second.diagonal(), mean])
         covariance = _symmetric(dlauum(inverse.T, lower=1)[0].T)
@@ -89,13 +94,13 @@ def confine(precision: Precision, shift: np.ndarray, sites: np.ndarray | None = 
     propagated = propagate(precision, shift, sites)
     factor = propagated.tilted.cholesky()
     target = solve_triangular(factor, shift + propagated.sites[1], trans=1, check_finite=False)
-    draws = _Draws.of(factor, target, propagated.sites)
+    draws = Draws.of(factor, target, propagated.sites)
     log_mass = 0.5 * float(target @ target) + draws.log_mean_weight
     return Confinement(log_mass, propagated, factor, target, draws)
 
 
 @dataclass(frozen=True, eq=False)
-class _Draws:
+class Draws:
     """Draws of the elements from the last to the first, with U the Cholesky factor of P and the sites.
 
     Given the later elements, and with the sites of the earlier ones, element i is
@@ -105,7 +110,6 @@ class _Draws:
 
     Attributes
     ----------
-    sites : (2, n) float64
     diagonal, scale : (n,) float64
         U_ii, and the standard deviation of an element without its site.
     log_uniforms, heights, ratios, values : (n, n_draws) float64
@@ -113,7 +117,6 @@ class _Draws:
     log_weights : (n_draws,) float64
     """
 
-    sites: np.ndarray
     diagonal: np.ndarray
     scale: np.ndarray
     log_uniforms: np.ndarray
@@ -123,7 +126,7 @@ class _Draws:
     log_weights: np.ndarray
 
     @classmethod
-    def of(cls, factor: np.ndarray, target: np.ndarray, sites: np.ndarray) -> _Draws:
+    def of(cls, factor: np.ndarray, target: np.ndarray, sites: np.ndarray) -> Draws:
         diagonal = factor.diagonal().copy()
         scale = (diagonal**2 - sites[0]) ** -0.5
         log_uniforms = _log_uniforms(target.size)
@@ -138,7 +141,7 @@ class _Draws:
                 log_mass = log_ndtr(ratios[i])
                 log_weights += 0.5 * (ratios[i] ** 2 - heights[i] ** 2) + log_mass
                 values[i] = np.maximum(ratios[i] - ndtri_exp(log_uniforms[i] + log_mass), 0.0) * scale[i]
-        return cls(sites, diagonal, scale, log_uniforms, heights, ratios, values, log_weights)
+        return cls(diagonal, scale, log_uniforms, heights, ratios, values, log_weights)
 
     @property
     def log_mean_weight(self) -> float:
@@ -148,35 +151,35 @@ class _Draws:
     def pullback(self, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Adjoint of `log_mean_weight` in the target (n,), in U (n, n) and in the sites (2, n)."""
         weights = np.exp(self.log_weights - self.log_mean_weight) / self.log_weights.size
-        scale = self.scale[:, None]
-        lengths = self.values / scale
-        # Of a value, in units of the scale, in the ratio: how much of a shift of the mean arrives.
-        spread = 1.0 - np.exp(self.log_uniforms + 0.5 * lengths * (lengths - 2.0 * self.ratios))
-        ratios_bar = weights * (self.ratios + hazard(self.ratios))
-        lever = (self.diagonal * self.scale)[:, None]
-        heights_bar = ratios_bar * lever - weights * self.heights
-        spread *= scale
-        gain = spread * lever
-        values_bar = np.empty(self.values.shape)
+        heights_bar = np.empty(self.heights.shape)
+        diagonal_bar, precision_bar, shift_bar = np.empty((3, len(upper)))
         for block in _blocks(len(upper)):
-            values_bar[block] = -upper[: block.start, block].T @ heights_bar[: block.start]
+            scale, diagonal = self.scale[block], self.diagonal[block]
+            ratios, heights, values = self.ratios[block], self.heights[block], self.values[block]
+            lengths = values / scale[:, None]
+            # Of a value in the ratio: how much of a shift of the mean arrives.
+            spread = 1.0 - np.exp(self.log_uniforms[block] + 0.5 * lengths * (lengths - 2.0 * ratios))
+            spread *= scale[:, None]
+            lever = (diagonal * scale)[:, None]
+            gain = spread * lever
+            ratios_bar = weights * (ratios + hazard(ratios))
+            heights_bar[block] = ratios_bar * lever - weights * heights
+            values_bar = -upper[: block.start, block].T @ heights_bar[: block.start]
             for i in range(block.start, block.stop):
-                known = slice(block.start, i)
-                values_bar[i] -= upper[known, i] @ heights_bar[known]
-                heights_bar[i] += gain[i] * values_bar[i]
-        ratios_bar += values_bar * spread
+                known, row = slice(block.start, i), i - block.start
+                values_bar[row] -= upper[known, i] @ heights_bar[known]
+                heights_bar[i] += gain[row] * values_bar[row]
+            ratios_bar += values_bar * spread
+            # In ratio, weight and value the precision without the site is but a scale.
+            scaled = 1.0 + _row_products(ratios_bar, ratios) + _row_products(values_bar, values)
+            precision_bar[block] = -0.5 * scale**2 * scaled
+            diagonal_bar[block] = (
+                scale * _row_products(ratios_bar, heights) + 2.0 * diagonal * precision_bar[block]
+            )
+            shift_bar[block] = scale * ratios_bar.sum(axis=1)
         factor_bar = np.triu(-heights_bar @ self.values.T, 1)
-        # The precision without the site: in the ratio, the weight and the value it is but a scale.
-        precision_bar = (
-            -0.5
-            * self.scale**2
-            * (1.0 + _row_products(ratios_bar, self.ratios) + _row_products(values_bar, self.values))
-        )
-        factor_bar[np.diag_indices_from(upper)] = (
-            self.scale * _row_products(ratios_bar, self.heights) + 2.0 * self.diagonal * precision_bar
-        )
-        sites_bar = np.stack([-precision_bar, -self.scale * ratios_bar.sum(axis=1)])
-        return heights_bar.sum(axis=1), factor_bar, sites_bar
+        factor_bar[np.diag_indices_from(upper)] = diagonal_bar
+        return heights_bar.sum(axis=1), factor_bar, -np.stack([precision_bar, shift_bar])
 
 
 def _row_products(first: np.ndarray, second: np.ndarray) -> np.ndarray:
