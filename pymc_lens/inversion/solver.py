@@ -208,7 +208,7 @@ class PositiveMarginal(_Positive):
     guides, the same at every evaluation. What the gradient takes for moments are the derivatives of these
     estimates.
 
-    With 200 elements either probability is within 0.03 of long Monte Carlo runs, for Matern priors of scales
+    With 200 elements either probability is within 0.04 of long Monte Carlo runs, for Matern priors of scales
     from 0.05 to 0.5 of the box and for posteriors of S/N 3 to 30, where expectation propagation alone is up
     to 1.3 too low. With 1,300 the logarithm scatters by 0.1 to 0.2 for posteriors of S/N 30 and priors of
     smoothness 1/2, but by 0.5 to 0.8 for priors of smoothness 3/2 and their posteriors of S/N 3 (of

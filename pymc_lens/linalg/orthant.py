@@ -203,7 +203,7 @@ def _blocks(n: int) -> list[slice]:
 
 
 def _cholesky_pullback(upper: np.ndarray, inverse: np.ndarray, upper_bar: np.ndarray) -> np.ndarray:
-    """Adjoint (n, n), symmetric, of the factor U in ``U'U`` (Murray 2016, arXiv:1602.07527, eq. 10).
+    """Adjoint (n, n), symmetric, of the factor U in ``U'U`` (Murray 2016, arXiv:1602.07527, section 3).
 
     SciPy's routines read the arrays by columns, as their transposes.
     """
