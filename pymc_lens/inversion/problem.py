@@ -32,7 +32,6 @@ from pymc_lens.inversion.tiles import (
     tile_blocks,
     tile_pullback,
 )
-from pymc_lens.linalg.blas import cholesky_inverse_in_place
 from pymc_lens.linalg.precision import Precision
 from pymc_lens.mesh.base import MeshGeometry, MeshScheme
 from pymc_lens.regularization.base import RegularizationScheme
@@ -337,7 +336,8 @@ class PixelizedInversion:
     def gradient(self, inputs: InversionInputs, inversion: Inversion) -> InversionInputs:
         """Gradient of the log evidence in all inputs; consumes the inversion's factor.
 
-        With ``A = F + H``: ``dlnE/dF = -(A^-1 + ss')/2``, ``dlnE/dD = s``, ``dlnE/dH = dlnE/dF + H^-1 / 2``.
+        Nothing confined, with ``A = F + H``: ``dlnE/dF = -(A^-1 + ss')/2``, ``dlnE/dD = s`` and
+        ``dlnE/dH = dlnE/dF + H^-1 / 2``. Otherwise the solver's moments take their places.
 
         Parameters
         ----------
@@ -345,18 +345,19 @@ class PixelizedInversion:
         inversion : Inversion
             Result of `invert` at these inputs.
         """
-        inverse = inversion.factor
-        cholesky_inverse_in_place(inverse)
-        coefficients = inversion.solved.coefficients
-        source = coefficients[: self.n_source]
+        solved = inversion.solved
+        mean, covariance, prior = self.solver.moments(solved, inversion.factor, inversion.precision)
+        residual = inversion.tile_residual
+        if mean is not solved.coefficients:  # a confined posterior's mean is not where the terms are taken
+            residual = residual - model_image(inversion.blocks, mean - solved.coefficients)
         parameters_bar, geometry_bar = self.regularization.pullback(
             inputs.regularization,
             inversion.geometry,
-            inversion.precision.evidence_cotangent(inverse, source, inversion.solved.prior),
+            inversion.precision.evidence_cotangent(covariance, mean[: self.n_source], prior),
         )
         mapping_bar, light_bar = tile_pullback(
             self._tiles, inversion.blocks, inversion.mapping, self.n_light, self._tile_root_weights,
-            inversion.tile_residual, coefficients, inverse, self._workspace,
+            residual, mean, covariance, self._workspace,
         )  # fmt: skip
         weights_bar = mapping_matrix_pullback(
             inversion.mapping, inversion.geometry.interpolation, mapping_bar
@@ -367,7 +368,7 @@ class PixelizedInversion:
             inversion.geometry, inputs.rays, weights_bar, geometry_bar
         )
         return InversionInputs(
-            data=-self._fitted(inversion.tile_residual) / self.imaging.noise_fitted,
+            data=-self._fitted(residual) / self.imaging.noise_fitted,
             rays=rays_bar,
             vertices=traced_vertices_bar,
             light=self._light_blur.pullback(inversion.light_basis.columns_pullback(light_bar)),

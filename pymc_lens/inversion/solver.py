@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, override
+from typing import Any, ClassVar, NamedTuple, override
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
 from pymc_lens.errors import InadmissibleError
-from pymc_lens.linalg.blas import cholesky_in_place, cholesky_solve_in_place
+from pymc_lens.linalg.blas import (
+    cholesky_in_place,
+    cholesky_inverse_in_place,
+    cholesky_solve_in_place,
+)
 from pymc_lens.linalg.nnls import solve_positive
-from pymc_lens.linalg.orthant import confine
-from pymc_lens.linalg.precision import DensePrecision, Moments, Precision
+from pymc_lens.linalg.orthant import Confinement, confine
+from pymc_lens.linalg.precision import DensePrecision, Precision
 from pymc_lens.linalg.truncated_normal import draw_positive
 from pymc_lens.workspace import Workspace
 
@@ -25,18 +29,34 @@ class Solved(NamedTuple):
     ----------
     coefficients : (n,) float64
         Where the terms of the evidence are taken.
-    prior : Moments
-        Of the source before the data.
     log_positivity : float
         What the evidence has beyond the Gaussian formula at these coefficients.
-    sites : (2, n) float64 or None
-        Of expectation propagation.
+    confinements : tuple of Confinement
+        Of posterior and prior, where negative coefficients are integrated out of both.
     """
 
     coefficients: np.ndarray
-    prior: Moments
     log_positivity: float = 0.0
-    sites: np.ndarray | None = None
+    confinements: tuple[Confinement, ...] = ()
+
+
+class EvidenceMoments(NamedTuple):
+    """Moments of posterior and prior, as the derivatives of the evidence.
+
+    ``dlnE/dD = mean``, ``dlnE/dF = -(covariance + mean mean') / 2``, and ``dlnE/dH = dlnE/dF + prior / 2``.
+
+    Attributes
+    ----------
+    mean : (n,) float64
+    covariance : (n, n) float64
+        In the upper triangle.
+    prior : SparseMoments or ndarray
+        Second moments of the source before the data, where H has elements.
+    """
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    prior: Any
 
 
 class Solver(ABC):
@@ -57,13 +77,12 @@ class Solver(ABC):
         guess: Solved | None,
         workspace: Workspace,
     ) -> Solved:
-        """Solve for the coefficients, and factorise the inverse covariance of their posterior in place.
+        """Solve for the coefficients, and factorise F + H in place.
 
         Parameters
         ----------
         matrix : (n, n) float64
-            Upper triangle of F + H; replaced by a Cholesky factor, of F + H itself where nothing confines the
-            coefficients but their most probable values.
+            Upper triangle of F + H; replaced by its Cholesky factor.
         data_vector : (n,) float64
         precision : Precision
             H, of the source alone.
@@ -76,6 +95,11 @@ class Solver(ABC):
         InadmissibleError
             If F + H is not positive definite to working precision.
         """
+
+    def moments(self, solved: Solved, factor: np.ndarray, precision: Precision) -> EvidenceMoments:
+        """Return what the gradient of the evidence reads; consumes the factor that `solve` left."""
+        cholesky_inverse_in_place(factor)
+        return EvidenceMoments(solved.coefficients, factor, precision.free_moments())
 
     @abstractmethod
     def draw(
@@ -108,7 +132,7 @@ class Unconstrained(Solver):
         _factorise(matrix)
         coefficients = data_vector.copy()
         cholesky_solve_in_place(matrix, coefficients)
-        return Solved(coefficients, _free_prior(precision))
+        return Solved(coefficients)
 
     @override
     def draw(
@@ -127,9 +151,17 @@ class Unconstrained(Solver):
 
 
 class _Positive(Solver):
-    """What solvers without negative coefficients have in common: the prior they stand for."""
+    """What solvers without negative coefficients have in common: the distributions they stand for."""
 
     confines_amplitudes: ClassVar[bool] = True
+
+    @override
+    def draw(
+        self, solved: Solved, factor: np.ndarray, data_vector: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        mean = data_vector.copy()
+        cholesky_solve_in_place(factor, mean)
+        return draw_positive(mean, factor, solved.coefficients, rng)
 
     @override
     def draw_source(self, precision: Precision, rng: np.random.Generator) -> np.ndarray:
@@ -170,25 +202,22 @@ class PositiveMap(_Positive):
         else:
             start = guess.coefficients
         solution = solve_positive(system, data_vector, start > 0.0, workspace)
-        return Solved(solution.values, _free_prior(precision))
-
-    @override
-    def draw(
-        self, solved: Solved, factor: np.ndarray, data_vector: np.ndarray, rng: np.random.Generator
-    ) -> np.ndarray:
-        mean = data_vector.copy()
-        cholesky_solve_in_place(factor, mean)
-        return draw_positive(mean, factor, solved.coefficients, rng)
+        return Solved(solution.values)
 
 
 @dataclass(frozen=True)
 class PositiveMarginal(_Positive):
     """All coefficients that are not negative, integrated over: the evidence of a truncated Gaussian prior.
 
-    ``ln E + ln P(s >= 0 | data) - ln P(s >= 0)``, both probabilities by expectation propagation, whose value
-    is stationary in its sites: the gradient keeps its form, with the moments of the confined posterior and
-    prior. It takes a factorisation and an inverse for each of some ten sweeps, and the prior's probability is
-    a nat too low where the source is correlated over its whole extent.
+    ``ln E + ln P(s >= 0 | data) - ln P(s >= 0)``, both probabilities from draws that expectation propagation
+    guides, the same at every evaluation. What the gradient takes for moments are the derivatives of these
+    estimates.
+
+    With 200 elements either probability is within 0.04 of long Monte Carlo runs, for Matern priors of scales
+    from 0.05 to 0.5 of the box and for posteriors of S/N 3 to 30, where expectation propagation alone is up
+    to 1.3 too low. With 1,300 the logarithm scatters by 0.1 to 0.2 for posteriors of S/N 30 and priors of
+    smoothness 1/2, but by 0.5 to 0.8 for priors of smoothness 3/2 and their posteriors of S/N 3 (of
+    expectation propagation's errors of 2 to 12).
     """
 
     @override
@@ -201,38 +230,28 @@ class PositiveMarginal(_Positive):
         workspace: Workspace,
     ) -> Solved:
         free = DensePrecision(np.triu(matrix) + np.triu(matrix, 1).T)
-        n, n_source = data_vector.size, precision.size
-        sites = None if guess is None else guess.sites
-        posterior = confine(free, data_vector, None if sites is None else sites[:, :n])
-        prior = confine(precision, np.zeros(n_source), None if sites is None else sites[:, n:])
-        coefficients = posterior.moments.mean
-        offset = coefficients - free.solve(data_vector)
-        diagonal = np.arange(n)
-        matrix[diagonal, diagonal] += posterior.sites[0]
         _factorise(matrix)
-        # The terms take the determinant from the factor, which holds the sites as well.
-        log_det_sites = 2.0 * float(np.log(matrix.diagonal()).sum()) - free.log_determinant
-        log_prior = prior.log_probability - (n - n_source) * np.log(2.0)
+        starts = (None, None) if guess is None else [part.propagated.sites for part in guess.confinements]
+        posterior = confine(free, data_vector, starts[0])
+        prior = confine(precision, np.zeros(precision.size), starts[1])
+        coefficients = posterior.propagated.mean
+        # The masses stand for all that the terms say of posterior and prior.
+        of_terms = data_vector @ coefficients - 0.5 * free.quadratic_form(coefficients)
+        log_det_posterior = 2.0 * float(np.log(matrix.diagonal()).sum())
+        n_light = data_vector.size - precision.size
+        log_prior = prior.log_mass + 0.5 * precision.log_determinant - n_light * np.log(2.0)
         return Solved(
             coefficients,
-            prior.moments,
-            posterior.log_probability - log_prior + 0.5 * (free.quadratic_form(offset) + log_det_sites),
-            np.concatenate([posterior.sites, prior.sites], axis=1),
+            posterior.log_mass - of_terms + 0.5 * log_det_posterior - log_prior,
+            (posterior, prior),
         )
 
     @override
-    def draw(
-        self, solved: Solved, factor: np.ndarray, data_vector: np.ndarray, rng: np.random.Generator
-    ) -> np.ndarray:
-        assert solved.sites is not None
-        upper = np.triu(factor)
-        matrix = upper.T @ upper
-        diagonal = np.arange(data_vector.size)
-        matrix[diagonal, diagonal] -= solved.sites[0, : data_vector.size]
-        _factorise(matrix)
-        mean = data_vector.copy()
-        cholesky_solve_in_place(matrix, mean)
-        return draw_positive(mean, matrix, solved.coefficients, rng)
+    def moments(self, solved: Solved, factor: np.ndarray, precision: Precision) -> EvidenceMoments:
+        posterior, prior = solved.confinements
+        mean, second = posterior.moments()
+        of_prior = precision.known_moments(prior.moments()[1])
+        return EvidenceMoments(mean, second - np.outer(mean, mean), of_prior)
 
 
 SOLVERS: dict[str | None, Solver] = {
@@ -240,10 +259,6 @@ SOLVERS: dict[str | None, Solver] = {
     "map": PositiveMap(),
     "marginal": PositiveMarginal(),
 }
-
-
-def _free_prior(precision: Precision) -> Moments:
-    return Moments(np.zeros(precision.size), precision)
 
 
 def _factorise(matrix: np.ndarray) -> None:

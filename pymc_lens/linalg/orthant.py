@@ -1,51 +1,82 @@
-"""Probability and moments of a normal distribution confined to vectors without negative elements."""
+"""Mass and moments of a normal distribution confined to vectors without negative elements."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from scipy.special import log_ndtr
+from scipy.linalg import solve_triangular
+from scipy.linalg.blas import dtrmm
+from scipy.linalg.lapack import dlauum, dsygst, dtrtri
+from scipy.special import log_ndtr, ndtri_exp
+from scipy.stats.qmc import Sobol
 
-from pymc_lens.errors import InadmissibleError
-from pymc_lens.linalg.precision import Moments, Precision
+from pymc_lens.linalg.expectation_propagation import Propagated, propagate
+from pymc_lens.linalg.half_normal import hazard
+from pymc_lens.linalg.precision import Precision
 
-# Of the elements' means, in units of their standard deviations. The probability is stationary in the sites:
-# its error is the square of this.
-_TOLERANCE = 1e-6
-_MAX_SWEEPS = 500
-# Standard deviations below zero from which differences of nearly equal numbers need their series.
-_FAR = -1e3
-_LOG_ROOT_2PI = 0.5 * np.log(2.0 * np.pi)
+# Powers of two, of which Sobol's points are balanced. The more elements, the more the weights scatter; what
+# draws take goes with their number times that of the elements.
+_LOG2_DRAWS_PER_ELEMENT, _MAX_LOG2_VALUES = 4, 20
+_SEED = 20130101
+# Elements whose share in each other's means is taken by one product of matrices.
+_BLOCK = 32
 
 
 @dataclass(frozen=True, eq=False)
 class Confinement:
-    """The normal distribution closest to a confined one, by expectation propagation.
+    """A normal distribution ``exp(-x'Px / 2 + shift'x)`` on ``x >= 0``.
 
     Attributes
     ----------
-    log_probability : float
-        Of the orthant, under the distribution without the confinement.
-    moments : Moments
-        Its precision is that of the distribution without the confinement, with the sites on its diagonal.
-    sites : (2, n) float64
-        Precision and shift that stand for each element's confinement.
-    sweeps : int
+    log_mass : float
+        Logarithm of its integral over ``(2 pi)^(n / 2)``.
+    propagated : Propagated
+        The normal distribution nearest to it.
+    factor : (n, n) float64
+        Cholesky factor U of its precision, in the upper triangle.
+    target : (n,) float64
+        U times its mean.
+    draws : Draws
     """
 
-    log_probability: float
-    moments: Moments
-    sites: np.ndarray
-    sweeps: int
+    log_mass: float
+    propagated: Propagated
+    factor: np.ndarray
+    target: np.ndarray
+    draws: Draws
+
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (n,) and second moments (n, n), as the derivatives of `log_mass` as computed.
+
+        They are its derivative in the shift, and -2 times that in P. The draws move with the distribution
+        they are from, and that moves with the sites.
+        """
+        upper = np.triu(self.factor)
+        inverse = dtrtri(upper.T, lower=1)[0].T
+        target_bar, factor_bar, sites_bar = self.draws.pullback(upper)
+        mean = inverse @ (target_bar + self.target)
+        factor_bar -= np.triu(np.outer(self.target, mean))
+        second = -2.0 * _cholesky_pullback(upper, inverse, factor_bar)
+        sites_bar += np.stack([-0.5 * second.diagonal(), mean])
+        covariance = _symmetric(dlauum(inverse.T, lower=1)[0].T)
+        mean_bar, variance_bar = self.propagated.pullback(sites_bar, covariance)
+        of_mean = covariance @ mean_bar
+        cross = np.outer(of_mean, self.propagated.mean)
+        second += cross + cross.T + 2.0 * _weighted_square(covariance, variance_bar)
+        return mean + of_mean, second
 
 
 def confine(precision: Precision, shift: np.ndarray, sites: np.ndarray | None = None) -> Confinement:
     """Confine N(P^-1 shift, P^-1) to ``x >= 0``.
 
-    Expectation propagation, which is accurate for orthants (Cunningham, Hennig & Lacoste-Julien 2011,
-    arXiv:1111.6832): each element's step function is replaced by a Gaussian site, such that the element's
-    mean and variance are right given all other sites. All sites move at once.
+    The mass is estimated with draws, one element after the other (the sampler of Geweke, Hajivassiliou and
+    Keane: Genz 1992, J. Comput. Graph. Stat. 1, 141), each given those drawn already and, for those still to
+    come, the Gaussian sites of expectation propagation in place of their confinement. Thus a draw knows what
+    lies ahead (a twisted proposal: Guarniero, Johansen & Lee 2017, J. Am. Stat. Assoc. 112, 1636), and its
+    weight corrects what the sites got wrong. From points that never change the estimate is a smooth function
+    of P and the shift.
 
     Parameters
     ----------
@@ -53,91 +84,140 @@ def confine(precision: Precision, shift: np.ndarray, sites: np.ndarray | None = 
         P, (n, n).
     shift : (n,) float64
     sites : (2, n) float64, optional
-        Where to start; the result does not depend on it.
+        Where expectation propagation starts; the result does not depend on it.
 
     Raises
     ------
     InadmissibleError
         If P is not positive definite, or the sites do not settle.
     """
-    sites = np.zeros((2, shift.size)) if sites is None else sites
-    damping, last_change = 1.0, np.inf
-    for sweep in range(1, _MAX_SWEEPS + 1):
-        tilted = precision.shifted(sites[0])
-        mean, variance = tilted.solve(shift + sites[1]), tilted.inverse_diagonal()
-        cavity = _Cavity.of(mean, variance, sites)
-        target = cavity.sites()
-        # What a full step would move the elements by, each on its own.
-        moved = (target[1] - sites[1]) - (target[0] - sites[0]) * mean
-        change = float(np.abs(moved * np.sqrt(variance)).max(initial=0.0))
-        if change < _TOLERANCE:
-            return Confinement(
-                _log_probability(precision, tilted, shift, mean, variance, cavity, sites),
-                Moments(mean, tilted),
-                sites,
-                sweep,
-            )
-        if change > last_change:
-            damping = max(0.5 * damping, 0.1)
-        last_change = change
-        sites = sites + damping * (target - sites)
-    raise InadmissibleError(
-        "positive evidence", f"Expectation propagation did not settle in {_MAX_SWEEPS} sweeps."
-    )
+    propagated = propagate(precision, shift, sites)
+    factor = propagated.tilted.cholesky()
+    target = solve_triangular(factor, shift + propagated.sites[1], trans=1, check_finite=False)
+    draws = Draws.of(factor, target, propagated.sites)
+    log_mass = 0.5 * float(target @ target) + draws.log_mean_weight
+    return Confinement(log_mass, propagated, factor, target, draws)
 
 
 @dataclass(frozen=True, eq=False)
-class _Cavity:
-    """Each element's distribution without its own site."""
+class Draws:
+    """Draws of the elements from the last to the first, with U the Cholesky factor of P and the sites.
 
-    precision: np.ndarray
-    shift: np.ndarray
+    Given the later elements, and with the sites of the earlier ones, element i is
+    ``N(U_ii^-1 height_i, U_ii^-2)`` with ``height = target - strictly_upper(U) x``. Its own site is taken
+    out again, which leaves the precision ``scale_i^-2``, and it is confined to ``x_i >= 0``. The weight of a
+    draw is the product of the masses that this leaves to its elements, over those with the sites.
+
+    Attributes
+    ----------
+    diagonal, scale : (n,) float64
+        U_ii, and the standard deviation of an element without its site.
+    log_uniforms, heights, ratios, values : (n, n_draws) float64
+        ``ratios`` are the means without the element's site in units of ``scale``.
+    log_weights : (n_draws,) float64
+    """
+
+    diagonal: np.ndarray
+    scale: np.ndarray
+    log_uniforms: np.ndarray
+    heights: np.ndarray
+    ratios: np.ndarray
+    values: np.ndarray
+    log_weights: np.ndarray
 
     @classmethod
-    def of(cls, mean: np.ndarray, variance: np.ndarray, sites: np.ndarray) -> _Cavity:
-        return cls(1.0 / variance - sites[0], mean / variance - sites[1])
+    def of(cls, factor: np.ndarray, target: np.ndarray, sites: np.ndarray) -> Draws:
+        diagonal = factor.diagonal().copy()
+        scale = (diagonal**2 - sites[0]) ** -0.5
+        log_uniforms = _log_uniforms(target.size)
+        heights, ratios, values = (np.empty(log_uniforms.shape) for _ in range(3))
+        log_weights = np.full(log_uniforms.shape[1], np.log(scale).sum())
+        for block in reversed(_blocks(target.size)):
+            heights[block] = target[block, None] - factor[block, block.stop :] @ values[block.stop :]
+            for i in reversed(range(block.start, block.stop)):
+                known = slice(i + 1, block.stop)
+                heights[i] -= factor[i, known] @ values[known]
+                ratios[i] = (diagonal[i] * heights[i] - sites[1, i]) * scale[i]
+                log_mass = log_ndtr(ratios[i])
+                log_weights += 0.5 * (ratios[i] ** 2 - heights[i] ** 2) + log_mass
+                values[i] = np.maximum(ratios[i] - ndtri_exp(log_uniforms[i] + log_mass), 0.0) * scale[i]
+        return cls(diagonal, scale, log_uniforms, heights, ratios, values, log_weights)
 
     @property
-    def _ratio(self) -> np.ndarray:
-        return self.shift / np.sqrt(self.precision)
+    def log_mean_weight(self) -> float:
+        highest = self.log_weights.max()
+        return float(highest + np.log(np.exp(self.log_weights - highest).mean()))
 
-    @property
-    def log_mass(self) -> np.ndarray:
-        """Logarithm of the probability of each element to be positive."""
-        return np.asarray(log_ndtr(self._ratio))
+    def pullback(self, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Adjoint of `log_mean_weight` in the target (n,), in U (n, n) and in the sites (2, n)."""
+        weights = np.exp(self.log_weights - self.log_mean_weight) / self.log_weights.size
+        heights_bar = np.empty(self.heights.shape)
+        diagonal_bar, precision_bar, shift_bar = np.empty((3, len(upper)))
+        for block in _blocks(len(upper)):
+            scale, diagonal = self.scale[block], self.diagonal[block]
+            ratios, heights, values = self.ratios[block], self.heights[block], self.values[block]
+            lengths = values / scale[:, None]
+            # Of a value in the ratio: how much of a shift of the mean arrives.
+            spread = 1.0 - np.exp(self.log_uniforms[block] + 0.5 * lengths * (lengths - 2.0 * ratios))
+            spread *= scale[:, None]
+            lever = (diagonal * scale)[:, None]
+            gain = spread * lever
+            ratios_bar = weights * (ratios + hazard(ratios))
+            heights_bar[block] = ratios_bar * lever - weights * heights
+            values_bar = -upper[: block.start, block].T @ heights_bar[: block.start]
+            for i in range(block.start, block.stop):
+                known, row = slice(block.start, i), i - block.start
+                values_bar[row] -= upper[known, i] @ heights_bar[known]
+                heights_bar[i] += gain[row] * values_bar[row]
+            ratios_bar += values_bar * spread
+            # In ratio, weight and value the precision without the site is but a scale.
+            scaled = 1.0 + _row_products(ratios_bar, ratios) + _row_products(values_bar, values)
+            precision_bar[block] = -0.5 * scale**2 * scaled
+            diagonal_bar[block] = (
+                scale * _row_products(ratios_bar, heights) + 2.0 * diagonal * precision_bar[block]
+            )
+            shift_bar[block] = scale * ratios_bar.sum(axis=1)
+        factor_bar = np.triu(-heights_bar @ self.values.T, 1)
+        factor_bar[np.diag_indices_from(upper)] = diagonal_bar
+        return heights_bar.sum(axis=1), factor_bar, -np.stack([precision_bar, shift_bar])
 
-    def sites(self) -> np.ndarray:
-        """Sites (2, n) that give each element the mean and variance of its confined distribution."""
-        z = self._ratio
-        far = z < _FAR
-        near = np.where(far, 0.0, z)
-        hazard = np.exp(-0.5 * near**2 - _LOG_ROOT_2PI - log_ndtr(near))
-        inverse_square = np.where(far, z, 1.0) ** -2.0
-        # Mean and variance of the confined element in units of the cavity's; far out by their series.
-        mean = np.where(far, np.sqrt(inverse_square) * (1.0 - 2.0 * inverse_square), near + hazard)
-        variance = np.where(
-            far, inverse_square * (1.0 - 6.0 * inverse_square), 1.0 - hazard * (near + hazard)
-        )
-        precision = self.precision * (1.0 / variance - 1.0)
-        shift = self.precision * mean / (variance * np.sqrt(self.precision)) - self.shift
-        return np.stack([precision, shift])
+
+def _row_products(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return np.asarray(np.einsum("ij,ij->i", first, second))
 
 
-def _log_probability(
-    precision: Precision,
-    tilted: Precision,
-    shift: np.ndarray,
-    mean: np.ndarray,
-    variance: np.ndarray,
-    cavity: _Cavity,
-    sites: np.ndarray,
-) -> float:
-    """Mass of the approximation: its log partition function over that of the free distribution.
+@lru_cache(maxsize=4)
+def _log_uniforms(n: int) -> np.ndarray:
+    """Logarithms (n, n_draws) of Sobol's points, with the coarsest coordinate for the last element."""
+    log2_n = (n - 1).bit_length()
+    sobol = Sobol(n, rng=_SEED)
+    points = sobol.random_base2(max(0, min(log2_n + _LOG2_DRAWS_PER_ELEMENT, _MAX_LOG2_VALUES - log2_n)))
+    # The middles of the cells that their bits resolve: none is 0.
+    log_uniforms = np.log(points.T[::-1] + 0.5 ** (sobol.bits + 1))
+    log_uniforms.flags.writeable = False
+    return log_uniforms
 
-    The factor of each site is such that the mass of each element's confined distribution is right.
+
+def _blocks(n: int) -> list[slice]:
+    return [slice(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
+
+
+def _cholesky_pullback(upper: np.ndarray, inverse: np.ndarray, upper_bar: np.ndarray) -> np.ndarray:
+    """Adjoint (n, n), symmetric, of the factor U in ``U'U`` (Murray 2016, arXiv:1602.07527, section 3).
+
+    SciPy's routines read the arrays by columns, as their transposes.
     """
-    of_tilted = 0.5 * (shift + sites[1]) @ mean - 0.5 * tilted.log_determinant
-    of_free = 0.5 * shift @ precision.solve(shift) - 0.5 * precision.log_determinant
-    of_elements = 0.5 * mean**2 / variance + 0.5 * np.log(variance)
-    of_cavities = 0.5 * cavity.shift**2 / cavity.precision - 0.5 * np.log(cavity.precision)
-    return float(of_tilted - of_free + (cavity.log_mass + of_cavities - of_elements).sum())
+    inner = dtrmm(0.5, upper.T, upper_bar.T, lower=1, trans_a=1)
+    return _symmetric(dsygst(inner, inverse.T, itype=2, lower=1)[0].T)
+
+
+def _weighted_square(matrix: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """``matrix diag(weights) matrix`` for a symmetric matrix (n, n)."""
+    columns = matrix * np.sqrt(np.abs(weights))
+    above, below = columns[:, weights > 0.0], columns[:, weights < 0.0]
+    return above @ above.T - below @ below.T
+
+
+def _symmetric(upper: np.ndarray) -> np.ndarray:
+    """Symmetric matrix (n, n) of this upper triangle."""
+    return np.triu(upper) + np.triu(upper, 1).T

@@ -54,17 +54,25 @@ class Precision(ABC):
         """
 
     @abstractmethod
-    def evidence_cotangent(self, inverse: np.ndarray, source: np.ndarray, prior: Moments) -> Any:
+    def free_moments(self) -> Any:
+        """Return the second moments H^-1 of the prior, where H has elements."""
+
+    @abstractmethod
+    def known_moments(self, moments: np.ndarray) -> Any:
+        """Return second moments, symmetric (n, n), as `free_moments` does."""
+
+    @abstractmethod
+    def evidence_cotangent(self, covariance: np.ndarray, source: np.ndarray, prior: Any) -> Any:
         """Return ``dlnE/dH = (E[ss'] - E[ss' | d]) / 2`` as the pullback of the prior's scheme reads it.
 
         Parameters
         ----------
-        inverse : (>= n, >= n) float64
-            Upper triangle of the posterior's covariance, ``(F + H)^-1`` where nothing confines it.
+        covariance : (>= n, >= n) float64
+            Upper triangle of the posterior's, ``(F + H)^-1`` where nothing confines it.
         source : (n,) float64
             Mean of the posterior.
-        prior : Moments
-            Of the source before the data, on the pattern of H.
+        prior : SparseMoments or ndarray
+            Second moments of the source before the data, from `free_moments` or `known_moments`.
         """
 
     @abstractmethod
@@ -80,6 +88,10 @@ class Precision(ABC):
         """Adjoint of `scaled`: cotangents of H, of the kind that came in, and of the scale (n,)."""
 
     @abstractmethod
+    def cholesky(self) -> np.ndarray:
+        """Return U (n, n) in the upper triangle of an array, ``U'U = H``."""
+
+    @abstractmethod
     def solve(self, vector: np.ndarray) -> np.ndarray:
         """Return ``H^-1 vector``, (n,)."""
 
@@ -92,17 +104,17 @@ class Precision(ABC):
         """Draw a source (n,) from the prior N(0, H^-1)."""
 
 
-class Moments(NamedTuple):
-    """Mean and inverse covariance of a normal distribution.
+class SparseMoments(NamedTuple):
+    """Second moments where a `SparsePrecision` has elements.
 
     Attributes
     ----------
-    mean : (n,) float64
-    precision : Precision
+    diagonal : (n,) float64
+    off_diagonal : (n_pairs,) float64
     """
 
-    mean: np.ndarray
-    precision: Precision
+    diagonal: np.ndarray
+    off_diagonal: np.ndarray
 
 
 class SparseCotangent(NamedTuple):
@@ -164,24 +176,31 @@ class SparsePrecision(Precision):
     def log_determinant(self) -> float:
         return float(2.0 * np.log(self._factor[:, 0]).sum())
 
-    def inverse_on_pattern(self) -> tuple[np.ndarray, np.ndarray]:
+    def inverse_on_pattern(self) -> SparseMoments:
         """Elements of H^-1 on the diagonal (n,) and at the pairs (n_pairs,) of the pattern.
 
         Takahashi's recurrence within the band (Erisman & Tinney 1975, Commun. ACM 18, 177).
         """
         inverse = _selected_inverse(self._factor)
-        return inverse[self.pattern.rank, 0], inverse[self.pattern.band]
+        return SparseMoments(inverse[self.pattern.rank, 0], inverse[self.pattern.band])
 
     @override
-    def evidence_cotangent(self, inverse: np.ndarray, source: np.ndarray, prior: Moments) -> SparseCotangent:
+    def free_moments(self) -> SparseMoments:
+        return self.inverse_on_pattern()
+
+    @override
+    def known_moments(self, moments: np.ndarray) -> SparseMoments:
+        return SparseMoments(moments.diagonal(), moments[self.pattern.cols, self.pattern.rows])
+
+    @override
+    def evidence_cotangent(
+        self, covariance: np.ndarray, source: np.ndarray, prior: SparseMoments
+    ) -> SparseCotangent:
         pattern = self.pattern
-        assert isinstance(prior.precision, SparsePrecision)
-        prior_diagonal, prior_pairs = prior.precision.inverse_on_pattern()
-        prior_diagonal = prior_diagonal + prior.mean**2
-        prior_pairs = prior_pairs + prior.mean[pattern.rows] * prior.mean[pattern.cols]
-        pairs = inverse[pattern.cols, pattern.rows] + source[pattern.rows] * source[pattern.cols]
+        pairs = covariance[pattern.cols, pattern.rows] + source[pattern.rows] * source[pattern.cols]
         return SparseCotangent(
-            -0.5 * (inverse.diagonal()[: pattern.size] + source**2 - prior_diagonal), prior_pairs - pairs
+            -0.5 * (covariance.diagonal()[: pattern.size] + source**2 - prior.diagonal),
+            prior.off_diagonal - pairs,
         )
 
     @override
@@ -205,6 +224,13 @@ class SparsePrecision(Precision):
         return own_bar, scale_bar
 
     @override
+    def cholesky(self) -> np.ndarray:
+        factor = np.zeros((self.size, self.size))
+        self.add_to(factor)
+        _require_factorised(factor)
+        return factor
+
+    @override
     def solve(self, vector: np.ndarray) -> np.ndarray:
         ordered = np.empty(vector.size)
         ordered[self.pattern.rank] = vector
@@ -212,7 +238,7 @@ class SparsePrecision(Precision):
 
     @override
     def inverse_diagonal(self) -> np.ndarray:
-        return self.inverse_on_pattern()[0]
+        return self.inverse_on_pattern().diagonal
 
     @override
     def draw(self, rng: np.random.Generator) -> np.ndarray:
@@ -238,8 +264,7 @@ class DensePrecision(Precision):
     @cached_property
     def _factor(self) -> np.ndarray:
         factor = self.matrix.copy()
-        if not np.isfinite(factor).all() or cholesky_in_place(factor) != 0:
-            raise InadmissibleError("singular prior", _SINGULAR)
+        _require_factorised(factor)
         return factor
 
     @property
@@ -262,16 +287,22 @@ class DensePrecision(Precision):
         return float(2.0 * np.log(self._factor.diagonal()).sum())
 
     @override
-    def evidence_cotangent(self, inverse: np.ndarray, source: np.ndarray, prior: Moments) -> np.ndarray:
+    def free_moments(self) -> np.ndarray:
+        """Upper triangle of (n, n)."""
+        covariance = self._factor.copy()
+        cholesky_inverse_in_place(covariance)
+        return covariance
+
+    @override
+    def known_moments(self, moments: np.ndarray) -> np.ndarray:
+        return moments
+
+    @override
+    def evidence_cotangent(self, covariance: np.ndarray, source: np.ndarray, prior: np.ndarray) -> np.ndarray:
         """Symmetric (n, n)."""
         n = len(self.matrix)
-        assert isinstance(prior.precision, DensePrecision)
-        covariance = prior.precision._factor.copy()
-        cholesky_inverse_in_place(covariance)
-        upper = np.triu(covariance - inverse[:n, :n])
-        return 0.5 * (
-            upper + np.triu(upper, 1).T + np.outer(prior.mean, prior.mean) - np.outer(source, source)
-        )
+        upper = np.triu(prior - covariance[:n, :n])
+        return 0.5 * (upper + np.triu(upper, 1).T - np.outer(source, source))
 
     @override
     def shifted(self, diagonal: np.ndarray) -> DensePrecision:
@@ -288,6 +319,10 @@ class DensePrecision(Precision):
         return scale[:, None] * bar * scale, 2.0 * (bar * self.matrix) @ scale
 
     @override
+    def cholesky(self) -> np.ndarray:
+        return self._factor
+
+    @override
     def solve(self, vector: np.ndarray) -> np.ndarray:
         solution = vector.copy()
         cholesky_solve_in_place(self._factor, solution)
@@ -295,13 +330,17 @@ class DensePrecision(Precision):
 
     @override
     def inverse_diagonal(self) -> np.ndarray:
-        inverse = self._factor.copy()
-        cholesky_inverse_in_place(inverse)
-        return inverse.diagonal().copy()
+        return self.free_moments().diagonal().copy()
 
     @override
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         return solve_triangular(self._factor, rng.standard_normal(len(self.matrix)), check_finite=False)
+
+
+def _require_factorised(matrix: np.ndarray) -> None:
+    """Factorise the upper triangle (n, n) in place."""
+    if not np.isfinite(matrix).all() or cholesky_in_place(matrix) != 0:
+        raise InadmissibleError("singular prior", _SINGULAR)
 
 
 @kernel(fastmath={"contract", "reassoc"})
