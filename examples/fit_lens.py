@@ -33,6 +33,7 @@ def fit(
     print(f"{folder.name}: {dataset}", flush=True)
     print("Compiling the model (the first run on a machine compiles for about a minute) ...", flush=True)
     start, adapt_image = lens_model.quick_fit(dataset)
+    start, adapt_image = lens_model.refined_fit(dataset, start, adapt_image)
     model = lens_model.fine_model(dataset, adapt_image)
     mode = pl.find_mode(model, starts=[start])
     print(f"Mode at log-probability {mode.log_density:.1f} after {mode.evaluations} gradients.", flush=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,15 +111,30 @@ def fine_model(dataset: pl.Imaging, adapt_image: np.ndarray) -> pm.Model:
 
 
 def quick_fit(dataset: pl.Imaging) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Climb on the coarse model from many starting points.
-
-    Returns where all parameters end, and an image of the lensed source for the fine model to adapt to.
-    """
-    model = coarse_model(dataset)
+    """Climb on the coarse model from many starting points; returns as `climb`."""
     starts = [{}, *({"einstein_radius": radius} for radius in EINSTEIN_RADIUS_STARTS)]
+    return climb(coarse_model(dataset), dataset, starts, coarse_pixelization, COARSE_PRIOR)
+
+
+def refined_fit(
+    dataset: pl.Imaging, start: dict[str, np.ndarray], adapt_image: np.ndarray
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Climb on the fine model: its image of the source holds less of the lens's light than the coarse one."""
+    pixelize = partial(fine_pixelization, adapt_image=adapt_image)
+    return climb(fine_model(dataset, adapt_image), dataset, [start], pixelize, FINE_PRIOR)
+
+
+def climb(
+    model: pm.Model,
+    dataset: pl.Imaging,
+    starts: list[dict[str, Any]],
+    pixelize: Callable[..., pl.Pixelization],
+    source_prior: Sequence[str],
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return where all parameters end, and an image of the lensed source there for a model to adapt to."""
     at_mode = pl.find_mode(model, starts=starts).parameters
     lens = numbers(at_mode)
-    pixelization = coarse_pixelization(**{name: lens.pop(name) for name in COARSE_PRIOR})
+    pixelization = pixelize(**{name: lens.pop(name) for name in source_prior})
     fit = pl.FitImaging(dataset, tracer(**lens, pixelization=pixelization))
     return {rv.name: at_mode[rv.name] for rv in model.free_RVs}, fit.adapt_image
 

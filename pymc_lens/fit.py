@@ -69,7 +69,10 @@ class FitImaging:
 
     @property
     def reconstruction(self) -> np.ndarray:
-        """(n_source,) surface brightness of the source pixels, in the units of the data."""
+        """(n_source,) source pixels, in the units of the data: the brightness at the vertices.
+
+        On a mesh of cubic splines their coefficients; `source_brightness` takes them to brightness.
+        """
         return self._coefficients[: self._problem.n_source]
 
     @property

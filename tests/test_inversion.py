@@ -19,6 +19,7 @@ MESHES = {
     "overlay": pl.mesh.Rectangular((7, 6)),
     "box": pl.mesh.RectangularBox((6, 7), (-1.6, 1.6, -1.7, 1.7)),
     "window": pl.mesh.RectangularWindow((6, 7), (-0.5, 0.6, -0.7, 0.4)),
+    "cubic": pl.mesh.RectangularWindow((6, 7), (-0.5, 0.6, -0.7, 0.4), degree=3),
     "natural neighbour": pl.mesh.VoronoiNN(pl.image_mesh.Overlay((7, 7))),
 }
 LIGHT_SCALES = (2.0, 3.0, 1.0)
@@ -259,6 +260,7 @@ def test_rays_outside(rng):
         (((3.5, 3), (-1, 1, -1, 1)), TypeError, "shape"),
         (((1, 3), (-1, 1, -1, 1)), ValueError, "shape"),
         (((3, 3), (1, -1, -1, 1)), ValueError, "extent"),
+        (((3, 3), (-1, 1, -1, 1), 2), ValueError, "degree"),
         (((3, 3), (-1, 1, -1)), ValueError, "extent"),
         (((3, 3), (-1, 1, -1, np.nan)), ValueError, "extent"),
     ],

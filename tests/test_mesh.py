@@ -7,6 +7,7 @@ import pytest
 from geometries import RING, geometries, lattice
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.interpolate import BSpline
 from scipy.spatial import Voronoi
 from scipy.special import ndtr
 
@@ -285,6 +286,7 @@ RECTANGULAR = {
     "Rectangular": pl.mesh.Rectangular((6, 9)),
     "RectangularBox": pl.mesh.RectangularBox((6, 9), (-2.0, 2.0, -2.2, 1.9)),
     "RectangularWindow": pl.mesh.RectangularWindow((6, 9), (-0.7, 0.5, -0.6, 0.9)),
+    "RectangularWindow, cubic": pl.mesh.RectangularWindow((6, 9), (-0.7, 0.5, -0.6, 0.9), degree=3),
 }
 
 
@@ -294,6 +296,28 @@ RECTANGULAR = {
 def test_rectangular_pullbacks(name, seed):
     rng = np.random.default_rng(seed)
     check_pullback(RECTANGULAR[name], rng.uniform(-1.3, 1.3, (50, 2)), np.empty((0, 2)), rng)
+
+
+@pytest.mark.parametrize("degree", [1, 3])
+def test_splines_are_those_of_scipy(rng, degree):
+    """A sum of the basis elements of both axes, on a window that ends where the outermost reach zero."""
+    shape, extent = (6, 9), (-0.7, 0.5, -0.6, 0.9)
+    mesh = pl.mesh.RectangularWindow(shape, extent, degree)
+    source = rng.standard_normal(54)
+    points = rng.uniform(-1.0, 1.0, (300, 2))
+    geometry = mesh.geometry(points, np.empty((0, 2)), Workspace())
+    values = []
+    for axis, n in enumerate(shape):
+        low, high = extent[2 * axis : 2 * axis + 2]
+        knots = low + (high - low) / (n + degree) * np.arange(n + degree + 1)
+        along = points[:, axis]
+        elements = [BSpline.basis_element(knots[k : k + degree + 2], extrapolate=False) for k in range(n)]
+        values.append(np.nan_to_num(np.array([element(along) for element in elements])))
+        nodes = geometry.vertices.reshape(*shape, 2)[:, 0, 0] if axis == 0 else geometry.vertices[:n, 1]
+        np.testing.assert_allclose(nodes, [knots[k : k + degree + 2].mean() for k in range(n)], atol=1e-12)
+    expected = np.einsum("ip,jp,ij->p", *values, source.reshape(shape))
+    np.testing.assert_allclose(geometry.interpolation.apply(source), expected, atol=1e-12)
+    assert np.abs(expected).max() > 0.1
 
 
 def relocated(kind, vertices, n_border):

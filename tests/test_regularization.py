@@ -29,6 +29,7 @@ MESHES = {
     "Rectangular": pl.mesh.Rectangular((9, 8)),
     "RectangularAdaptive": pl.mesh.RectangularAdaptive((9, 8)),
     "RectangularWindow": pl.mesh.RectangularWindow((9, 8), (-0.6, 0.6, -0.5, 0.6)),
+    "RectangularWindow, cubic": pl.mesh.RectangularWindow((9, 8), (-0.6, 0.6, -0.5, 0.6), degree=3),
 }
 ADAPT_IMAGE = np.clip(simulated().native(simulated().data_fitted, fill=0.0), 0.0, None)
 

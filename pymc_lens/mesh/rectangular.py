@@ -18,6 +18,7 @@ from pymc_lens.mesh.base import (
     MeshGeometry,
     MeshScheme,
 )
+from pymc_lens.mesh.spline import DEGREES, spline, spline_pullback
 from pymc_lens.validation import validated_shape
 from pymc_lens.workspace import Workspace
 
@@ -53,7 +54,7 @@ class Rectangular(MeshScheme):
         spacing = (high - low) / self.shape
         return MeshGeometry(
             vertices=_vertices(low + 0.5 * spacing, spacing, self.shape),
-            interpolation=bilinear((rays - low) / spacing - 0.5, self.shape, 0, np.inf, workspace),
+            interpolation=bilinear((rays - low) / spacing - 0.5, self.shape, np.inf, workspace),
             neighbors=lattice_neighbors(self.shape),
             boundary_degree=np.zeros(self.n_source),
             volumes=_volumes(self.shape, spacing, 0),
@@ -62,7 +63,7 @@ class Rectangular(MeshScheme):
     def interpolate(self, geometry: MeshGeometry, points: np.ndarray) -> Interpolation:
         first, last = geometry.vertices[0], geometry.vertices[-1]
         place = (points - first) / ((last - first) / (np.array(self.shape) - 1.0))
-        return bilinear(place, self.shape, 0, 0.5, Workspace())
+        return bilinear(place, self.shape, 0.5, Workspace())
 
     def pullback(
         self,
@@ -74,7 +75,7 @@ class Rectangular(MeshScheme):
         low, high = rays.min(axis=0) - _BOX_MARGIN, rays.max(axis=0) + _BOX_MARGIN
         spacing = (high - low) / self.shape
         place = (rays - low) / spacing
-        scaled_bar = bilinear_pullback(place - 0.5, self.shape, 0, weights_bar) / spacing
+        scaled_bar = bilinear_pullback(place - 0.5, self.shape, weights_bar) / spacing
         # The box hangs on the outermost rays: place = n (ray - low) / (high - low).
         fraction = place / self.shape
         low_bar = -(scaled_bar * (1.0 - fraction)).sum(axis=0)
@@ -100,7 +101,7 @@ class RectangularBox(MeshScheme):
 
     Unlike an overlaid grid it does not move with the rays, so the evidence has no kinks where another ray
     becomes the outermost: the rectangular mesh to sample with. The values sit on the inner nodes of the
-    lattice, interpolation is bilinear, and the source fades to zero at the border.
+    lattice, the source is a tensor product of splines, and it fades to zero at the border.
 
     Parameters
     ----------
@@ -108,10 +109,16 @@ class RectangularBox(MeshScheme):
         Nodes along y and x, each at least 2.
     extent : (float, float, float, float)
         ``(y_min, y_max, x_min, x_max)`` of the box, arcsec. Every ray must stay inside.
+    degree : int
+        Of the splines. 1, bilinear: the source pixels are the brightness at the nodes, and the evidence has a
+        kink where a ray crosses a line between them. 3, cubic: the source pixels are the coefficients of
+        uniform B-splines, whose weighted means are the brightness, and the evidence is twice continuously
+        differentiable.
     """
 
     shape: tuple[int, int]
     extent: tuple[float, float, float, float]
+    degree: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", validated_shape(self.shape))
@@ -123,6 +130,8 @@ class RectangularBox(MeshScheme):
         if extent[0] >= extent[1] or extent[2] >= extent[3]:
             raise ValueError(f"extent: expected y_min < y_max and x_min < x_max, got {self.extent!r}.")
         object.__setattr__(self, "extent", extent)
+        if self.degree not in DEGREES:
+            raise ValueError(f"degree: expected 1 (bilinear) or 3 (cubic), got {self.degree!r}.")
 
     @property
     def n_source(self) -> int:
@@ -135,7 +144,12 @@ class RectangularBox(MeshScheme):
     @property
     def _spacing(self) -> np.ndarray:
         high = np.array([self.extent[1], self.extent[3]])
-        return (high - self._low) / (np.array(self.shape) + 1.0)
+        return (high - self._low) / (np.array(self.shape) + float(self.degree))
+
+    @property
+    def _first(self) -> np.ndarray:
+        """(y, x) of the first node: its spline is zero from the border on."""
+        return self._low + 0.5 * (self.degree + 1) * self._spacing
 
     def geometry(self, rays: np.ndarray, vertices: np.ndarray, workspace: Workspace) -> MeshGeometry:
         low, high = rays.min(axis=0), rays.max(axis=0)
@@ -151,7 +165,7 @@ class RectangularBox(MeshScheme):
         return self._laid_out(rays, workspace)
 
     def interpolate(self, geometry: MeshGeometry, points: np.ndarray) -> Interpolation:
-        return bilinear(self._place(points), self.shape, 1, 1.0, Workspace())
+        return spline(self._place(points), self.shape, self.degree, Workspace())
 
     def pullback(
         self,
@@ -160,17 +174,16 @@ class RectangularBox(MeshScheme):
         weights_bar: np.ndarray,
         geometry_bar: GeometryCotangent,
     ) -> tuple[np.ndarray, np.ndarray]:
-        return bilinear_pullback(self._place(rays), self.shape, 1, weights_bar) / self._spacing, np.empty(
-            (0, 2)
-        )
+        place_bar = spline_pullback(self._place(rays), self.shape, self.degree, weights_bar)
+        return place_bar / self._spacing, np.empty((0, 2))
 
     def _place(self, points: np.ndarray) -> np.ndarray:
-        return (points - self._low) / self._spacing - 1.0
+        return (points - self._first) / self._spacing
 
     def _laid_out(self, rays: np.ndarray, workspace: Workspace) -> MeshGeometry:
         return MeshGeometry(
-            vertices=_vertices(self._low + self._spacing, self._spacing, self.shape),
-            interpolation=bilinear(self._place(rays), self.shape, 1, 1.0, workspace),
+            vertices=_vertices(self._first, self._spacing, self.shape),
+            interpolation=spline(self._place(rays), self.shape, self.degree, workspace),
             neighbors=lattice_neighbors(self.shape),
             boundary_degree=4.0 - lattice_neighbors(self.shape).degree,
             volumes=_volumes(self.shape, self._spacing, 1),
@@ -238,55 +251,49 @@ def _volumes_pullback(shape: tuple[int, int], spacing: np.ndarray, bar: FiniteVo
     return spacing_bar + bar.areas.sum() * spacing[::-1]
 
 
-def bilinear(
-    place: np.ndarray, shape: tuple[int, int], ring: int, margin: float, workspace: Workspace
-) -> Interpolation:
-    """Bilinear weights at lattice coordinates; ``ring`` rows of zero-valued nodes surround the lattice.
+def bilinear(place: np.ndarray, shape: tuple[int, int], margin: float, workspace: Workspace) -> Interpolation:
+    """Bilinear weights at lattice coordinates, extrapolated up to ``margin`` beyond the outermost nodes.
 
-    Points farther than ``margin`` from the lattice see nothing.
+    Points farther away see nothing.
     """
     indptr = workspace.array("ray_indptr", len(place) + 1, dtype=np.int64)
     indices = workspace.array("ray_indices", 4 * len(place), dtype=np.int32)
     weights = workspace.array("ray_weights", 4 * len(place))
-    _bilinear_weights(place, shape[0], shape[1], ring, margin, indptr, indices, weights)
+    _bilinear_weights(place, shape[0], shape[1], margin, indptr, indices, weights)
     return Interpolation(indptr, indices, weights)
 
 
-def bilinear_pullback(
-    place: np.ndarray, shape: tuple[int, int], ring: int, weights_bar: np.ndarray
-) -> np.ndarray:
+def bilinear_pullback(place: np.ndarray, shape: tuple[int, int], weights_bar: np.ndarray) -> np.ndarray:
     """Adjoint of `bilinear` to the lattice coordinates."""
     place_bar = np.empty_like(place)
-    _bilinear_weights_pullback(place, shape[0], shape[1], ring, weights_bar, place_bar)
+    _bilinear_weights_pullback(place, shape[0], shape[1], weights_bar, place_bar)
     return place_bar
 
 
 @kernel()
-def _cell(place, n, ring):
-    return min(max(int(np.floor(place)), -ring), n - 2 + ring)
+def _cell(place, n):
+    return min(max(int(np.floor(place)), 0), n - 2)
 
 
 @kernel()
-def _bilinear_weights(place, ny, nx, ring, margin, indptr, indices, weights):
+def _bilinear_weights(place, ny, nx, margin, indptr, indices, weights):
     indptr[0] = 0
     for ray in range(place.shape[0]):
         y, x = place[ray]
         seen = -margin <= y <= ny - 1 + margin and -margin <= x <= nx - 1 + margin
-        i, j = _cell(place[ray, 0], ny, ring), _cell(place[ray, 1], nx, ring)
+        i, j = _cell(place[ray, 0], ny), _cell(place[ray, 1], nx)
         ty, tx = place[ray, 0] - i, place[ray, 1] - j
         for corner in range(4):
             a, b = corner // 2, corner % 2
-            row, col = i + a, j + b
-            inside = seen and 0 <= row < ny and 0 <= col < nx
-            indices[4 * ray + corner] = row * nx + col if inside else -1
+            indices[4 * ray + corner] = (i + a) * nx + j + b if seen else -1
             weights[4 * ray + corner] = (ty if a else 1.0 - ty) * (tx if b else 1.0 - tx)
         indptr[ray + 1] = 4 * ray + 4
 
 
 @kernel()
-def _bilinear_weights_pullback(place, ny, nx, ring, weights_bar, place_bar):
+def _bilinear_weights_pullback(place, ny, nx, weights_bar, place_bar):
     for ray in range(place.shape[0]):
-        i, j = _cell(place[ray, 0], ny, ring), _cell(place[ray, 1], nx, ring)
+        i, j = _cell(place[ray, 0], ny), _cell(place[ray, 1], nx)
         ty, tx = place[ray, 0] - i, place[ray, 1] - j
         bar = weights_bar[4 * ray : 4 * ray + 4]
         place_bar[ray, 0] = (bar[2] - bar[0]) * (1.0 - tx) + (bar[3] - bar[1]) * tx

@@ -226,7 +226,7 @@ class RectangularAdaptiveScheme(MeshScheme):
         place = np.stack([y.place(rays[:, 0]), x.place(rays[:, 1])], axis=1)
         return StretchedGeometry(
             vertices=lattice(y.nodes, x.nodes).reshape(-1, 2),
-            interpolation=bilinear(place, self.shape, 0, 0.0, workspace),
+            interpolation=bilinear(place, self.shape, 0.0, workspace),
             neighbors=lattice_neighbors(self.shape),
             boundary_degree=np.zeros(self.n_source),
             volumes=_volumes(y.nodes, x.nodes),
@@ -243,7 +243,7 @@ class RectangularAdaptiveScheme(MeshScheme):
             ],
             axis=1,
         )
-        return bilinear(place, self.shape, 0, 0.0, Workspace())
+        return bilinear(place, self.shape, 0.0, Workspace())
 
     @override
     def pullback(
@@ -255,7 +255,7 @@ class RectangularAdaptiveScheme(MeshScheme):
     ) -> tuple[np.ndarray, np.ndarray]:
         assert isinstance(geometry, StretchedGeometry)
         place = np.stack([axis.place(rays[:, i]) for i, axis in enumerate(geometry.axes)], axis=1)
-        place_bar = bilinear_pullback(place, self.shape, 0, weights_bar)
+        place_bar = bilinear_pullback(place, self.shape, weights_bar)
         nodes_bar = [np.zeros(n) for n in self.shape]
         if geometry_bar.vertices is not None:
             of_lattice = geometry_bar.vertices.reshape(*self.shape, 2)

@@ -64,7 +64,8 @@ def subplot_fit(fit: FitImaging) -> Figure:
         region=region,
     )
     draw_curves(axes[1, 1], critical)
-    show_cells(axes[1, 2], fit.mesh_vertices, fit.reconstruction, title="Source plane, caustics", label=unit)
+    brightness = fit.source_brightness(fit.mesh_vertices)
+    show_cells(axes[1, 2], fit.mesh_vertices, brightness, title="Source plane, caustics", label=unit)
     draw_curves(axes[1, 2], caustics)
     figure.suptitle(f"Log evidence {fit.log_evidence:.2f}")
     return figure
@@ -102,7 +103,7 @@ def subplot_fits(fits: Mapping[str, FitImaging]) -> Figure:
         show_cells(
             bottom,
             fit.mesh_vertices,
-            fit.reconstruction,
+            fit.source_brightness(fit.mesh_vertices),
             title=f"ln E = {fit.log_evidence:.1f}",
             label=fit.dataset.unit or "data units",
         )
