@@ -36,7 +36,7 @@ sys.path.insert(0, str(EXAMPLES))
 import lens_model  # noqa: E402
 
 DIRECTIONS = ("einstein_radius", "ell_comps_0", "ell_comps_1", "gamma_1", "gamma_2", "centre_0", "centre_1")
-# What to sample with: the smoothest. Its evidence is within 40 of the highest.
+# What to sample with: by far the smoothest. Traced vertices reach a higher evidence where detail is fine.
 DEFAULT = ("RectangularWindow cubic", "AdaptAmplitude")
 # The prior of some parameters for a case, and where to start the search for the best ones.
 PRIORS = {
