@@ -17,7 +17,7 @@ def main() -> None:
     logging.getLogger("pymc_lens").setLevel(logging.INFO)
     out = Path("demo")
     summary = fit_lens.fit(
-        HERE / "data" / "J0252+0039", out, mask_radius=2.0, draws=300, tune=80, chains=2, seed=1
+        HERE / "data" / "J0252+0039", out, mask_radius=2.0, draws=500, tune=80, chains=2, seed=1
     )
     theta_e = summary["theta_e"]
     print(f"Effective Einstein radius {theta_e['mean']:.4f} +- {theta_e['sd']:.4f} arcsec")

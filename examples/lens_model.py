@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pymc as pm
@@ -19,7 +19,10 @@ LENS_REDSHIFT, SOURCE_REDSHIFT = 0.5, 1.0
 # the posterior of their difference is long, thin and bent.
 LIGHT_SIGMAS = [np.geomspace(0.02, 0.35, 9), np.geomspace(0.45, 3.0, 8)]
 COARSE_VERTICES = (20, 20)
-ADAPTIVE_VERTICES = 700
+ADAPTIVE_VERTICES, SOURCE_PIXELS = 700, (30, 30)
+# The window holds what pixels brighter than this, relative to the brightest, are traced to, and a margin
+# (arcsec).
+WINDOW_LEVEL, WINDOW_MARGIN = 0.05, 0.08
 # Parameters of the source's prior in the two models.
 COARSE_PRIOR = ("scale", "amplitude")
 ADAPTIVE_PRIOR = (*COARSE_PRIOR, "faint_ratio", "signal_scale")
@@ -57,14 +60,40 @@ def coarse_pixelization(scale, amplitude, positivity: str | None = None) -> pl.P
     return pl.Pixelization(mesh, prior, positivity)
 
 
-def adaptive_pixelization(
-    scale, amplitude, faint_ratio, signal_scale, adapt_image: np.ndarray
-) -> pl.Pixelization:
-    """Vertices and a prior that follow the brightness of the source, and leave the lens its light."""
-    mesh = pl.mesh.VoronoiNN(pl.image_mesh.KMeans(ADAPTIVE_VERTICES, adapt_image))
+class FirstFit(NamedTuple):
+    """What a model adapts to: an image of the lensed source (n_y, n_x), and a window of the source plane."""
+
+    adapt_image: np.ndarray
+    window: tuple[float, float, float, float]
+
+    @classmethod
+    def of(cls, fit: pl.FitImaging) -> FirstFit:
+        lensed = fit.dataset.slim("adapt_image", fit.adapt_image)
+        rays = fit.traced_grid.reshape(lensed.size, -1, 2)
+        bright = rays[lensed > WINDOW_LEVEL * lensed.max()].reshape(-1, 2)
+        y, x = (0.5 * (bright.min(axis=0) + bright.max(axis=0))).tolist()
+        half = float(0.5 * np.ptp(bright, axis=0).max() + WINDOW_MARGIN)
+        return cls(fit.adapt_image, (y - half, y + half, x - half, x + half))
+
+
+def adaptive_pixelization(scale, amplitude, faint_ratio, signal_scale, first: FirstFit) -> pl.Pixelization:
+    """Vertices and a prior that follow the brightness of the source, wherever it is."""
+    mesh = pl.mesh.VoronoiNN(pl.image_mesh.KMeans(ADAPTIVE_VERTICES, first.adapt_image))
+    return pl.Pixelization(mesh, adaptive_prior(scale, amplitude, faint_ratio, signal_scale, first))
+
+
+def fine_pixelization(scale, amplitude, faint_ratio, signal_scale, first: FirstFit) -> pl.Pixelization:
+    """Cubic splines in a window around the source, on which the evidence is smoothest, with that prior."""
+    mesh = pl.mesh.RectangularWindow(SOURCE_PIXELS, first.window, degree=3)
+    return pl.Pixelization(mesh, adaptive_prior(scale, amplitude, faint_ratio, signal_scale, first))
+
+
+def adaptive_prior(
+    scale, amplitude, faint_ratio, signal_scale, first: FirstFit
+) -> pl.regularization.AdaptAmplitude:
+    """A Matern field where the source is bright, and next to nothing where it is not."""
     prior = pl.regularization.MaternSPDE(scale=scale, amplitude=amplitude)
-    adapted = pl.regularization.AdaptAmplitude(prior, adapt_image, faint_ratio, signal_scale)
-    return pl.Pixelization(mesh, adapted)
+    return pl.regularization.AdaptAmplitude(prior, first.adapt_image, faint_ratio, signal_scale)
 
 
 def lens_priors() -> dict[str, Any]:
@@ -97,29 +126,31 @@ def coarse_model(dataset: pl.Imaging, positivity: str | None = None) -> pm.Model
     return model
 
 
-def adaptive_model(dataset: pl.Imaging, adapt_image: np.ndarray) -> pm.Model:
-    """The same with a source that adapts to an image of it."""
+def adaptive_model(
+    dataset: pl.Imaging, first: FirstFit, pixelize: Callable[..., pl.Pixelization]
+) -> pm.Model:
+    """The same with a source that adapts to an earlier fit."""
     with pm.Model() as model:
-        pixelization = adaptive_pixelization(
+        pixelization = pixelize(
             **coarse_priors(dataset),
             faint_ratio=pm.LogNormal("faint_ratio", np.log(0.01), 1.0),
             signal_scale=pm.LogNormal("signal_scale", 0.0, 0.3),
-            adapt_image=adapt_image,
+            first=first,
         )
         pl.PixelizedImage("image", tracer(**lens_priors(), pixelization=pixelization), observed=dataset)
     return model
 
 
-def first_fit(dataset: pl.Imaging) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def first_fit(dataset: pl.Imaging) -> tuple[dict[str, np.ndarray], FirstFit]:
     """Climb on the coarse model from many starting points, then on one that adapts to it.
 
     The image of the coarse source still holds light of the lens, that of the second hardly any. Returns where
-    all parameters end, and that image.
+    all parameters end, and what to adapt to.
     """
     starts = [{}, *({"einstein_radius": radius} for radius in EINSTEIN_RADIUS_STARTS)]
-    start, image = climb(coarse_model(dataset), dataset, starts, coarse_pixelization, COARSE_PRIOR)
-    pixelize = partial(adaptive_pixelization, adapt_image=image)
-    return climb(adaptive_model(dataset, image), dataset, [start], pixelize, ADAPTIVE_PRIOR)
+    start, coarse = climb(coarse_model(dataset), dataset, starts, coarse_pixelization, COARSE_PRIOR)
+    model = adaptive_model(dataset, coarse, adaptive_pixelization)
+    return climb(model, dataset, [start], partial(adaptive_pixelization, first=coarse), ADAPTIVE_PRIOR)
 
 
 def climb(
@@ -128,13 +159,13 @@ def climb(
     starts: list[dict[str, Any]],
     pixelize: Callable[..., pl.Pixelization],
     source_prior: Sequence[str],
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return where all parameters end, and an image of the lensed source there for a model to adapt to."""
+) -> tuple[dict[str, np.ndarray], FirstFit]:
+    """Return where all parameters end, and the fit there for another model to adapt to."""
     at_mode = pl.find_mode(model, starts=starts).parameters
     lens = numbers(at_mode)
     pixelization = pixelize(**{name: lens.pop(name) for name in source_prior})
     fit = pl.FitImaging(dataset, tracer(**lens, pixelization=pixelization))
-    return {rv.name: at_mode[rv.name] for rv in model.free_RVs}, fit.adapt_image
+    return {rv.name: at_mode[rv.name] for rv in model.free_RVs}, FirstFit.of(fit)
 
 
 def numbers(parameters: dict[str, np.ndarray]) -> dict[str, float | tuple[float, ...]]:

@@ -61,7 +61,7 @@ def test_real_lens(tmp_path):
     import fit_lens
 
     summary = fit_lens.fit(
-        EXAMPLES / "data" / "J0252+0039", tmp_path, mask_radius=2.0, draws=300, tune=80, chains=2, seed=1
+        EXAMPLES / "data" / "J0252+0039", tmp_path, mask_radius=2.0, draws=500, tune=80, chains=2, seed=1
     )
     assert json.loads((tmp_path / "summary.json").read_text()) == summary
     assert summary["theta_e"]["mean"] == pytest.approx(1.04, rel=0.03)
