@@ -14,6 +14,7 @@ from pymc_lens.linalg.blas import (
     cholesky_in_place,
     cholesky_inverse_in_place,
     cholesky_solve_in_place,
+    symmetric,
 )
 from pymc_lens.linalg.nnls import solve_positive
 from pymc_lens.linalg.orthant import Confinement, confine
@@ -165,10 +166,8 @@ class _Positive(Solver):
 
     @override
     def draw_source(self, precision: Precision, rng: np.random.Generator) -> np.ndarray:
-        matrix, zero = np.zeros((precision.size, precision.size)), np.zeros(precision.size)
-        precision.add_to(matrix)
-        _factorise(matrix)
-        return draw_positive(zero, matrix, zero, rng)
+        zero = np.zeros(precision.size)
+        return draw_positive(zero, precision.cholesky(), zero, rng)
 
     @override
     def draw_amplitudes(self, scales: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -229,7 +228,7 @@ class PositiveMarginal(_Positive):
         guess: Solved | None,
         workspace: Workspace,
     ) -> Solved:
-        free = DensePrecision(np.triu(matrix) + np.triu(matrix, 1).T)
+        free = DensePrecision(symmetric(matrix))
         _factorise(matrix)
         starts = (None, None) if guess is None else [part.propagated.sites for part in guess.confinements]
         posterior = confine(free, data_vector, starts[0])

@@ -42,6 +42,11 @@ _LETTERS = {letter: ord(letter) for letter in "LUNTR"}
 _L, _T, _R = _LETTERS["L"], _LETTERS["T"], _LETTERS["R"]
 
 
+def symmetric(upper: np.ndarray) -> np.ndarray:
+    """Symmetric matrix (n, n) of this upper triangle."""
+    return np.triu(upper) + np.triu(upper, 1).T
+
+
 @kernel()
 def symmetric_rank_update(rows, n, k, out):
     """Write ``rows[:n] @ rows[:n].T`` into the upper triangle of the first n*n entries of ``out``.

@@ -12,6 +12,7 @@ from scipy.linalg.lapack import dlauum, dsygst, dtrtri
 from scipy.special import log_ndtr, ndtri_exp
 from scipy.stats.qmc import Sobol
 
+from pymc_lens.linalg.blas import symmetric
 from pymc_lens.linalg.expectation_propagation import Propagated, propagate
 from pymc_lens.linalg.half_normal import hazard
 from pymc_lens.linalg.precision import Precision
@@ -60,7 +61,7 @@ class Confinement:
         factor_bar -= np.triu(np.outer(self.target, mean))
         second = -2.0 * _cholesky_pullback(upper, inverse, factor_bar)
         sites_bar += np.stack([-0.5 * second.diagonal(), mean])
-        covariance = _symmetric(dlauum(inverse.T, lower=1)[0].T)
+        covariance = symmetric(dlauum(inverse.T, lower=1)[0].T)
         mean_bar, variance_bar = self.propagated.pullback(sites_bar, covariance)
         of_mean = covariance @ mean_bar
         cross = np.outer(of_mean, self.propagated.mean)
@@ -208,7 +209,7 @@ def _cholesky_pullback(upper: np.ndarray, inverse: np.ndarray, upper_bar: np.nda
     SciPy's routines read the arrays by columns, as their transposes.
     """
     inner = dtrmm(0.5, upper.T, upper_bar.T, lower=1, trans_a=1)
-    return _symmetric(dsygst(inner, inverse.T, itype=2, lower=1)[0].T)
+    return symmetric(dsygst(inner, inverse.T, itype=2, lower=1)[0].T)
 
 
 def _weighted_square(matrix: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -216,8 +217,3 @@ def _weighted_square(matrix: np.ndarray, weights: np.ndarray) -> np.ndarray:
     columns = matrix * np.sqrt(np.abs(weights))
     above, below = columns[:, weights > 0.0], columns[:, weights < 0.0]
     return above @ above.T - below @ below.T
-
-
-def _symmetric(upper: np.ndarray) -> np.ndarray:
-    """Symmetric matrix (n, n) of this upper triangle."""
-    return np.triu(upper) + np.triu(upper, 1).T

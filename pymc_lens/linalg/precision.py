@@ -16,6 +16,7 @@ from pymc_lens.linalg.blas import (
     cholesky_in_place,
     cholesky_inverse_in_place,
     cholesky_solve_in_place,
+    symmetric,
 )
 from pymc_lens.linalg.kernel import kernel
 from pymc_lens.linalg.sparsity import SparsityPattern
@@ -301,8 +302,7 @@ class DensePrecision(Precision):
     def evidence_cotangent(self, covariance: np.ndarray, source: np.ndarray, prior: np.ndarray) -> np.ndarray:
         """Symmetric (n, n)."""
         n = len(self.matrix)
-        upper = np.triu(prior - covariance[:n, :n])
-        return 0.5 * (upper + np.triu(upper, 1).T - np.outer(source, source))
+        return 0.5 * (symmetric(prior - covariance[:n, :n]) - np.outer(source, source))
 
     @override
     def shifted(self, diagonal: np.ndarray) -> DensePrecision:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from pymc_lens.linalg.blas import cholesky_inverse_in_place
+from pymc_lens.linalg.blas import cholesky_inverse_in_place, symmetric
 from pymc_lens.linalg.kernel import kernel
 
 # Trajectories of a quarter of a turn, after which nothing is left of a starting point but in its bounces.
@@ -38,7 +38,7 @@ def draw_positive(
     """
     covariance = factor.copy()
     cholesky_inverse_in_place(covariance)
-    covariance = np.triu(covariance) + np.triu(covariance, 1).T
+    covariance = symmetric(covariance)
     position = np.maximum(start, 1e-3 * np.sqrt(covariance.diagonal()))
     for _ in range(_TRAJECTORIES):
         velocity = solve_triangular(factor, rng.standard_normal(mean.size), check_finite=False)

@@ -11,6 +11,7 @@ good a stiffness matrix as the two: linear functions keep their exact energy.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -34,15 +35,17 @@ class Flips:
         Where the edge and the line through the apexes cross, as fractions of the two.
     distances : (n_edges,) float64
         delta over `_REACH`; 1 from there on, and where the edge cannot flip.
-    extra : (n_extra,) int64
-        Edges that are averaged, each of which adds its pair of apexes to the pairs that are coupled.
     """
 
     corners: np.ndarray
     sides: np.ndarray
     crossings: np.ndarray
     distances: np.ndarray
-    extra: np.ndarray
+
+    @cached_property
+    def extra(self) -> np.ndarray:
+        """Edges (n_extra,) that are averaged: each adds its pair of apexes to the pairs that are coupled."""
+        return np.flatnonzero(self.distances < 1.0)
 
     @property
     def extra_pairs(self) -> np.ndarray:
@@ -76,15 +79,16 @@ def find_flips(
     """
     n_edges = conductances.size
     flips = Flips(
-        np.zeros((n_edges, 4), np.int32), np.zeros((n_edges, 4), np.int32), np.zeros((n_edges, 2)),
-        np.ones(n_edges), np.empty(0, np.int64),
-    )  # fmt: skip
+        np.zeros((n_edges, 4), np.int32),
+        np.zeros((n_edges, 4), np.int32),
+        np.zeros((n_edges, 2)),
+        np.ones(n_edges),
+    )
     _measure(
         points, triangles, neighbors, edge_of, conductances,
         flips.corners, flips.sides, flips.crossings, flips.distances,
     )  # fmt: skip
-    extra = np.flatnonzero(flips.distances < 1.0)
-    return Flips(flips.corners, flips.sides, flips.crossings, flips.distances, extra)
+    return flips
 
 
 def flips_pullback(
