@@ -3,10 +3,12 @@
     python benchmarks/modes.py DIR [--radii R R ...] [--mask-radius R] [--json]
 
 DIR holds image.fits, noise.fits and psf.fits. From each Einstein radius the model of examples/lens_model.py
-(mass, shear, light in two groups of Gaussians, a source on 20 x 20 vertices with a Matern prior; everything
-free) climbs to a mode without a constraint, from there with each kind of positivity, and without again: each
-kind is a way out of the other's local maxima. The highest of each kind is reported. A mode's ``log_density``
-is its log evidence and log prior.
+(mass, shear, light in two groups of Gaussians; everything free) climbs to a mode with three sources, each
+from where the last one ended: a Matern field on an overlay of 20 x 20 vertices, on one of 30 x 30, and one
+whose vertices and amplitude follow the brightness of the second's source. Each source climbs without a
+constraint, from there with each kind of positivity, and without again: each kind is a way out of the other's
+local maxima. The highest mode of each kind is reported. ``log_density`` is the log evidence and the log
+prior.
 """
 
 from __future__ import annotations
@@ -14,8 +16,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import pymc as pm
 from threadpoolctl import threadpool_limits
 
 import pymc_lens as pl
@@ -25,30 +31,77 @@ import lens_model
 
 KINDS = (None, "map", "marginal")
 CLIMBS = (*KINDS, None, "map")
+OVERLAYS = ((20, 20), (30, 30))
 
 
-def climb(folder: Path, mask_radius: float, radii: list[float]) -> list[dict]:
+def competitors(folder: Path, mask_radius: float, radii: list[float]) -> list[dict[str, Any]]:
     dataset = lens_model.load(folder, mask_radius)
-    models = {kind: lens_model.coarse_model(dataset, kind) for kind in KINDS}
     rows = []
     for radius in radii:
-        start = {"einstein_radius": radius}
-        highest: dict[str | None, dict] = {}
-        for kind in CLIMBS:
-            mode = pl.find_mode(models[kind], starts=[start], progressbar=False)
-            free = {rv.name for rv in models[kind].free_RVs}
-            start = {name: value for name, value in mode.parameters.items() if name in free}
-            row = {
-                "lens": folder.name,
-                "start": radius,
-                "positivity": kind,
-                "einstein_radius": float(mode.parameters["einstein_radius"]),
-                "log_density": mode.log_density,
-            }
-            print(row, file=sys.stderr, flush=True)
-            if kind not in highest or highest[kind]["log_density"] < mode.log_density:
-                highest[kind] = row
-        rows += highest.values()
+        start: dict[str, Any] = {"einstein_radius": radius}
+        for shape in OVERLAYS:
+            pixelize = partial(lens_model.coarse_pixelization, shape=shape)
+            highest = climb(
+                dataset, partial(lens_model.coarse_model, dataset), pixelize, lens_model.COARSE_PRIOR, start
+            )
+            start = highest[None]["parameters"]
+            rows += labelled(folder, radius, f"Overlay {shape[0]} x {shape[1]}", highest)
+        first = lens_model.FirstFit.of(lens_model.fit_at(start, dataset, pixelize, lens_model.COARSE_PRIOR))
+        highest = climb(
+            dataset,
+            partial(lens_model.adaptive_model, dataset, first),
+            partial(lens_model.adaptive_pixelization, first=first),
+            lens_model.ADAPTIVE_PRIOR,
+            start,
+        )
+        rows += labelled(folder, radius, "adaptive", highest)
+    return rows
+
+
+def climb(
+    dataset: pl.Imaging,
+    build: Callable[..., pm.Model],
+    pixelize: Callable[..., pl.Pixelization],
+    source_prior: tuple[str, ...],
+    start: dict[str, Any],
+) -> dict[str | None, dict[str, Any]]:
+    """Return the highest mode of each kind of positivity."""
+    highest: dict[str | None, dict[str, Any]] = {}
+    for kind in CLIMBS:
+        model = build(pixelize=partial(pixelize, positivity=kind))
+        free = {rv.name for rv in model.free_RVs}
+        named = {name: value for name, value in start.items() if name in free}
+        mode = pl.find_mode(model, starts=[named], progressbar=False)
+        start = mode.parameters
+        fit = lens_model.fit_at(start, dataset, partial(pixelize, positivity=kind), source_prior)
+        found = {
+            "einstein_radius": float(start["einstein_radius"]),
+            "log_density": mode.log_density,
+            "log_evidence": fit.log_evidence,
+            "reduced_chi_squared": fit.reduced_chi_squared,
+            "parameters": start,
+        }
+        if kind not in highest or highest[kind]["log_density"] < mode.log_density:
+            highest[kind] = found
+    return highest
+
+
+def labelled(
+    folder: Path, radius: float, source: str, highest: dict[str | None, dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Rows to print, one a kind."""
+    rows = [
+        {
+            "lens": folder.name,
+            "start": radius,
+            "source": source,
+            "positivity": kind,
+            **{name: value for name, value in found.items() if name != "parameters"},
+        }
+        for kind, found in highest.items()
+    ]
+    for row in rows:
+        print(row, file=sys.stderr, flush=True)
     return rows
 
 
@@ -60,9 +113,16 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     arguments = parser.parse_args()
     with threadpool_limits(1):
-        rows = climb(arguments.folder, arguments.mask_radius, arguments.radii)
+        rows = competitors(arguments.folder, arguments.mask_radius, arguments.radii)
     if arguments.json:
         print(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        print(
+            f"{row['source']:16s} positivity {row['positivity']!s:9s} einstein_radius "
+            f"{row['einstein_radius']:.3f} log density {row['log_density']:.1f} log evidence "
+            f"{row['log_evidence']:.1f} reduced chi-squared {row['reduced_chi_squared']:.3f}"
+        )
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import argparse
 import json
 import logging
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def fit(
     idata.to_netcdf(out / "posterior.nc")  # the draws are safe before anything else is done with them
     pl.reconstruct(idata, model=model, random_seed=seed)
     idata.to_netcdf(out / "posterior.nc")
-    best = pl.FitImaging(dataset, tracer_at_mean(idata, first))
+    best = fit_at_mean(idata, dataset, first)
     save_figures(idata, best, out)
     summary = summarize(idata, best, time.perf_counter() - begin)
     (out / "summary.json").write_text(json.dumps(summary, indent=1))
@@ -65,13 +66,11 @@ def parameter_names(idata: DataTree) -> list[str]:
     return [str(name) for name in idata["posterior"].data_vars if not str(name).endswith("_unbounded")]
 
 
-def tracer_at_mean(idata: DataTree, first: lens_model.FirstFit) -> pl.Tracer:
+def fit_at_mean(idata: DataTree, dataset: pl.Imaging, first: lens_model.FirstFit) -> pl.FitImaging:
     mean = idata["posterior"].to_dataset().mean(("chain", "draw"))
-    names = [name for name in parameter_names(idata) if name != "theta_e"]
-    numbers = lens_model.numbers({name: mean[name].values for name in names})
-    prior = {name: numbers.pop(name) for name in lens_model.ADAPTIVE_PRIOR}
-    pixelization = lens_model.fine_pixelization(**prior, first=first)
-    return lens_model.tracer(**numbers, pixelization=pixelization)
+    parameters = {name: mean[name].values for name in parameter_names(idata) if name != "theta_e"}
+    pixelize = partial(lens_model.fine_pixelization, first=first)
+    return lens_model.fit_at(parameters, dataset, pixelize, lens_model.ADAPTIVE_PRIOR)
 
 
 def save_figures(idata: DataTree, best: pl.FitImaging, out: Path) -> None:

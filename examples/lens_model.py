@@ -53,9 +53,11 @@ def tracer(
     return pl.Tracer([lens, pl.Galaxy(redshift=SOURCE_REDSHIFT, pixelization=pixelization)])
 
 
-def coarse_pixelization(scale, amplitude, positivity: str | None = None) -> pl.Pixelization:
+def coarse_pixelization(
+    scale, amplitude, shape: tuple[int, int] = COARSE_VERTICES, positivity: str | None = None
+) -> pl.Pixelization:
     """Few vertices everywhere: quick to climb on, and no choice of where the source may be."""
-    mesh = pl.mesh.VoronoiNN(pl.image_mesh.Overlay(COARSE_VERTICES))
+    mesh = pl.mesh.VoronoiNN(pl.image_mesh.Overlay(shape))
     prior = pl.regularization.MaternSPDE(scale=scale, amplitude=amplitude)
     return pl.Pixelization(mesh, prior, positivity)
 
@@ -76,10 +78,13 @@ class FirstFit(NamedTuple):
         return cls(fit.adapt_image, (y - half, y + half, x - half, x + half))
 
 
-def adaptive_pixelization(scale, amplitude, faint_ratio, signal_scale, first: FirstFit) -> pl.Pixelization:
+def adaptive_pixelization(
+    scale, amplitude, faint_ratio, signal_scale, first: FirstFit, positivity: str | None = None
+) -> pl.Pixelization:
     """Vertices and a prior that follow the brightness of the source, wherever it is."""
     mesh = pl.mesh.VoronoiNN(pl.image_mesh.KMeans(ADAPTIVE_VERTICES, first.adapt_image))
-    return pl.Pixelization(mesh, adaptive_prior(scale, amplitude, faint_ratio, signal_scale, first))
+    prior = adaptive_prior(scale, amplitude, faint_ratio, signal_scale, first)
+    return pl.Pixelization(mesh, prior, positivity)
 
 
 def fine_pixelization(scale, amplitude, faint_ratio, signal_scale, first: FirstFit) -> pl.Pixelization:
@@ -118,10 +123,12 @@ def coarse_priors(dataset: pl.Imaging) -> dict[str, Any]:
     }
 
 
-def coarse_model(dataset: pl.Imaging, positivity: str | None = None) -> pm.Model:
+def coarse_model(
+    dataset: pl.Imaging, pixelize: Callable[..., pl.Pixelization] = coarse_pixelization
+) -> pm.Model:
     """Put priors on everything that is not linear; a Matern field as the source's."""
     with pm.Model() as model:
-        pixelization = coarse_pixelization(**coarse_priors(dataset), positivity=positivity)
+        pixelization = pixelize(**coarse_priors(dataset))
         pl.PixelizedImage("image", tracer(**lens_priors(), pixelization=pixelization), observed=dataset)
     return model
 
@@ -162,10 +169,20 @@ def climb(
 ) -> tuple[dict[str, np.ndarray], FirstFit]:
     """Return where all parameters end, and the fit there for another model to adapt to."""
     at_mode = pl.find_mode(model, starts=starts).parameters
-    lens = numbers(at_mode)
+    first = FirstFit.of(fit_at(at_mode, dataset, pixelize, source_prior))
+    return {rv.name: at_mode[rv.name] for rv in model.free_RVs}, first
+
+
+def fit_at(
+    parameters: dict[str, np.ndarray],
+    dataset: pl.Imaging,
+    pixelize: Callable[..., pl.Pixelization],
+    source_prior: Sequence[str],
+) -> pl.FitImaging:
+    """Fit at given parameters, those named in ``source_prior`` being the pixelization's."""
+    lens = numbers(parameters)
     pixelization = pixelize(**{name: lens.pop(name) for name in source_prior})
-    fit = pl.FitImaging(dataset, tracer(**lens, pixelization=pixelization))
-    return {rv.name: at_mode[rv.name] for rv in model.free_RVs}, FirstFit.of(fit)
+    return pl.FitImaging(dataset, tracer(**lens, pixelization=pixelization))
 
 
 def numbers(parameters: dict[str, np.ndarray]) -> dict[str, float | tuple[float, ...]]:

@@ -79,5 +79,5 @@ def test_benchmark_rows(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["evidence.py", "--json", "--repeats", "1"])
     evidence.main()
     rows = json.loads(capsys.readouterr().out)
-    keys = {"mesh", "value_ms", "value_and_gradient_ms", "lapack_ms", "peak_rss_mb"}
+    keys = {"mesh", "value_ms", "value_and_gradient_ms", "mesh_ms", "lapack_ms", "peak_rss_mb"}
     assert all(keys <= set(row) for row in rows)

@@ -239,11 +239,8 @@ class PositiveMarginal(_Positive):
         log_det_posterior = 2.0 * float(np.log(matrix.diagonal()).sum())
         n_light = data_vector.size - precision.size
         log_prior = prior.log_mass + 0.5 * precision.log_determinant - n_light * np.log(2.0)
-        return Solved(
-            coefficients,
-            posterior.log_mass - of_terms + 0.5 * log_det_posterior - log_prior,
-            (posterior, prior),
-        )
+        log_positivity = posterior.log_mass - of_terms + 0.5 * log_det_posterior - log_prior
+        return Solved(coefficients, float(log_positivity), (posterior, prior))
 
     @override
     def moments(self, solved: Solved, factor: np.ndarray, precision: Precision) -> EvidenceMoments:

@@ -12,6 +12,7 @@ from pymc_lens.imaging import Imaging
 from pymc_lens.linalg.sparsity import SparsityPattern
 from pymc_lens.mesh.base import GeometryCotangent, Interpolation, Mesh, MeshGeometry, MeshScheme
 from pymc_lens.mesh.border_ellipse import BorderEllipse
+from pymc_lens.validation import require_instance
 from pymc_lens.workspace import Workspace
 
 
@@ -39,10 +40,7 @@ class BorderRelocation(Mesh):
     mesh: Mesh
 
     def __post_init__(self) -> None:
-        if not isinstance(self.mesh, Mesh):
-            raise TypeError(
-                f"mesh: expected a mesh such as Rectangular((30, 30)), got {type(self.mesh).__name__}."
-            )
+        require_instance("mesh", self.mesh, Mesh)
 
     @override
     def scheme(self, imaging: Imaging) -> RelocatedScheme:

@@ -178,9 +178,12 @@ class StretchedGeometry(MeshGeometry):
     ----------
     axes : (StretchedAxis, StretchedAxis)
         Along y and x.
+    place : (n_rays, 2) float64
+        Of the rays, in units of source pixels.
     """
 
     axes: tuple[StretchedAxis, StretchedAxis]
+    place: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,6 +234,7 @@ class RectangularAdaptiveScheme(MeshScheme):
             boundary_degree=np.zeros(self.n_source),
             volumes=_volumes(y.nodes, x.nodes),
             axes=(y, x),
+            place=place,
         )
 
     @override
@@ -254,8 +258,7 @@ class RectangularAdaptiveScheme(MeshScheme):
         geometry_bar: GeometryCotangent,
     ) -> tuple[np.ndarray, np.ndarray]:
         assert isinstance(geometry, StretchedGeometry)
-        place = np.stack([axis.place(rays[:, i]) for i, axis in enumerate(geometry.axes)], axis=1)
-        place_bar = bilinear_pullback(place, self.shape, weights_bar)
+        place_bar = bilinear_pullback(geometry.place, self.shape, weights_bar)
         nodes_bar = [np.zeros(n) for n in self.shape]
         if geometry_bar.vertices is not None:
             of_lattice = geometry_bar.vertices.reshape(*self.shape, 2)
