@@ -3,12 +3,15 @@
     python benchmarks/modes.py DIR [--radii R R ...] [--mask-radius R] [--json]
 
 DIR holds image.fits, noise.fits and psf.fits. From each Einstein radius the model of examples/lens_model.py
-(mass, shear, light in two groups of Gaussians; everything free) climbs to a mode with three sources, each
-from where the last one ended: a Matern field on an overlay of 20 x 20 vertices, on one of 30 x 30, and one
-whose vertices and amplitude follow the brightness of the second's source. Each source climbs without a
-constraint, from there with each kind of positivity, and without again: each kind is a way out of the other's
-local maxima. The highest mode of each kind is reported. ``log_density`` is the log evidence and the log
-prior.
+(mass, shear, light in two groups of Gaussians; everything free) climbs to a mode with three sources:
+
+- overlay: a Matern field on 20 x 20 traced vertices, so that the source may be anywhere;
+- window: the same on 20 x 20 splines where a lens of the starting radius has several images;
+- adaptive: vertices and amplitude that follow the brightness of the window's source, from where that ended.
+
+Each source climbs without a constraint, from there with each kind of positivity, and without again: each kind
+is a way out of the other's local maxima. The highest mode of each kind is reported. ``log_density`` is the
+log evidence and the log prior.
 """
 
 from __future__ import annotations
@@ -31,29 +34,26 @@ import lens_model
 
 KINDS = (None, "map", "marginal")
 CLIMBS = (*KINDS, None, "map")
-OVERLAYS = ((20, 20), (30, 30))
 
 
 def competitors(folder: Path, mask_radius: float, radii: list[float]) -> list[dict[str, Any]]:
     dataset = lens_model.load(folder, mask_radius)
+    coarse_model = partial(lens_model.coarse_model, dataset)
     rows = []
     for radius in radii:
-        start: dict[str, Any] = {"einstein_radius": radius}
-        for shape in OVERLAYS:
-            pixelize = partial(lens_model.coarse_pixelization, shape=shape)
-            highest = climb(
-                dataset, partial(lens_model.coarse_model, dataset), pixelize, lens_model.COARSE_PRIOR, start
-            )
-            start = highest[None]["parameters"]
-            rows += labelled(folder, radius, f"Overlay {shape[0]} x {shape[1]}", highest)
-        first = lens_model.FirstFit.of(lens_model.fit_at(start, dataset, pixelize, lens_model.COARSE_PRIOR))
-        highest = climb(
-            dataset,
-            partial(lens_model.adaptive_model, dataset, first),
-            partial(lens_model.adaptive_pixelization, first=first),
-            lens_model.ADAPTIVE_PRIOR,
-            start,
-        )
+        start = lens_model.start_at(radius, dataset)
+        pixelizations = {
+            "overlay": lens_model.coarse_pixelization,
+            "window": partial(lens_model.window_pixelization, radius=radius),
+        }
+        for source, pixelize in pixelizations.items():
+            highest = climb(dataset, coarse_model, pixelize, lens_model.COARSE_PRIOR, start)
+            rows += labelled(folder, radius, source, highest)
+        reached = highest[None]["parameters"]
+        first = lens_model.FirstFit.of(lens_model.fit_at(reached, dataset, pixelize, lens_model.COARSE_PRIOR))
+        adaptive_model = partial(lens_model.adaptive_model, dataset, first)
+        pixelize = partial(lens_model.adaptive_pixelization, first=first)
+        highest = climb(dataset, adaptive_model, pixelize, lens_model.ADAPTIVE_PRIOR, reached)
         rows += labelled(folder, radius, "adaptive", highest)
     return rows
 
@@ -119,7 +119,7 @@ def main() -> None:
         return
     for row in rows:
         print(
-            f"{row['source']:16s} positivity {row['positivity']!s:9s} einstein_radius "
+            f"{row['source']:9s} positivity {row['positivity']!s:9s} einstein_radius "
             f"{row['einstein_radius']:.3f} log density {row['log_density']:.1f} log evidence "
             f"{row['log_evidence']:.1f} reduced chi-squared {row['reduced_chi_squared']:.3f}"
         )

@@ -20,6 +20,8 @@ LENS_REDSHIFT, SOURCE_REDSHIFT = 0.5, 1.0
 LIGHT_SIGMAS = [np.geomspace(0.02, 0.35, 9), np.geomspace(0.45, 3.0, 8)]
 COARSE_VERTICES = (20, 20)
 ADAPTIVE_VERTICES, SOURCE_PIXELS = 700, (30, 30)
+# Half of a side of the window over the Einstein radius: an isothermal lens has several images within that.
+MULTIPLY_IMAGED = 0.75
 # The window holds what pixels brighter than this, relative to the brightest, are traced to, and a margin
 # (arcsec).
 WINDOW_LEVEL, WINDOW_MARGIN = 0.05, 0.08
@@ -76,6 +78,14 @@ class FirstFit(NamedTuple):
         y, x = (0.5 * (bright.min(axis=0) + bright.max(axis=0))).tolist()
         half = float(0.5 * np.ptp(bright, axis=0).max() + WINDOW_MARGIN)
         return cls(fit.adapt_image, (y - half, y + half, x - half, x + half))
+
+
+def window_pixelization(scale, amplitude, radius: float, positivity: str | None = None) -> pl.Pixelization:
+    """Splines where a lens of that Einstein radius has several images of a source, and nothing elsewhere."""
+    half = MULTIPLY_IMAGED * radius
+    mesh = pl.mesh.RectangularWindow(COARSE_VERTICES, (-half, half, -half, half), degree=3)
+    prior = pl.regularization.MaternSPDE(scale=scale, amplitude=amplitude)
+    return pl.Pixelization(mesh, prior, positivity)
 
 
 def adaptive_pixelization(
@@ -148,13 +158,29 @@ def adaptive_model(
     return model
 
 
+def start_at(einstein_radius: float, dataset: pl.Imaging) -> dict[str, Any]:
+    """What is held while the light and the ellipticities settle.
+
+    Free from the start, a source that is as wide as the image takes the part of the light's ellipticity, and
+    the mass whatever place and shear suit that.
+    """
+    return {
+        "einstein_radius": einstein_radius,
+        "mass_centre": [0.0, 0.0],
+        "gamma_1": 0.0,
+        "gamma_2": 0.0,
+        "scale": 0.1,
+        "amplitude": 3.0 * np.median(dataset.noise_fitted),
+    }
+
+
 def first_fit(dataset: pl.Imaging) -> tuple[dict[str, np.ndarray], FirstFit]:
     """Climb on the coarse model from many starting points, then on one that adapts to it.
 
     The image of the coarse source still holds light of the lens, that of the second hardly any. Returns where
     all parameters end, and what to adapt to.
     """
-    starts = [{}, *({"einstein_radius": radius} for radius in EINSTEIN_RADIUS_STARTS)]
+    starts = [start_at(radius, dataset) for radius in EINSTEIN_RADIUS_STARTS]
     start, coarse = climb(coarse_model(dataset), dataset, starts, coarse_pixelization, COARSE_PRIOR)
     model = adaptive_model(dataset, coarse, adaptive_pixelization)
     return climb(model, dataset, [start], partial(adaptive_pixelization, first=coarse), ADAPTIVE_PRIOR)
