@@ -16,11 +16,15 @@ class Workspace:
         self._arrays: dict[str, np.ndarray] = {}
 
     def array(self, name: str, *shape: int, dtype: type = np.float64) -> np.ndarray:
-        """Return an uninitialised array of this shape, cut from a buffer that is kept under this name."""
+        """Return an array of this shape, cut from a buffer that is kept under this name.
+
+        It holds what was last written there. At first that is zero: parts of a triangular matrix that nobody
+        writes or reads are added to all the same, and numpy warns of the signalling NaNs of stale memory.
+        """
         size = int(np.prod(shape))
         buffer = self._arrays.get(name)
         if buffer is None or buffer.size < size:
-            buffer = np.empty(int(1.2 * size) if buffer is not None else size, dtype)
+            buffer = np.zeros(int(1.2 * size) if buffer is not None else size, dtype)
             self._arrays[name] = buffer
         return buffer[:size].reshape(shape)
 

@@ -8,8 +8,6 @@ import numpy as np
 from scipy import fft
 from scipy.linalg import qr, solve_triangular
 
-from pymc_lens.errors import InadmissibleError
-
 
 @dataclass(frozen=True, eq=False)
 class LightBlur:
@@ -136,21 +134,12 @@ def orthonormal_basis(columns: np.ndarray, root_weights: np.ndarray, precision: 
         1/sigma of each pixel, zero where it does not count; the columns of the basis are zero there.
     precision : (n_light,) float64
         Of the prior on the profiles' amplitudes.
-
-    Raises
-    ------
-    InadmissibleError
-        If the columns are so large that their squares overflow.
     """
     n_light, n_pixels = columns.shape
     stacked = np.empty((n_pixels + n_light, n_light), order="F")
     np.multiply(columns, root_weights, out=stacked[:n_pixels].T)
     stacked[n_pixels:] = np.diag(np.sqrt(precision))
     orthonormal, triangle = qr(stacked, mode="economic", overwrite_a=True, check_finite=False)
-    if not np.isfinite(triangle).all():
-        raise InadmissibleError(
-            "light overflows", "light: profiles so bright somewhere that their squares are not finite."
-        )
     deviations = np.divide(1.0, root_weights, out=np.zeros(n_pixels), where=root_weights > 0.0)
     of_prior = orthonormal[n_pixels:]
     return LightBasis(orthonormal[:n_pixels].T * deviations, of_prior.T @ of_prior, triangle)
