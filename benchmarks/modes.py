@@ -22,7 +22,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pymc as pm
 from threadpoolctl import threadpool_limits
@@ -49,13 +49,21 @@ def competitors(folder: Path, mask_radius: float, radii: list[float]) -> list[di
         for source, pixelize in pixelizations.items():
             highest = climb(dataset, coarse_model, pixelize, lens_model.COARSE_PRIOR, start)
             rows += labelled(folder, radius, source, highest)
-        reached = highest[None]["parameters"]
-        first = lens_model.FirstFit.of(lens_model.fit_at(reached, dataset, pixelize, lens_model.COARSE_PRIOR))
+        window = highest[None]
+        first = lens_model.FirstFit.of(window.fit)
         adaptive_model = partial(lens_model.adaptive_model, dataset, first)
         pixelize = partial(lens_model.adaptive_pixelization, first=first)
-        highest = climb(dataset, adaptive_model, pixelize, lens_model.ADAPTIVE_PRIOR, reached)
+        highest = climb(dataset, adaptive_model, pixelize, lens_model.ADAPTIVE_PRIOR, window.values)
         rows += labelled(folder, radius, "adaptive", highest)
     return rows
+
+
+class Climbed(NamedTuple):
+    """A mode, the values of the model's free variables there, and the fit."""
+
+    mode: pl.Mode
+    values: dict[str, Any]
+    fit: pl.FitImaging
 
 
 def climb(
@@ -64,30 +72,21 @@ def climb(
     pixelize: Callable[..., pl.Pixelization],
     source_prior: tuple[str, ...],
     start: dict[str, Any],
-) -> dict[str | None, dict[str, Any]]:
+) -> dict[str | None, Climbed]:
     """Return the highest mode of each kind of positivity."""
-    highest: dict[str | None, dict[str, Any]] = {}
+    highest: dict[str | None, Climbed] = {}
     for kind in CLIMBS:
         model = build(pixelize=partial(pixelize, positivity=kind))
-        free = {rv.name for rv in model.free_RVs}
-        named = {name: value for name, value in start.items() if name in free}
-        mode = pl.find_mode(model, starts=[named], progressbar=False)
-        start = mode.parameters
-        fit = lens_model.fit_at(start, dataset, partial(pixelize, positivity=kind), source_prior)
-        found = {
-            "einstein_radius": float(start["einstein_radius"]),
-            "log_density": mode.log_density,
-            "log_evidence": fit.log_evidence,
-            "reduced_chi_squared": fit.reduced_chi_squared,
-            "parameters": start,
-        }
-        if kind not in highest or highest[kind]["log_density"] < mode.log_density:
-            highest[kind] = found
+        mode = pl.find_mode(model, starts=[start], progressbar=False)
+        start = lens_model.free_values(model, mode)
+        fit = lens_model.fit_at(mode.parameters, dataset, partial(pixelize, positivity=kind), source_prior)
+        if kind not in highest or highest[kind].mode.log_density < mode.log_density:
+            highest[kind] = Climbed(mode, start, fit)
     return highest
 
 
 def labelled(
-    folder: Path, radius: float, source: str, highest: dict[str | None, dict[str, Any]]
+    folder: Path, radius: float, source: str, highest: dict[str | None, Climbed]
 ) -> list[dict[str, Any]]:
     """Rows to print, one a kind."""
     rows = [
@@ -96,7 +95,10 @@ def labelled(
             "start": radius,
             "source": source,
             "positivity": kind,
-            **{name: value for name, value in found.items() if name != "parameters"},
+            "einstein_radius": float(found.mode.parameters["einstein_radius"]),
+            "log_density": found.mode.log_density,
+            "log_evidence": found.fit.log_evidence,
+            "reduced_chi_squared": found.fit.reduced_chi_squared,
         }
         for kind, found in highest.items()
     ]

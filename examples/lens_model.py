@@ -28,6 +28,8 @@ WINDOW_LEVEL, WINDOW_MARGIN = 0.05, 0.08
 # Parameters of the source's prior in the two models.
 COARSE_PRIOR = ("scale", "amplitude")
 ADAPTIVE_PRIOR = (*COARSE_PRIOR, "faint_ratio", "signal_scale")
+# Modes of the coarse model that are followed.
+CANDIDATES = 4
 EINSTEIN_RADIUS_STARTS = (0.80, 0.93, 1.08, 1.25, 1.45, 1.70)
 
 
@@ -175,28 +177,31 @@ def start_at(einstein_radius: float, dataset: pl.Imaging) -> dict[str, Any]:
 
 
 def first_fit(dataset: pl.Imaging) -> tuple[dict[str, np.ndarray], FirstFit]:
-    """Climb on the coarse model from many starting points, then on one that adapts to it.
+    """Climb on the coarse model from many starting points, then on one that adapts to it from the best.
 
-    The image of the coarse source still holds light of the lens, that of the second hardly any. Returns where
-    all parameters end, and what to adapt to.
+    The image of the coarse source still holds light of the lens, that of the second hardly any; and of the
+    coarse model's modes the highest is not always that of the second. Returns where all parameters end, and
+    what to adapt to.
     """
-    starts = [start_at(radius, dataset) for radius in EINSTEIN_RADIUS_STARTS]
-    start, coarse = climb(coarse_model(dataset), dataset, starts, coarse_pixelization, COARSE_PRIOR)
-    model = adaptive_model(dataset, coarse, adaptive_pixelization)
-    return climb(model, dataset, [start], partial(adaptive_pixelization, first=coarse), ADAPTIVE_PRIOR)
+    starts = [
+        {},
+        *({"einstein_radius": radius} for radius in EINSTEIN_RADIUS_STARTS),
+        *(start_at(radius, dataset) for radius in EINSTEIN_RADIUS_STARTS),
+    ]
+    coarse = coarse_model(dataset)
+    refined = []
+    for mode in pl.find_modes(coarse, starts=starts, keep=CANDIDATES):
+        first = FirstFit.of(fit_at(mode.parameters, dataset, coarse_pixelization, COARSE_PRIOR))
+        model = adaptive_model(dataset, first, adaptive_pixelization)
+        refined.append((pl.find_mode(model, starts=[free_values(coarse, mode)]), model, first))
+    mode, model, first = max(refined, key=lambda candidate: candidate[0].log_density)
+    fit = fit_at(mode.parameters, dataset, partial(adaptive_pixelization, first=first), ADAPTIVE_PRIOR)
+    return free_values(model, mode), FirstFit.of(fit)
 
 
-def climb(
-    model: pm.Model,
-    dataset: pl.Imaging,
-    starts: list[dict[str, Any]],
-    pixelize: Callable[..., pl.Pixelization],
-    source_prior: Sequence[str],
-) -> tuple[dict[str, np.ndarray], FirstFit]:
-    """Return where all parameters end, and the fit there for another model to adapt to."""
-    at_mode = pl.find_mode(model, starts=starts).parameters
-    first = FirstFit.of(fit_at(at_mode, dataset, pixelize, source_prior))
-    return {rv.name: at_mode[rv.name] for rv in model.free_RVs}, first
+def free_values(model: pm.Model, mode: pl.Mode) -> dict[str, np.ndarray]:
+    """Where a mode's free variables end, for another model to start from."""
+    return {rv.name: mode.parameters[rv.name] for rv in model.free_RVs}
 
 
 def fit_at(

@@ -9,7 +9,7 @@ from pymc_lens.errors import InadmissibleError
 from pymc_lens.fit import FitImaging
 from pymc_lens.galaxy import Galaxy, Pixelization
 from pymc_lens.imaging import Imaging
-from pymc_lens.inference import Mode, find_mode, sample
+from pymc_lens.inference import Mode, find_mode, find_modes, sample
 from pymc_lens.mask import Mask2D
 from pymc_lens.over_sampling import RadialBins
 from pymc_lens.results import reconstruct
@@ -35,6 +35,7 @@ __all__ = [
     "Tracer",
     "convert",
     "find_mode",
+    "find_modes",
     "image_mesh",
     "light",
     "mass",

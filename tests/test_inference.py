@@ -55,6 +55,22 @@ def test_best_of_several_starts(small, mode):
     assert found.log_density == pytest.approx(mode.log_density, abs=0.05)
 
 
+def test_modes_are_told_apart():
+    """A mixture of two normal distributions of different weight, approached from both sides and twice."""
+    with pm.Model() as bimodal:
+        places = pm.Normal.dist([-2.0, 3.0], [0.5, 0.3])
+        pm.Mixture("x", [0.3, 0.7], places)
+    starts = [{"x": start} for start in (-2.5, 3.4, -1.6, 2.8)]
+    low, high = -2.0, 3.0
+    modes = pl.find_modes(bimodal, starts=starts, keep=4, progressbar=False)
+    assert [float(mode.parameters["x"]) for mode in modes] == pytest.approx([high, low], abs=1e-3)
+    assert [float(mode.covariance[0, 0]) for mode in modes] == pytest.approx([0.3**2, 0.5**2], rel=0.05)
+    expected = [np.log(w / s / np.sqrt(2.0 * np.pi)) for w, s in ((0.7, 0.3), (0.3, 0.5))]
+    assert [mode.log_density for mode in modes] == pytest.approx(expected, abs=1e-3)
+    best = pl.find_mode(bimodal, starts=starts, keep=4, progressbar=False)
+    assert best.log_density == pytest.approx(modes[0].log_density, abs=1e-9)
+
+
 def test_unknown_start(small):
     with pytest.raises(ValueError, match="starts"):
         pl.find_mode(small, starts=[{"radius": 1.0}], progressbar=False)

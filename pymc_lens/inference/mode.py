@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -57,7 +58,7 @@ class Mode:
     covariance : (n, n) float64
         Inverse of the negative Hessian, in the order of the flattened ``point``.
     evaluations : int
-        Evaluations of the gradient that it took.
+        Evaluations of the gradient that the search had taken by then.
     """
 
     point: dict[str, np.ndarray]
@@ -102,35 +103,91 @@ def find_mode(
     """
     model = pm.modelcontext(model)
     density = _Density(model)
+    with _searching(progressbar) as report:
+        highest, *_ = _ends(model, density, starts, keep, report)
+        return _settle(model, density, highest, report)
+
+
+def find_modes(
+    model: pm.Model | None = None,
+    *,
+    starts: Sequence[dict[str, Any]] = ({},),
+    keep: int = 3,
+    progressbar: bool = True,
+) -> list[Mode]:
+    """Climb to several modes of the posterior, as `find_mode` does to the highest.
+
+    Where a mode may be an artefact of a coarse model, a better one can be started from each.
+
+    Parameters
+    ----------
+    model, starts, keep, progressbar
+        As of `find_mode`.
+
+    Returns
+    -------
+    list of Mode
+        Those that the kept starts lead to, the highest first. Ends within one another's posterior, as
+        the curvature at the higher has it, are one.
+
+    Raises
+    ------
+    ValueError
+        As `find_mode`.
+    """
+    model = pm.modelcontext(model)
+    density = _Density(model)
+    modes: list[Mode] = []
+    with _searching(progressbar) as report:
+        for end in _ends(model, density, starts, keep, report):
+            if not any(_within_posterior(mode, end) for mode in modes):
+                modes.append(_settle(model, density, end, report))
+    return sorted(modes, key=lambda mode: mode.log_density, reverse=True)
+
+
+def _ends(
+    model: pm.Model,
+    density: _Density,
+    starts: Sequence[dict[str, Any]],
+    keep: int,
+    report: Callable[[str], None],
+) -> list[np.ndarray]:
+    """Climb from the starts, and on from the best; returns where that ends, the highest first."""
     points = [_initial_point(model, start) for start in starts]
-    # The kernels call BLAS on small blocks, where a second thread only waits.
-    with _progress(progressbar) as report, threadpool_limits(1, user_api="blas"):
-        candidates: list[np.ndarray] = []
-        for k, (start, point) in enumerate(zip(starts, points, strict=True)):
-            if k == len(points) - 1 and not candidates:
-                preflight(model, point, density.function)
-            flat = DictToArrayBijection.map(point).data
-            if np.isfinite(density(flat)[0]):
-                stage = f"start {k + 1}/{len(points)}"
-                free = _not_named(model, start, point)
-                # A start that names everything is where somebody has already arrived.
-                candidates.append(_approach(density, flat, free, report, stage) if free.size else flat)
-        candidates.sort(key=lambda flat: density(flat)[0], reverse=True)
-        ends = [
-            _climb_on(density, flat, report, f"candidate {k}")
-            for k, flat in enumerate(candidates[:keep], start=1)
-        ]
-        best = max(ends, key=lambda end: density(end)[0])
-        everything = np.arange(best.size)
-        best = _climb(density, best, everything, _FINE, report, "settling")
-        root = _whitening(density, best, everything, report)
-        for _ in range(_REFINEMENTS):
-            root = _refine(density, best, root, report)
-        covariance = root @ root.T
-    value, _ = density(best)
+    candidates: list[np.ndarray] = []
+    for k, (start, point) in enumerate(zip(starts, points, strict=True)):
+        if k == len(points) - 1 and not candidates:
+            preflight(model, point, density.function)
+        flat = DictToArrayBijection.map(point).data
+        if np.isfinite(density(flat)[0]):
+            stage = f"start {k + 1}/{len(points)}"
+            free = _not_named(model, start, point)
+            # A start that names everything is where somebody has already arrived.
+            candidates.append(_approach(density, flat, free, report, stage) if free.size else flat)
+    candidates.sort(key=lambda flat: density(flat)[0], reverse=True)
+    ends = [
+        _climb_on(density, flat, report, f"candidate {k}")
+        for k, flat in enumerate(candidates[:keep], start=1)
+    ]
+    return sorted(ends, key=lambda flat: density(flat)[0], reverse=True)
+
+
+def _within_posterior(mode: Mode, flat: np.ndarray) -> bool:
+    """Whether a point is no farther from a mode than draws from the Gaussian around it are on average."""
+    away = flat - DictToArrayBijection.map(mode.point).data
+    return float(away @ np.linalg.solve(mode.covariance, away)) < away.size
+
+
+def _settle(model: pm.Model, density: _Density, end: np.ndarray, report: Callable[[str], None]) -> Mode:
+    """Climb the rest of the way, and measure the curvature there."""
+    end = _climb(density, end, np.arange(end.size), _FINE, report, "settling")
+    root = _whitening(density, end, np.arange(end.size), report)
+    for _ in range(_REFINEMENTS):
+        root = _refine(density, end, root, report)
+    value, _ = density(end)
     _log.info("Mode at log-probability %.2f after %d gradients.", value, density.evaluations)
-    point = density.point(best)
-    return Mode(point, _parameters(model, point), value, covariance, density.evaluations)
+    point = density.point(end)
+    return Mode(point, _parameters(model, point), value, root @ root.T, density.evaluations)
 
 
 class _Density:
@@ -307,17 +364,14 @@ def _difference(density: _Density, point: np.ndarray, step: np.ndarray) -> np.nd
     return (density(point + step)[1] - density(point - step)[1]) / (2.0 * step.max())
 
 
-class _progress:
-    """A one-line display of what the search is doing."""
+@contextmanager
+def _searching(progressbar: bool) -> Iterator[Callable[[str], None]]:
+    """Show in one line what the search is doing, and give BLAS one thread.
 
-    def __init__(self, shown: bool) -> None:
-        columns = SpinnerColumn(), TextColumn("Finding the mode, {task.description}"), TimeElapsedColumn()
-        self._progress = Progress(*columns, disable=not shown, transient=True)
-
-    def __enter__(self) -> Callable[[str], None]:
-        self._progress.start()
-        task = self._progress.add_task("starting")
-        return lambda text: self._progress.update(task, description=text)
-
-    def __exit__(self, *exception: object) -> None:
-        self._progress.stop()
+    The kernels call BLAS on small blocks, where a second thread only waits.
+    """
+    columns = SpinnerColumn(), TextColumn("Finding the mode, {task.description}"), TimeElapsedColumn()
+    display = Progress(*columns, disable=not progressbar, transient=True)
+    with display, threadpool_limits(1, user_api="blas"):
+        task = display.add_task("starting")
+        yield lambda text: display.update(task, description=text)
