@@ -28,8 +28,6 @@ WINDOW_LEVEL, WINDOW_MARGIN = 0.05, 0.08
 # Parameters of the source's prior in the two models.
 COARSE_PRIOR = ("scale", "amplitude")
 ADAPTIVE_PRIOR = (*COARSE_PRIOR, "faint_ratio", "signal_scale")
-# Modes of the coarse model that are followed.
-CANDIDATES = 4
 EINSTEIN_RADIUS_STARTS = (0.80, 0.93, 1.08, 1.25, 1.45, 1.70)
 
 
@@ -177,11 +175,11 @@ def start_at(einstein_radius: float, dataset: pl.Imaging) -> dict[str, Any]:
 
 
 def first_fit(dataset: pl.Imaging) -> tuple[dict[str, np.ndarray], FirstFit]:
-    """Climb on the coarse model from many starting points, then on one that adapts to it from the best.
+    """Climb on the coarse model from many starting points, then on one that adapts to the highest mode.
 
-    The image of the coarse source still holds light of the lens, that of the second hardly any; and of the
-    coarse model's modes the highest is not always that of the second. Returns where all parameters end, and
-    what to adapt to.
+    The image of the coarse source still holds light of the lens, that of the second hardly any. Returns where
+    all parameters end, and what to adapt to. The coarse modes are compared, not those that adapted: each of
+    these has a prior made from its own image of the source, right or wrong.
     """
     starts = [
         {},
@@ -189,12 +187,16 @@ def first_fit(dataset: pl.Imaging) -> tuple[dict[str, np.ndarray], FirstFit]:
         *(start_at(radius, dataset) for radius in EINSTEIN_RADIUS_STARTS),
     ]
     coarse = coarse_model(dataset)
-    refined = []
-    for mode in pl.find_modes(coarse, starts=starts, keep=CANDIDATES):
-        first = FirstFit.of(fit_at(mode.parameters, dataset, coarse_pixelization, COARSE_PRIOR))
-        model = adaptive_model(dataset, first, adaptive_pixelization)
-        refined.append((pl.find_mode(model, starts=[free_values(coarse, mode)]), model, first))
-    mode, model, first = max(refined, key=lambda candidate: candidate[0].log_density)
+    modes = pl.find_modes(coarse, starts=starts)
+    for mode in modes:
+        radius = float(mode.parameters["einstein_radius"])
+        print(
+            f'Mode at an Einstein radius of {radius:.3f}", log-probability {mode.log_density:.1f}.',
+            flush=True,
+        )
+    first = FirstFit.of(fit_at(modes[0].parameters, dataset, coarse_pixelization, COARSE_PRIOR))
+    model = adaptive_model(dataset, first, adaptive_pixelization)
+    mode = pl.find_mode(model, starts=[free_values(coarse, modes[0])])
     fit = fit_at(mode.parameters, dataset, partial(adaptive_pixelization, first=first), ADAPTIVE_PRIOR)
     return free_values(model, mode), FirstFit.of(fit)
 
