@@ -1,13 +1,14 @@
 """Competing modes of a real lens, with and without positive sources.
 
-    python benchmarks/modes.py DIR [--radii R R ...] [--mask-radius R] [--json]
+    python benchmarks/modes.py DIR [--radii R R ...] [--mask-radius R] [--coarse] [--json]
 
 DIR holds image.fits, noise.fits and psf.fits. From each Einstein radius the model of examples/lens_model.py
 (mass, shear, light in two groups of Gaussians; everything free) climbs to a mode with three sources:
 
 - overlay: a Matern field on 20 x 20 traced vertices, so that the source may be anywhere;
 - window: the same on 20 x 20 splines where a lens of the starting radius has several images;
-- adaptive: vertices and amplitude that follow the brightness of the window's source, from where that ended.
+- adaptive: vertices and amplitude that follow the brightness of the window's source, from where that ended;
+  this takes most of the time, and ``--coarse`` leaves it out.
 
 Each source climbs without a constraint, from there with each kind of positivity, and without again: each kind
 is a way out of the other's local maxima. The highest mode of each kind is reported. ``log_density`` is the
@@ -36,7 +37,7 @@ KINDS = (None, "map", "marginal")
 CLIMBS = (*KINDS, None, "map")
 
 
-def competitors(folder: Path, mask_radius: float, radii: list[float]) -> list[dict[str, Any]]:
+def competitors(folder: Path, mask_radius: float, radii: list[float], adaptive: bool) -> list[dict[str, Any]]:
     dataset = lens_model.load(folder, mask_radius)
     coarse_model = partial(lens_model.coarse_model, dataset)
     rows = []
@@ -49,12 +50,8 @@ def competitors(folder: Path, mask_radius: float, radii: list[float]) -> list[di
         for source, pixelize in pixelizations.items():
             highest = climb(dataset, coarse_model, pixelize, lens_model.COARSE_PRIOR, start)
             rows += labelled(folder, radius, source, highest)
-        window = highest[None]
-        first = lens_model.FirstFit.of(window.fit)
-        adaptive_model = partial(lens_model.adaptive_model, dataset, first)
-        pixelize = partial(lens_model.adaptive_pixelization, first=first)
-        highest = climb(dataset, adaptive_model, pixelize, lens_model.ADAPTIVE_PRIOR, window.values)
-        rows += labelled(folder, radius, "adaptive", highest)
+        if adaptive:
+            rows += labelled(folder, radius, "adaptive", climb_adapted(dataset, highest[None]))
     return rows
 
 
@@ -64,6 +61,13 @@ class Climbed(NamedTuple):
     mode: pl.Mode
     values: dict[str, Any]
     fit: pl.FitImaging
+
+
+def climb_adapted(dataset: pl.Imaging, window: Climbed) -> dict[str | None, Climbed]:
+    first = lens_model.FirstFit.of(window.fit)
+    build = partial(lens_model.adaptive_model, dataset, first)
+    pixelize = partial(lens_model.adaptive_pixelization, first=first)
+    return climb(dataset, build, pixelize, lens_model.ADAPTIVE_PRIOR, window.values)
 
 
 def climb(
@@ -112,10 +116,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--radii", type=float, nargs="+", default=[0.7, 1.0, 1.35, 1.6])
     parser.add_argument("--mask-radius", type=float, default=2.4)
+    parser.add_argument("--coarse", action="store_true", help="leave out the adaptive source")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     arguments = parser.parse_args()
     with threadpool_limits(1):
-        rows = competitors(arguments.folder, arguments.mask_radius, arguments.radii)
+        rows = competitors(
+            arguments.folder, arguments.mask_radius, arguments.radii, adaptive=not arguments.coarse
+        )
     if arguments.json:
         print(json.dumps(rows, indent=1))
         return
