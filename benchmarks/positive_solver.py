@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from scipy.linalg import block_diag
 from threadpoolctl import threadpool_limits
 
 import pymc_lens as pl
@@ -33,7 +34,7 @@ COEFFICIENTS = (0.1, 3.0, 100.0)
 
 
 def system(dataset: pl.Imaging, coefficient: float) -> tuple[np.ndarray, np.ndarray]:
-    """F + H (n, n) and D (n,)."""
+    """F + H (n, n) and D (n,), in terms of the light profiles' own amplitudes."""
     mesh = pl.mesh.VoronoiNN(pl.image_mesh.Overlay((30, 30)))
     tracer = lens_model.tracer(
         einstein_radius=1.2,
@@ -48,8 +49,9 @@ def system(dataset: pl.Imaging, coefficient: float) -> tuple[np.ndarray, np.ndar
     )
     problem, symbolic = build_inversion(tracer, dataset)
     inversion = problem.invert(InversionInputs(dataset.data_fitted, *evaluate_once(list(symbolic))))
-    root = np.triu(inversion.factor)
-    return root.T @ root, inversion.data_vector
+    to_basis = block_diag(np.eye(problem.n_source), inversion.light_basis.triangle)
+    root = np.triu(inversion.factor) @ to_basis
+    return root.T @ root, to_basis.T @ inversion.data_vector
 
 
 def measure(folder: Path, coefficient: float) -> dict:
