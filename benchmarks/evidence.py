@@ -39,14 +39,20 @@ from pymc_lens.mesh.base import GeometryCotangent
 from pymc_lens.workspace import Workspace
 
 PIXEL_SCALE, MASK_RADIUS, PSF_SIZE = 0.05, 3.6, 21
-SIZE = 2 * round(MASK_RADIUS / PIXEL_SCALE) + PSF_SIZE
 OVERLAY = pl.image_mesh.Overlay((40, 40))
 WINDOW = (-1.6, 1.6, -1.6, 1.6)
 
 
+def frame(mask_radius: float) -> tuple[int, int]:
+    """Shape of an image that holds the mask and what the PSF carries into it."""
+    size = 2 * round(mask_radius / PIXEL_SCALE) + PSF_SIZE
+    return size, size
+
+
 def einstein_ring() -> np.ndarray:
     """An image to adapt to."""
-    y, x = PIXEL_SCALE * (np.indices((SIZE, SIZE)) - SIZE // 2)
+    shape = frame(MASK_RADIUS)
+    y, x = PIXEL_SCALE * (np.indices(shape) - shape[0] // 2)
     return np.exp(-0.5 * ((np.hypot(y, x) - 1.6) / 0.2) ** 2)
 
 
@@ -84,8 +90,7 @@ def problem_s(
     radius_squared = offsets[:, None] ** 2 + offsets[None] ** 2
     psf = np.exp(-radius_squared / (2 * 1.2**2)) + 0.02 / (1 + radius_squared / 9) ** 1.5
     rng = np.random.default_rng(0)
-    size = 2 * round(mask_radius / PIXEL_SCALE) + PSF_SIZE
-    noise = np.full((size, size), 0.05)
+    noise = np.full(frame(mask_radius), 0.05)
     dataset = pl.Imaging(0.05 * rng.standard_normal(noise.shape), noise, psf, PIXEL_SCALE)
     dataset = dataset.apply_mask(pl.Mask2D.circular(noise.shape, PIXEL_SCALE, mask_radius))
     lens = pl.mass.Isothermal(ell_comps=(0.17647, 0.0), einstein_radius=1.6)

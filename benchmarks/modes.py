@@ -64,6 +64,7 @@ class Climbed(NamedTuple):
 
 
 def climb_adapted(dataset: pl.Imaging, window: Climbed) -> dict[str | None, Climbed]:
+    """Climb on from the window's mode, with a source that adapts to its image."""
     first = lens_model.FirstFit.of(window.fit)
     build = partial(lens_model.adaptive_model, dataset, first)
     pixelize = partial(lens_model.adaptive_pixelization, first=first)
@@ -80,10 +81,11 @@ def climb(
     """Return the highest mode of each kind of positivity."""
     highest: dict[str | None, Climbed] = {}
     for kind in CLIMBS:
-        model = build(pixelize=partial(pixelize, positivity=kind))
+        confined = partial(pixelize, positivity=kind)
+        model = build(pixelize=confined)
         mode = pl.find_mode(model, starts=[start], progressbar=False)
         start = lens_model.free_values(model, mode)
-        fit = lens_model.fit_at(mode.parameters, dataset, partial(pixelize, positivity=kind), source_prior)
+        fit = lens_model.fit_at(mode.parameters, dataset, confined, source_prior)
         if kind not in highest or highest[kind].mode.log_density < mode.log_density:
             highest[kind] = Climbed(mode, start, fit)
     return highest

@@ -55,11 +55,9 @@ def tracer(
     return pl.Tracer([lens, pl.Galaxy(redshift=SOURCE_REDSHIFT, pixelization=pixelization)])
 
 
-def coarse_pixelization(
-    scale, amplitude, shape: tuple[int, int] = COARSE_VERTICES, positivity: str | None = None
-) -> pl.Pixelization:
+def coarse_pixelization(scale, amplitude, positivity: str | None = None) -> pl.Pixelization:
     """Few vertices everywhere: quick to climb on, and no choice of where the source may be."""
-    mesh = pl.mesh.VoronoiNN(pl.image_mesh.Overlay(shape))
+    mesh = pl.mesh.VoronoiNN(pl.image_mesh.Overlay(COARSE_VERTICES))
     prior = pl.regularization.MaternSPDE(scale=scale, amplitude=amplitude)
     return pl.Pixelization(mesh, prior, positivity)
 

@@ -76,6 +76,14 @@ def test_unknown_start(small):
         pl.find_mode(small, starts=[{"radius": 1.0}], progressbar=False)
 
 
+@pytest.mark.parametrize("search", [pl.find_mode, pl.find_modes])
+def test_nowhere_to_start(small, search):
+    with pytest.raises(ValueError, match="starts: expected at least one"):
+        search(small, starts=[], progressbar=False)
+    with pytest.raises(ValueError, match="keep: expected at least 1"):
+        search(small, keep=0, progressbar=False)
+
+
 def test_preflight_names_the_culprit():
     from problems import mass, tracer
 

@@ -6,12 +6,14 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import pymc as pm
 from pymc.blocking import DictToArrayBijection, RaveledVars
 from pymc.initial_point import make_initial_point_fn
+from pytensor.tensor.variable import TensorVariable
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from scipy.linalg import eigh
 from scipy.optimize import minimize
@@ -99,13 +101,14 @@ def find_mode(
     Raises
     ------
     ValueError
-        If no start has a finite log-probability and gradient; names the culprit.
+        If there are no starts, one names what is no free variable, ``keep`` is less than 1, or no start has
+        a finite log-probability and gradient; names the culprit.
     """
     model = pm.modelcontext(model)
     density = _Density(model)
     with _searching(progressbar) as report:
-        highest, *_ = _ends(model, density, starts, keep, report)
-        return _settle(model, density, highest, report)
+        highest, *_ = _ends(density, starts, keep, report)
+        return _settle(density, highest, report)
 
 
 def find_modes(
@@ -127,8 +130,8 @@ def find_modes(
     Returns
     -------
     list of Mode
-        Those that the kept starts lead to, the highest first. Ends within one another's posterior, as
-        the curvature at the higher has it, are one.
+        Those that the kept starts lead to, the highest first. Ends within one another's posterior, as the
+        curvature at the higher has it, are one.
 
     Raises
     ------
@@ -139,20 +142,21 @@ def find_modes(
     density = _Density(model)
     modes: list[Mode] = []
     with _searching(progressbar) as report:
-        for end in _ends(model, density, starts, keep, report):
+        for end in _ends(density, starts, keep, report):
             if not any(_within_posterior(mode, end) for mode in modes):
-                modes.append(_settle(model, density, end, report))
+                modes.append(_settle(density, end, report))
     return sorted(modes, key=lambda mode: mode.log_density, reverse=True)
 
 
 def _ends(
-    model: pm.Model,
-    density: _Density,
-    starts: Sequence[dict[str, Any]],
-    keep: int,
-    report: Callable[[str], None],
+    density: _Density, starts: Sequence[dict[str, Any]], keep: int, report: Callable[[str], None]
 ) -> list[np.ndarray]:
     """Climb from the starts, and on from the best; returns where that ends, the highest first."""
+    if not starts:
+        raise ValueError("starts: expected at least one dict of initial values, which may be {}, got none.")
+    if keep < 1:
+        raise ValueError(f"keep: expected at least 1 start to follow to the end, got {keep!r}.")
+    model = density.model
     points = [_initial_point(model, start) for start in starts]
     candidates: list[np.ndarray] = []
     for k, (start, point) in enumerate(zip(starts, points, strict=True)):
@@ -178,7 +182,7 @@ def _within_posterior(mode: Mode, flat: np.ndarray) -> bool:
     return float(away @ np.linalg.solve(mode.covariance, away)) < away.size
 
 
-def _settle(model: pm.Model, density: _Density, end: np.ndarray, report: Callable[[str], None]) -> Mode:
+def _settle(density: _Density, end: np.ndarray, report: Callable[[str], None]) -> Mode:
     """Climb the rest of the way, and measure the curvature there."""
     end = _climb(density, end, np.arange(end.size), _FINE, report, "settling")
     root = _whitening(density, end, np.arange(end.size), report)
@@ -187,7 +191,7 @@ def _settle(model: pm.Model, density: _Density, end: np.ndarray, report: Callabl
     value, _ = density(end)
     _log.info("Mode at log-probability %.2f after %d gradients.", value, density.evaluations)
     point = density.point(end)
-    return Mode(point, _parameters(model, point), value, root @ root.T, density.evaluations)
+    return Mode(point, density.parameters(point), value, root @ root.T, density.evaluations)
 
 
 class _Density:
@@ -197,6 +201,7 @@ class _Density:
     """
 
     def __init__(self, model: pm.Model) -> None:
+        self.model = model
         self.function = compile_density(model)
         self._info = DictToArrayBijection.map(model.initial_point()).point_map_info
         self.evaluations = 0
@@ -218,6 +223,19 @@ class _Density:
     def point(self, flat: np.ndarray) -> dict[str, np.ndarray]:
         return DictToArrayBijection.rmap(RaveledVars(flat, self._info))
 
+    def parameters(self, point: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Free and deterministic variables at a point."""
+        return {rv.name: value for rv, value in zip(self._variables, self._values(point), strict=True)}
+
+    @property
+    def _variables(self) -> list[TensorVariable]:
+        return [*self.model.free_RVs, *self.model.deterministics]
+
+    @cached_property
+    def _values(self) -> Callable[[dict[str, np.ndarray]], list[np.ndarray]]:
+        values = self.model.replace_rvs_by_values(self._variables)
+        return self.model.compile_fn(values, inputs=self.model.value_vars, on_unused_input="ignore")
+
 
 def _initial_point(model: pm.Model, start: dict[str, Any]) -> dict[str, np.ndarray]:
     unknown = set(start) - {rv.name for rv in model.free_RVs}
@@ -225,14 +243,6 @@ def _initial_point(model: pm.Model, start: dict[str, Any]) -> dict[str, np.ndarr
         raise ValueError(f"starts: {sorted(unknown)} are not free variables of the model.")
     overrides = {model[name]: value for name, value in start.items()}
     return make_initial_point_fn(model=model, overrides=overrides, return_transformed=True)(0)
-
-
-def _parameters(model: pm.Model, point: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    variables = [*model.free_RVs, *model.deterministics]
-    function = model.compile_fn(
-        model.replace_rvs_by_values(variables), inputs=model.value_vars, on_unused_input="ignore"
-    )
-    return {rv.name: value for rv, value in zip(variables, function(point), strict=True)}
 
 
 def _not_named(model: pm.Model, start: dict[str, Any], point: dict[str, np.ndarray]) -> np.ndarray:
