@@ -48,7 +48,7 @@ def competitors(folder: Path, mask_radius: float, radii: list[float], adaptive: 
             "window": partial(lens_model.window_pixelization, radius=radius),
         }
         for source, pixelize in pixelizations.items():
-            highest = climb(dataset, coarse_model, pixelize, lens_model.COARSE_PRIOR, start)
+            highest = climb(coarse_model, pixelize, start)
             rows += labelled(folder, radius, source, highest)
         if adaptive:
             rows += labelled(folder, radius, "adaptive", climb_adapted(dataset, highest[None]))
@@ -68,24 +68,19 @@ def climb_adapted(dataset: pl.Imaging, window: Climbed) -> dict[str | None, Clim
     first = lens_model.FirstFit.of(window.fit)
     build = partial(lens_model.adaptive_model, dataset, first)
     pixelize = partial(lens_model.adaptive_pixelization, first=first)
-    return climb(dataset, build, pixelize, lens_model.ADAPTIVE_PRIOR, window.values)
+    return climb(build, pixelize, window.values)
 
 
 def climb(
-    dataset: pl.Imaging,
-    build: Callable[..., pm.Model],
-    pixelize: Callable[..., pl.Pixelization],
-    source_prior: tuple[str, ...],
-    start: dict[str, Any],
+    build: Callable[..., pm.Model], pixelize: Callable[..., pl.Pixelization], start: dict[str, Any]
 ) -> dict[str | None, Climbed]:
     """Return the highest mode of each kind of positivity."""
     highest: dict[str | None, Climbed] = {}
     for kind in CLIMBS:
-        confined = partial(pixelize, positivity=kind)
-        model = build(pixelize=confined)
+        model = build(pixelize=partial(pixelize, positivity=kind))
         mode = pl.find_mode(model, starts=[start], progressbar=False)
         start = lens_model.free_values(model, mode)
-        fit = lens_model.fit_at(mode.parameters, dataset, confined, source_prior)
+        fit = pl.fit_at(model, mode)
         if kind not in highest or highest[kind].mode.log_density < mode.log_density:
             highest[kind] = Climbed(mode, start, fit)
     return highest

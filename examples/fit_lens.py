@@ -10,7 +10,6 @@ import argparse
 import json
 import logging
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,7 @@ def fit(
     idata.to_netcdf(out / "posterior.nc")  # the draws are safe before anything else is done with them
     pl.reconstruct(idata, model=model, random_seed=seed)
     idata.to_netcdf(out / "posterior.nc")
-    best = fit_at_mean(idata, dataset, first)
+    best = pl.fit_at(model, idata)
     save_figures(idata, best, out)
     summary = summarize(idata, best, time.perf_counter() - begin)
     (out / "summary.json").write_text(json.dumps(summary, indent=1))
@@ -64,13 +63,6 @@ def add_effective_einstein_radius(idata: DataTree) -> None:
 
 def parameter_names(idata: DataTree) -> list[str]:
     return [str(name) for name in idata["posterior"].data_vars if not str(name).endswith("_unbounded")]
-
-
-def fit_at_mean(idata: DataTree, dataset: pl.Imaging, first: lens_model.FirstFit) -> pl.FitImaging:
-    mean = idata["posterior"].to_dataset().mean(("chain", "draw"))
-    parameters = {name: mean[name].values for name in parameter_names(idata) if name != "theta_e"}
-    pixelize = partial(lens_model.fine_pixelization, first=first)
-    return lens_model.fit_at(parameters, dataset, pixelize, lens_model.ADAPTIVE_PRIOR)
 
 
 def save_figures(idata: DataTree, best: pl.FitImaging, out: Path) -> None:

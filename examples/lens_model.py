@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,9 +24,6 @@ MULTIPLY_IMAGED = 0.75
 # The window holds what pixels brighter than this, relative to the brightest, are traced to, and a margin
 # (arcsec).
 WINDOW_LEVEL, WINDOW_MARGIN = 0.05, 0.08
-# Parameters of the source's prior in the two models.
-COARSE_PRIOR = ("scale", "amplitude")
-ADAPTIVE_PRIOR = (*COARSE_PRIOR, "faint_ratio", "signal_scale")
 EINSTEIN_RADIUS_STARTS = (0.80, 0.93, 1.08, 1.25, 1.45, 1.70)
 
 
@@ -192,34 +188,12 @@ def first_fit(dataset: pl.Imaging) -> tuple[dict[str, np.ndarray], FirstFit]:
             f'Mode at an Einstein radius of {radius:.3f}", log-probability {mode.log_density:.1f}.',
             flush=True,
         )
-    first = FirstFit.of(fit_at(modes[0].parameters, dataset, coarse_pixelization, COARSE_PRIOR))
+    first = FirstFit.of(pl.fit_at(coarse, modes[0]))
     model = adaptive_model(dataset, first, adaptive_pixelization)
     mode = pl.find_mode(model, starts=[free_values(coarse, modes[0])])
-    fit = fit_at(mode.parameters, dataset, partial(adaptive_pixelization, first=first), ADAPTIVE_PRIOR)
-    return free_values(model, mode), FirstFit.of(fit)
+    return free_values(model, mode), FirstFit.of(pl.fit_at(model, mode))
 
 
 def free_values(model: pm.Model, mode: pl.Mode) -> dict[str, np.ndarray]:
     """Where a mode's free variables end, for another model to start from."""
     return {rv.name: mode.parameters[rv.name] for rv in model.free_RVs}
-
-
-def fit_at(
-    parameters: dict[str, np.ndarray],
-    dataset: pl.Imaging,
-    pixelize: Callable[..., pl.Pixelization],
-    source_prior: Sequence[str],
-) -> pl.FitImaging:
-    """Fit at given parameters, those named in ``source_prior`` being the pixelization's."""
-    lens = numbers(parameters)
-    pixelization = pixelize(**{name: lens.pop(name) for name in source_prior})
-    return pl.FitImaging(dataset, tracer(**lens, pixelization=pixelization))
-
-
-def numbers(parameters: dict[str, np.ndarray]) -> dict[str, float | tuple[float, ...]]:
-    """The arguments of `tracer` as plain numbers."""
-    return {
-        name: tuple(map(float, value)) if np.ndim(value) else float(value)
-        for name, value in parameters.items()
-        if not name.endswith("_unbounded")
-    }

@@ -12,6 +12,7 @@ from pymc_lens.imaging import Imaging
 from pymc_lens.inference import Mode, find_mode, find_modes, sample
 from pymc_lens.mask import Mask2D
 from pymc_lens.over_sampling import RadialBins
+from pymc_lens.point import fit_at
 from pymc_lens.results import reconstruct
 from pymc_lens.simulate import Image, simulate_imaging
 from pymc_lens.tracer import Tracer
@@ -36,6 +37,7 @@ __all__ = [
     "convert",
     "find_mode",
     "find_modes",
+    "fit_at",
     "image_mesh",
     "light",
     "mass",

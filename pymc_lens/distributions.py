@@ -134,7 +134,9 @@ class PixelizedImage(pm.Continuous):
         problem, inputs = build_inversion(tracer, dataset)
         if problem.jumps:
             warnings.warn(_JUMPS, stacklevel=3)
-        return super().dist(inputs, problem=problem, **kwargs)
+        image = super().dist(inputs, problem=problem, **kwargs)
+        image.tag.tracer = tracer
+        return image
 
     @classmethod
     def rv_op(cls, *dist_params: TensorVariable, problem: PixelizedInversion, **kwargs: Any) -> Any:
@@ -161,3 +163,8 @@ def pixelized_image_support_point(
 ) -> TensorVariable:
     """Return the mean of the prior: an image without light."""
     return pt.zeros(op.problem.imaging.fitted.size)
+
+
+def pixelized_images(model: pm.Model) -> dict[str, TensorVariable]:
+    """Return the model's pixelized images by name, observed or not."""
+    return {rv.name: rv for rv in model.basic_RVs if isinstance(rv.owner.op, PixelizedImageRV)}

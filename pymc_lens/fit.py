@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Self
 
 import numpy as np
 import pytensor
+import pytensor.tensor as pt
 from pytensor.compile.sharedvalue import SharedVariable
-from pytensor.graph.basic import Constant
+from pytensor.graph.basic import Constant, Variable
+from pytensor.graph.replace import graph_replace
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random.op import RNGConsumerOp
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.graph import build_inversion
 from pymc_lens.imaging import Imaging
-from pymc_lens.inversion.problem import EvidenceTerms, InversionInputs
+from pymc_lens.inversion.problem import EvidenceTerms, InversionInputs, PixelizedInversion
 from pymc_lens.tracer import Tracer
 
 # One evaluation of a small graph: rewriting and compiling it would take longer than running it.
@@ -24,7 +29,8 @@ _ONCE = pytensor.compile.mode.Mode(linker="py", optimizer=None)
 class FitImaging:
     """Fit of a dataset by a tracer whose parameters are all numbers.
 
-    Source pixels and linear light amplitudes are solved for; everything else is fixed.
+    Source pixels and linear light amplitudes are solved for; everything else is fixed. `pymc_lens.fit_at`
+    makes one of a model and a posterior, a mode or any values.
 
     Parameters
     ----------
@@ -45,17 +51,40 @@ class FitImaging:
     """
 
     def __init__(self, dataset: Imaging, tracer: Tracer) -> None:
-        self.dataset = dataset
-        self.tracer = tracer
-        self._problem, symbolic = build_inversion(tracer, dataset)
+        problem, symbolic = build_inversion(tracer, dataset)
         numbers = evaluate_once(list(symbolic))
-        self._inputs = InversionInputs(dataset.data_fitted, *numbers)
-        inversion = self._problem.invert(self._inputs)
+        self._solve(problem, dataset, tracer, InversionInputs(dataset.data_fitted, *numbers))
+
+    @classmethod
+    def of_problem(
+        cls, problem: PixelizedInversion, dataset: Imaging, tracer: Tracer, inputs: InversionInputs
+    ) -> Self:
+        """Fit with an inversion that is prepared already.
+
+        Parameters
+        ----------
+        problem : PixelizedInversion
+        dataset : Imaging
+            Whose fitted data are those of ``inputs``.
+        tracer : Tracer
+            All of whose parameters are numbers.
+        inputs : InversionInputs
+            What the tracer gives there.
+        """
+        fit = cls.__new__(cls)
+        fit._solve(problem, dataset, tracer, inputs)
+        return fit
+
+    def _solve(
+        self, problem: PixelizedInversion, dataset: Imaging, tracer: Tracer, inputs: InversionInputs
+    ) -> None:
+        self.dataset, self.tracer, self._problem, self._inputs = dataset, tracer, problem, inputs
+        inversion = problem.invert(inputs)
         self._geometry = inversion.geometry
         self.terms: EvidenceTerms = inversion.terms
         self._coefficients = inversion.coefficients
-        self._model = self._problem.model_image(inversion, inversion.coefficients)
-        self._light = self._problem.light_image(inversion, inversion.coefficients)
+        self._model = problem.model_image(inversion, inversion.coefficients)
+        self._light = problem.light_image(inversion, inversion.coefficients)
 
     @property
     def log_evidence(self) -> float:
@@ -150,21 +179,59 @@ class FitImaging:
         return self.dataset.native(fitted)
 
 
-def evaluate_once(variables: list[TensorVariable]) -> list[np.ndarray]:
-    """Evaluate variables that hang on constants only.
+def with_values(variables: list[Any], values: Mapping[str, np.ndarray]) -> list[TensorVariable]:
+    """Put numbers in the place of random variables, found by their names.
+
+    Raises
+    ------
+    ValueError
+        If a value has another shape than its variable; names it.
+    """
+    replacements = {
+        variable: _constant_for(variable, values[variable.name])
+        for variable in ancestors(variables)
+        if _is_random(variable) and variable.name in values
+    }
+    return graph_replace(variables, replacements, strict=False)
+
+
+def evaluate_once(
+    variables: list[TensorVariable], values: Mapping[str, np.ndarray] = MappingProxyType({})
+) -> list[np.ndarray]:
+    """Evaluate variables that hang on constants, and on random variables with known values, only.
+
+    Parameters
+    ----------
+    variables : list
+    values : mapping of str to ndarray
+        Of random variables by name.
 
     Raises
     ------
     TypeError
-        If a variable depends on a random or free symbolic variable.
+        If a variable depends on another random or free symbolic variable.
+    ValueError
+        If a value has another shape than its variable.
     """
+    variables = with_values(variables, values)
     for variable in ancestors(variables):
-        is_random = variable.owner is not None and isinstance(variable.owner.op, RNGConsumerOp)
         is_free = variable.owner is None and not isinstance(variable, (Constant, SharedVariable))
-        if is_random or is_free:
+        if _is_random(variable) or is_free:
             raise TypeError(
                 f"tracer: expected numbers, got the variable {variable}. Use PixelizedImage for a tracer "
-                "with random variables."
+                "with random variables, and fit_at for a fit of such a model."
             )
     function = pytensor.function([], variables, mode=_ONCE)
-    return [np.ascontiguousarray(value, dtype=np.float64) for value in function()]
+    return [np.asarray(value, dtype=np.float64, order="C") for value in function()]
+
+
+def _is_random(variable: Variable) -> bool:
+    return variable.owner is not None and isinstance(variable.owner.op, RNGConsumerOp)
+
+
+def _constant_for(variable: TensorVariable, value: Any) -> TensorVariable:
+    array = np.asarray(value, dtype=variable.dtype)
+    shape = variable.type.shape
+    if array.ndim != len(shape) or any(n not in (m, None) for n, m in zip(shape, array.shape, strict=True)):
+        raise ValueError(f"{variable.name}: expected a value of shape {shape}, got shape {array.shape}.")
+    return pt.constant(array)

@@ -12,9 +12,9 @@ from pymc.progress_bar import create_simple_progress, default_progress_theme
 from threadpoolctl import threadpool_limits
 from xarray import DataTree
 
-from pymc_lens.inference.preflight import pixelized_images
 from pymc_lens.inversion.problem import EvidenceTerms, InversionInputs, PixelizedInversion
 from pymc_lens.lattice import bright_square, lattice
+from pymc_lens.point import find_image, observed_data
 
 _SOURCE_GRID = 100
 # Median, 68 % and 95 % intervals.
@@ -75,7 +75,7 @@ def reconstruct(
     model = pm.modelcontext(model)
     if "posterior" not in idata.children:
         raise ValueError("idata: expected a DataTree with a posterior group, as pl.sample returns.")
-    image = _find_image(model, var_name)
+    image = find_image(model, var_name)
     problem = image.owner.op.problem
     rng = np.random.default_rng(random_seed)
     evaluate = _inputs_function(model, image)
@@ -115,22 +115,10 @@ class _Solution:
         self.light = problem.light_image(inversion, drawn)
 
 
-def _find_image(model: pm.Model, var_name: str | None) -> pm.model.core.TensorVariable:
-    images = {rv.name: rv for rv in pixelized_images(model)}
-    if var_name is not None and var_name not in images:
-        raise ValueError(
-            f"var_name: {var_name!r} is not a PixelizedImage of the model, which has {sorted(images)}."
-        )
-    if var_name is None and len(images) != 1:
-        raise ValueError(f"var_name: expected the name of one of the model's images, {sorted(images)}.")
-    return images[var_name] if var_name is not None else next(iter(images.values()))
-
-
 def _inputs_function(model: pm.Model, image: pm.model.core.TensorVariable) -> Callable:
     parameters = list(image.owner.op.dist_params(image.owner))
     function = pytensor.function(model.free_RVs, parameters, on_unused_input="ignore")
-    data = model.rvs_to_values[image]
-    observed = np.asarray(data.data if hasattr(data, "data") else data.get_value())
+    observed = observed_data(model, image)
 
     def evaluate(draw: xr.Dataset) -> InversionInputs:
         return InversionInputs(observed, *function(*(draw[rv.name].values for rv in model.free_RVs)))

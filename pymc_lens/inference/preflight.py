@@ -5,14 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pymc as pm
 
-from pymc_lens.distributions import PixelizedImageRV
+from pymc_lens.distributions import pixelized_images
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.inversion.problem import InversionInputs
-
-
-def pixelized_images(model: pm.Model) -> list:
-    """Return the model's pixelized images, observed or not."""
-    return [rv for rv in model.basic_RVs if isinstance(rv.owner.op, PixelizedImageRV)]
 
 
 def preflight(
@@ -60,7 +55,7 @@ def _names_of_entries(point: dict[str, np.ndarray]) -> list[str]:
 
 def _explanations(model: pm.Model, point: dict[str, np.ndarray]) -> list[str]:
     explanations = []
-    for image in pixelized_images(model):
+    for image in pixelized_images(model).values():
         parameters = model.replace_rvs_by_values(list(image.owner.op.dist_params(image.owner)))
         function = model.compile_fn(parameters, inputs=model.value_vars, on_unused_input="ignore")
         data = np.zeros(image.owner.op.problem.imaging.fitted.size)

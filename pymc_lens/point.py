@@ -1,0 +1,260 @@
+"""A model at one point: a fit at the best draw of a posterior, at a mode, or at any values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from copy import copy
+from dataclasses import replace
+from functools import partial
+from types import FunctionType, MethodType
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import xarray as xr
+from pytensor.graph.basic import Variable
+from pytensor.graph.traversal import ancestors
+from pytensor.tensor.variable import TensorVariable
+from xarray import DataTree
+
+from pymc_lens.distributions import pixelized_images
+from pymc_lens.fit import FitImaging, evaluate_once, with_values
+from pymc_lens.galaxy import Galaxy, Pixelization
+from pymc_lens.image_mesh.base import ImageMesh
+from pymc_lens.imaging import Imaging
+from pymc_lens.inference.mode import Mode
+from pymc_lens.inversion.problem import InversionInputs
+from pymc_lens.light.base import LightProfile
+from pymc_lens.mass.base import MassProfile
+from pymc_lens.mesh.base import Mesh
+from pymc_lens.regularization.base import Regularization
+from pymc_lens.tracer import Tracer
+
+# What samplers call the log density of a draw.
+_LOG_DENSITY_NAMES = ("lp", "logp")
+_PARTS = (Galaxy, Pixelization, MassProfile, LightProfile, Mesh, ImageMesh, Regularization)
+# Values of deterministic variables that were computed elsewhere agree this well, relative and absolute.
+_SAME_VALUE = 1e-6
+
+
+def fit_at(
+    model: pm.Model,
+    point: DataTree | Mode | xr.Dataset | Mapping[str, Any],
+    *,
+    var_name: str | None = None,
+) -> FitImaging:
+    """Fit a model's image at one point of its parameter space.
+
+    Parameters
+    ----------
+    model : pm.Model
+        With a `PixelizedImage`.
+    point : DataTree, Mode, Dataset or mapping
+        What ``pl.sample`` returns: its draw of highest log density where the sampler has recorded it
+        (``lp`` in ``sample_stats``), otherwise the mean over all draws, which means little where a posterior
+        has several modes. A mode of ``pl.find_mode``. One draw, such as
+        ``idata.posterior.sel(chain=0, draw=10)`` or ``idata.posterior.mean(("chain", "draw"))``. Or values
+        of the free variables by name, in their own units.
+    var_name : str, optional
+        Name of the pixelized image, where the model has several.
+
+    Returns
+    -------
+    FitImaging
+        With numbers in the place of the tracer's random variables.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another kind.
+    ValueError
+        If a value is missing, has another shape or belongs to no variable of the model, or there are several
+        images and no ``var_name``.
+    InadmissibleError
+        (a ValueError) If there is no likelihood at the point.
+
+    Examples
+    --------
+    >>> fit = pl.fit_at(model, idata)  # doctest: +SKIP
+    >>> pl.plot.subplot_fit(fit)  # doctest: +SKIP
+    """
+    if not isinstance(model, pm.Model):
+        raise TypeError(f"model: expected a pm.Model, got {type(model).__name__}.")
+    image = find_image(model, var_name)
+    values = free_values_at(model, point)
+    _require_values_of(image, model, values)
+    problem = image.owner.op.problem
+    data = values[image.name] if image in model.free_RVs else observed_data(model, image)
+    inputs = InversionInputs(data, *evaluate_once(list(image.owner.op.dist_params(image.owner)), values))
+    # A variable that pm.do has made data is still random in the tracer.
+    values |= {variable.name: evaluate_once([variable])[0] for variable in model.data_vars}
+    tracer = tracer_at(image.tag.tracer, values)
+    return FitImaging.of_problem(problem, _with_data(problem.imaging, data), tracer, inputs)
+
+
+def find_image(model: pm.Model, var_name: str | None) -> TensorVariable:
+    """Return the model's pixelized image of a name, or the only one.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name, or none or several and no name.
+    """
+    images = pixelized_images(model)
+    if var_name is not None and var_name not in images:
+        raise ValueError(
+            f"var_name: {var_name!r} is not a PixelizedImage of the model, which has {sorted(images)}."
+        )
+    if not images:
+        raise ValueError("model: expected one with a PixelizedImage, this one has none.")
+    if var_name is None and len(images) != 1:
+        raise ValueError(f"var_name: expected the name of one of the model's images, {sorted(images)}.")
+    return images[var_name] if var_name is not None else next(iter(images.values()))
+
+
+def observed_data(model: pm.Model, image: TensorVariable) -> np.ndarray:
+    """Return the data (n_fitted,) that an observed image is conditioned on."""
+    (data,) = evaluate_once([model.rvs_to_values[image]])
+    return data
+
+
+def free_values_at(model: pm.Model, point: Any) -> dict[str, np.ndarray]:
+    """Return values of free variables at a point, see `fit_at`; some may be missing.
+
+    Raises
+    ------
+    TypeError
+        If the point is of another kind.
+    ValueError
+        If it holds several draws, or what is no variable of the model.
+    """
+    if isinstance(point, Mode):
+        return _free_part(model, point.parameters)
+    if isinstance(point, DataTree) and "posterior" in point.children:
+        return _free_part(model, _draw_values(best_draw(point)))
+    if isinstance(point, (DataTree, xr.Dataset)):
+        return _free_part(model, _draw_values(point))
+    if isinstance(point, Mapping):
+        return _named_values(model, point)
+    raise TypeError(
+        "point: expected what pl.sample or pl.find_mode returns, one draw of a posterior, or a dict of "
+        f"values by name, got {type(point).__name__}."
+    )
+
+
+def best_draw(idata: DataTree) -> xr.Dataset:
+    """Return the draw of highest log density where that is known, the mean over the draws where it is not."""
+    posterior = idata["posterior"].to_dataset()
+    stats = idata["sample_stats"].to_dataset() if "sample_stats" in idata.children else xr.Dataset()
+    for name in _LOG_DENSITY_NAMES:
+        if name in stats and _same_draws(stats, posterior):
+            highest = stats[name].argmax(("chain", "draw"))
+            return posterior.isel(highest)
+    return posterior.mean(("chain", "draw"))
+
+
+def tracer_at(tracer: Tracer, values: Mapping[str, np.ndarray]) -> Tracer:
+    """Put numbers in the place of a tracer's random variables."""
+    galaxies = [_with_numbers(galaxy, values) for galaxy in tracer.galaxies]
+    return Tracer(galaxies, tracer.cosmology)
+
+
+def _same_draws(stats: xr.Dataset, posterior: xr.Dataset) -> bool:
+    return all(stats[dim].equals(posterior[dim]) for dim in ("chain", "draw"))
+
+
+def _draw_values(draw: DataTree | xr.Dataset) -> dict[str, np.ndarray]:
+    several = {"chain", "draw", "sample"} & set(draw.dims)
+    if several:
+        raise ValueError(
+            f"point: expected one draw, got dimensions {sorted(several)}. Give the whole DataTree, one draw "
+            "(.sel(chain=0, draw=0)) or their mean."
+        )
+    dataset = draw.to_dataset() if isinstance(draw, DataTree) else draw
+    return {str(name): variable.values for name, variable in dataset.data_vars.items()}
+
+
+def _free_part(model: pm.Model, parameters: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {rv.name: parameters[rv.name] for rv in model.free_RVs if rv.name in parameters}
+
+
+def _named_values(model: pm.Model, point: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    values = _free_part(model, point)
+    deterministics = {variable.name: variable for variable in model.deterministics}
+    unknown = set(point) - set(values) - set(deterministics)
+    if unknown:
+        raise ValueError(
+            f"point: {sorted(unknown)} are not variables of the model, whose free variables are "
+            f"{[rv.name for rv in model.free_RVs]}."
+        )
+    for name in set(point) - set(values):
+        _require_agreement(deterministics[name], point[name], values)
+    return values
+
+
+def _require_agreement(deterministic: TensorVariable, value: Any, values: Mapping[str, np.ndarray]) -> None:
+    try:
+        (computed,) = evaluate_once([deterministic], values)
+    except TypeError as error:
+        raise ValueError(
+            f"point: {deterministic.name} is computed from other variables; give the free variables it is "
+            "made of."
+        ) from error
+    if not np.allclose(computed, value, rtol=_SAME_VALUE, atol=_SAME_VALUE):
+        raise ValueError(
+            f"point: {deterministic.name} = {value!r} contradicts the free variables, which make it "
+            f"{computed}."
+        )
+
+
+def _require_values_of(image: TensorVariable, model: pm.Model, values: Mapping[str, np.ndarray]) -> None:
+    free = set(model.free_RVs)
+    needed = free & set(ancestors([image], blockers=free - {image}))
+    missing = {rv.name for rv in needed} - set(values)
+    if missing:
+        raise ValueError(f"point: there is no value of {sorted(missing)}.")
+
+
+def _with_data(dataset: Imaging, data: np.ndarray) -> Imaging:
+    if np.array_equal(data, dataset.data_fitted):
+        return dataset
+    image = dataset.native(data)
+    return replace(dataset, data=np.where(np.isfinite(image), image, dataset.data))
+
+
+def _with_numbers(part: Any, values: Mapping[str, np.ndarray]) -> Any:
+    """Put numbers into a part of a tracer; what holds no variable comes back as it is."""
+    if isinstance(part, Variable):
+        (value,) = evaluate_once([part], values)
+        return value.item() if value.ndim == 0 else value
+    if isinstance(part, (list, tuple)):
+        members = [_with_numbers(member, values) for member in part]
+        same = all(new is old for new, old in zip(members, part, strict=True))
+        return part if same else (tuple(members) if isinstance(part, tuple) else members)
+    if isinstance(part, (FunctionType, MethodType, partial)):
+        return _evaluated_at(part, values)
+    if isinstance(part, _PARTS):
+        return _copy_with_numbers(part, values)
+    return part
+
+
+def _copy_with_numbers(part: Any, values: Mapping[str, np.ndarray]) -> Any:
+    numbers = {name: _with_numbers(attribute, values) for name, attribute in vars(part).items()}
+    if all(numbers[name] is attribute for name, attribute in vars(part).items()):
+        return part
+    result = copy(part)
+    for name, value in numbers.items():
+        object.__setattr__(result, name, value)  # profiles are frozen
+    return result
+
+
+def _evaluated_at(function: Callable[..., Any], values: Mapping[str, np.ndarray]) -> Callable[..., Any]:
+    """Return a function whose symbolic results hold numbers, for variables that it closes over."""
+
+    def at_values(*arguments: Any) -> Any:
+        result = function(*arguments)
+        if isinstance(result, Variable):
+            return with_values([result], values)[0]
+        return tuple(with_values(list(result), values)) if isinstance(result, (list, tuple)) else result
+
+    return at_values
