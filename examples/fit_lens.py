@@ -16,7 +16,6 @@ from typing import Any
 import arviz as az
 import lens_model
 import matplotlib as mpl
-import numpy as np
 import pymc as pm
 from xarray import DataTree
 
@@ -54,25 +53,18 @@ def fit(
 def add_effective_einstein_radius(idata: DataTree) -> None:
     """The radius that Bolton et al. 2008 call bSIE."""
     posterior = idata["posterior"].to_dataset()
-    components = np.moveaxis(posterior["ell_comps"].values, -1, 0)
-    radius = pl.convert.effective_einstein_radius(posterior["einstein_radius"].values, components)
-    idata["posterior"] = DataTree(
-        posterior.assign(theta_e=(("chain", "draw"), radius)), children=idata["posterior"].children
-    )
-
-
-def parameter_names(idata: DataTree) -> list[str]:
-    return [str(name) for name in idata["posterior"].data_vars if not str(name).endswith("_unbounded")]
+    radius = pl.convert.effective_einstein_radius(posterior["einstein_radius"], posterior["ell_comps"])
+    idata["posterior"] = DataTree(posterior.assign(theta_e=radius), children=idata["posterior"].children)
 
 
 def save_figures(idata: DataTree, best: pl.FitImaging, out: Path) -> None:
     pl.plot.subplot_fit(best).savefig(out / "fit.png", dpi=130)
     pl.plot.subplot_reconstruction(idata).savefig(out / "source.png", dpi=130)
-    pl.plot.subplot_posterior(idata, parameter_names(idata)).savefig(out / "posterior.png", dpi=110)
+    pl.plot.subplot_posterior(idata).savefig(out / "posterior.png", dpi=110)
 
 
 def summarize(idata: DataTree, best: pl.FitImaging, wall_s: float) -> dict[str, Any]:
-    posterior = idata["posterior"].to_dataset()[parameter_names(idata)]
+    posterior = idata["posterior"].to_dataset()
     table = az.summary(posterior, kind="all", round_to="none")
     print(table[["mean", "sd", "r_hat", "ess_bulk"]].to_string(float_format="%.5g"))
     parameters = {

@@ -110,10 +110,10 @@ def lens_priors() -> dict[str, Any]:
     return {
         "einstein_radius": pm.TruncatedNormal("einstein_radius", 1.2, 0.5, lower=0.0),
         "ell_comps": pl.priors.ell_comps("ell_comps", sigma=0.2),
-        "mass_centre": pm.Normal("mass_centre", 0.0, 0.05, shape=2),
+        "mass_centre": pl.priors.position("mass_centre", 0.05),
         "gamma_1": pm.Normal("gamma_1", 0.0, 0.05),
         "gamma_2": pm.Normal("gamma_2", 0.0, 0.05),
-        "light_centre": pm.Normal("light_centre", 0.0, 0.05, shape=2),
+        "light_centre": pl.priors.position("light_centre", 0.05),
         "inner_ell_comps": pl.priors.ell_comps("inner_ell_comps", sigma=0.2),
         "outer_ell_comps": pl.priors.ell_comps("outer_ell_comps", sigma=0.2),
     }

@@ -1,6 +1,9 @@
 """Conversions between this package's conventions and those of others.
 
-Everything here works on numbers and NumPy arrays, such as posterior draws.
+They take numbers, NumPy arrays, xarray's DataArrays (such as ``idata.posterior["ell_comps"]``) and PyTensor
+variables (such as random variables of a model), and return what they were given. Two components, as of
+``ell_comps`` and ``centre``, are a pair of numbers, the *last* axis of an array or variable, or the dimension
+of a DataArray whose coordinate names them (else its only one of length two besides chain, draw and sample).
 """
 
 from __future__ import annotations
@@ -8,33 +11,43 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytensor.tensor as pt
+import xarray as xr
+from pytensor.graph.basic import Variable
+
+from pymc_lens.priors import ELL_COMPS, POSITION, Components
+
+_SAMPLES = frozenset({"chain", "draw", "sample"})
+# Squared ellipticity far below any rounding: symbolic roots have a gradient at the circle with it.
+_TINY = 1e-30
 
 
-def ell_comps_from(axis_ratio: Any, angle: Any) -> tuple[Any, Any]:
+def ell_comps_from(axis_ratio: Any, angle: Any) -> Any:
     """Elliptical components of an axis ratio and an angle.
 
     Parameters
     ----------
-    axis_ratio : float or array
+    axis_ratio : float, array, DataArray or variable (...)
         Minor over major axis, in (0, 1].
-    angle : float or array
+    angle : float, array, DataArray or variable (...)
         Of the major axis, degrees counter-clockwise from +x.
 
     Returns
     -------
-    e_y, e_x : floats or arrays
-        ``(1 - q) / (1 + q) * (sin 2 phi, cos 2 phi)``.
+    ell_comps : pair of floats, or array, DataArray or variable (..., 2)
+        ``(e_y, e_x) = (1 - q) / (1 + q) * (sin 2 phi, cos 2 phi)``.
 
     Raises
     ------
     ValueError
         If an axis ratio is outside (0, 1].
     """
-    ratio = np.asarray(axis_ratio, dtype=np.float64)
-    if not np.all((ratio > 0.0) & (ratio <= 1.0)):
+    ratio, degrees = _values("axis_ratio", axis_ratio), _values("angle", angle)
+    if not _known_to(ratio, lambda values: (values > 0.0) & (values <= 1.0)):
         raise ValueError(f"axis_ratio: expected minor over major axis, in (0, 1], got {axis_ratio!r}.")
-    size, double = (1.0 - ratio) / (1.0 + ratio), np.radians(2.0 * np.asarray(angle))
-    return size * np.sin(double), size * np.cos(double)
+    functions = _functions(ratio, degrees)
+    size, double = (1.0 - ratio) / (1.0 + ratio), degrees * (np.pi / 90.0)
+    return _joined(size * functions.sin(double), size * functions.cos(double), ELL_COMPS)
 
 
 def axis_ratio_and_angle_from_ell_comps(ell_comps: Any) -> tuple[Any, Any]:
@@ -42,25 +55,28 @@ def axis_ratio_and_angle_from_ell_comps(ell_comps: Any) -> tuple[Any, Any]:
 
     Parameters
     ----------
-    ell_comps : (2, ...) floats
+    ell_comps : pair of floats, or array, DataArray or variable (..., 2)
         ``(e_y, e_x)``.
 
     Returns
     -------
-    axis_ratio : float or array (...)
-    angle : float or array (...)
-        Of the major axis, degrees counter-clockwise from +x, in (-90, 90].
+    axis_ratio : float, array, DataArray or variable (...)
+        Minor over major axis.
+    angle : float, array, DataArray or variable (...)
+        Of the major axis, degrees counter-clockwise from +x, in (-90, 90]. That of a circle is zero; as a
+        variable it has no gradient there.
 
     Raises
     ------
     ValueError
-        If ``|ell_comps| >= 1``.
+        If ``|ell_comps| >= 1``, or there are not two components.
     """
-    e_y, e_x = ell_comps
-    size = np.hypot(e_y, e_x)
-    if not np.all(size < 1.0):
-        raise ValueError(f"ell_comps: expected |ell_comps| < 1, got {ell_comps!r}.")
-    return (1.0 - size) / (1.0 + size), 0.5 * np.degrees(np.arctan2(e_y, e_x))
+    e_y, e_x = _ellipticity(ell_comps)
+    functions = _functions(e_y, e_x)
+    size = functions.sqrt(e_y**2 + e_x**2 + (_TINY if functions is pt else 0.0))
+    # Adding zero takes its sign away, which would turn 90 degrees into -90.
+    angle = functions.arctan2(e_y + 0.0, e_x) * (90.0 / np.pi)
+    return _plain((1.0 - size) / (1.0 + size)), _plain(angle)
 
 
 def effective_einstein_radius(einstein_radius: Any, ell_comps: Any) -> Any:
@@ -71,58 +87,200 @@ def effective_einstein_radius(einstein_radius: Any, ell_comps: Any) -> Any:
 
     Parameters
     ----------
-    einstein_radius : float or array (...)
-    ell_comps : (2, ...) floats
+    einstein_radius : float, array, DataArray or variable (...)
+    ell_comps : pair of floats, or array, DataArray or variable (..., 2)
+
+    Returns
+    -------
+    float, array, DataArray or variable (...)
+
+    Raises
+    ------
+    ValueError
+        If ``|ell_comps| >= 1``, there are not two components, or the shapes do not fit.
+
+    Examples
+    --------
+    >>> posterior = idata.posterior.to_dataset()  # doctest: +SKIP
+    >>> effective_einstein_radius(posterior["einstein_radius"], posterior["ell_comps"])  # doctest: +SKIP
     """
-    axis_ratio, _ = axis_ratio_and_angle_from_ell_comps(ell_comps)
-    return einstein_radius * 2.0 * np.sqrt(axis_ratio) / (1.0 + axis_ratio)
+    radius = _values("einstein_radius", einstein_radius)
+    return _plain(_product("einstein_radius", radius, _effective_over_isothermal(ell_comps)))
 
 
 def isothermal_to_lenstronomy(
-    einstein_radius: float, ell_comps: Any, centre: Any = (0.0, 0.0)
-) -> dict[str, float]:
-    """Keyword arguments of lenstronomy's ``SIE`` for an `Isothermal`."""
+    einstein_radius: Any, ell_comps: Any, centre: Any = (0.0, 0.0)
+) -> dict[str, Any]:
+    """Keyword arguments of lenstronomy's ``SIE`` for an `Isothermal`: numbers, or arrays (...) of draws."""
+    e_y, e_x = _ellipticity(ell_comps)
+    y, x = _components("centre", centre, POSITION)
     return {
-        "theta_E": float(effective_einstein_radius(einstein_radius, ell_comps)),
-        "e1": float(ell_comps[1]),
-        "e2": float(ell_comps[0]),
-        "center_x": float(centre[1]),
-        "center_y": float(centre[0]),
+        "theta_E": effective_einstein_radius(einstein_radius, ell_comps),
+        "e1": _plain(e_x),
+        "e2": _plain(e_y),
+        "center_x": _plain(x),
+        "center_y": _plain(y),
     }
 
 
 def isothermal_from_lenstronomy(
-    theta_E: float, e1: float, e2: float, center_x: float = 0.0, center_y: float = 0.0
+    theta_E: Any, e1: Any, e2: Any, center_x: Any = 0.0, center_y: Any = 0.0
 ) -> dict[str, Any]:
     """Keyword arguments of `Isothermal` for lenstronomy's ``SIE``."""
-    return {
-        "centre": (center_y, center_x),
-        "ell_comps": (e2, e1),
-        "einstein_radius": theta_E / float(effective_einstein_radius(1.0, (e2, e1))),
-    }
+    ell_comps = _joined(_values("e2", e2), _values("e1", e1), ELL_COMPS)
+    return _isothermal(theta_E, ell_comps, center_x, center_y)
 
 
-def isothermal_to_coolest(
-    einstein_radius: float, ell_comps: Any, centre: Any = (0.0, 0.0)
-) -> dict[str, float]:
-    """Parameters of COOLEST's ``SIE`` for an `Isothermal`; the angle runs from +y, degrees in (-90, 90]."""
+def isothermal_to_coolest(einstein_radius: Any, ell_comps: Any, centre: Any = (0.0, 0.0)) -> dict[str, Any]:
+    """Parameters of COOLEST's ``SIE`` for an `Isothermal`: numbers, or arrays (...) of draws.
+
+    The angle runs from +y, degrees in (-90, 90].
+    """
     axis_ratio, angle = axis_ratio_and_angle_from_ell_comps(ell_comps)
+    y, x = _components("centre", centre, POSITION)
     return {
-        "theta_E": float(effective_einstein_radius(einstein_radius, ell_comps)),
-        "q": float(axis_ratio),
-        "phi": float(90.0 - (180.0 - angle) % 180.0),
-        "center_x": float(centre[1]),
-        "center_y": float(centre[0]),
+        "theta_E": effective_einstein_radius(einstein_radius, ell_comps),
+        "q": axis_ratio,
+        "phi": 90.0 - (180.0 - angle) % 180.0,
+        "center_x": _plain(x),
+        "center_y": _plain(y),
     }
 
 
 def isothermal_from_coolest(
-    theta_E: float, q: float, phi: float, center_x: float = 0.0, center_y: float = 0.0
+    theta_E: Any, q: Any, phi: Any, center_x: Any = 0.0, center_y: Any = 0.0
 ) -> dict[str, Any]:
     """Keyword arguments of `Isothermal` for COOLEST's ``SIE``."""
-    ell_comps = ell_comps_from(q, phi + 90.0)
+    return _isothermal(theta_E, ell_comps_from(q, _values("phi", phi) + 90.0), center_x, center_y)
+
+
+def _isothermal(effective_radius: Any, ell_comps: Any, x: Any, y: Any) -> dict[str, Any]:
+    radius = _values("theta_E", effective_radius)
+    ratio = _effective_over_isothermal(ell_comps)
     return {
-        "centre": (center_y, center_x),
+        "centre": _joined(_values("center_y", y), _values("center_x", x), POSITION),
         "ell_comps": ell_comps,
-        "einstein_radius": theta_E / float(effective_einstein_radius(1.0, ell_comps)),
+        "einstein_radius": _plain(_product("theta_E", radius, 1.0 / ratio)),
     }
+
+
+def _effective_over_isothermal(ell_comps: Any) -> Any:
+    """2 sqrt(q) / (1 + q) in terms of the components."""
+    e_y, e_x = _ellipticity(ell_comps)
+    return _functions(e_y, e_x).sqrt(1.0 - e_y**2 - e_x**2)
+
+
+def _ellipticity(ell_comps: Any) -> tuple[Any, Any]:
+    e_y, e_x = _components("ell_comps", ell_comps, ELL_COMPS)
+    if not _known_to(e_y**2 + e_x**2, lambda squared: squared < 1.0):
+        raise ValueError(f"ell_comps: expected |ell_comps| < 1, got {ell_comps!r}.")
+    return e_y, e_x
+
+
+# --- two components
+
+
+def _components(name: str, value: Any, components: Components) -> tuple[Any, Any]:
+    """Take two components apart; each has the shape of what is left."""
+    if isinstance(value, xr.DataArray):
+        return _components_by_name(name, value, components)
+    if isinstance(value, (list, tuple)) and len(value) == 2:
+        first, second = (_values(name, part) for part in value)
+        if _last_length(first) == 2 == _last_length(second):
+            raise ValueError(
+                f"{name}: two members of length two may be {components.labels} of two draws or the other way "
+                f"round. Give one array with {components.labels} along its last axis."
+            )
+        return first, second
+    array = _values(name, value)
+    if _last_length(array) != 2:
+        got = "a number" if _last_length(array) is None else f"shape {_shape(array)}"
+        raise ValueError(
+            f"{name}: expected {components.labels} as a pair or along the last axis, (..., 2), got {got}. "
+            "np.moveaxis(array, 0, -1) takes a first axis there."
+        )
+    return array[..., 0], array[..., 1]
+
+
+def _components_by_name(name: str, value: xr.DataArray, components: Components) -> tuple[Any, Any]:
+    labelled = [
+        dim
+        for dim in value.dims
+        if dim in value.coords and sorted(map(str, value[dim].values)) == sorted(components.labels)
+    ]
+    of_length_two = [dim for dim in value.dims if dim not in _SAMPLES and value.sizes[dim] == 2]
+    if len(labelled) == 1:
+        dim = labelled[0]
+        first, second = (value.sel({dim: label}) for label in components.labels)
+    elif len(of_length_two) == 1:
+        dim = of_length_two[0]
+        first, second = value.isel({dim: 0}), value.isel({dim: 1})
+    else:
+        raise ValueError(
+            f"{name}: expected one dimension with {components.labels}, got {dict(value.sizes)}. Select what "
+            "belongs together, or name the components: .assign_coords(dim=[...])."
+        )
+    return first.drop_vars([dim], errors="ignore"), second.drop_vars([dim], errors="ignore")
+
+
+def _joined(first: Any, second: Any, components: Components) -> Any:
+    """Put two components together, the way `_components` takes them apart."""
+    if isinstance(first, Variable) or isinstance(second, Variable):
+        return pt.stack(pt.broadcast_arrays(first, second), axis=-1)
+    if isinstance(first, xr.DataArray) or isinstance(second, xr.DataArray):
+        labels = xr.DataArray(list(components.labels), dims=components.dim, name=components.dim)
+        parts = xr.broadcast(xr.DataArray(first), xr.DataArray(second))
+        joined = xr.concat(parts, dim=labels)
+        return joined.transpose(..., components.dim)
+    if np.ndim(first) == np.ndim(second) == 0:
+        return float(first), float(second)
+    return np.stack(np.broadcast_arrays(first, second), axis=-1)
+
+
+# --- numbers, arrays, DataArrays and variables
+
+
+def _values(name: str, value: Any) -> Any:
+    if isinstance(value, (Variable, xr.DataArray)):
+        return value
+    if isinstance(value, (xr.Dataset, xr.DataTree)):
+        raise TypeError(
+            f"{name}: expected one variable, got a {type(value).__name__}. Select it by its name."
+        )
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: expected numbers, a DataArray or a variable, got {value!r}.") from None
+
+
+def _functions(*values: Any) -> Any:
+    return pt if any(isinstance(value, Variable) for value in values) else np
+
+
+def _known_to(values: Any, hold: Any) -> bool:
+    """Whether a condition holds of numbers; of variables nothing is known."""
+    return isinstance(values, Variable) or bool(np.all(hold(values)))
+
+
+def _shape(value: Any) -> tuple[int | None, ...]:
+    return tuple(value.type.shape if isinstance(value, Variable) else np.shape(value))
+
+
+def _last_length(value: Any) -> int | None:
+    """Length of the last axis; 2 where a variable leaves it open, None where there is no axis."""
+    shape = _shape(value)
+    return None if not shape else 2 if shape[-1] is None else shape[-1]
+
+
+def _product(name: str, value: Any, factor: Any) -> Any:
+    """Multiply what has the same shape, or none."""
+    if isinstance(value, np.ndarray) and value.ndim and np.ndim(factor) and value.shape != np.shape(factor):
+        raise ValueError(
+            f"{name}: expected the shape of ell_comps without its components, {np.shape(factor)}, got "
+            f"{value.shape}."
+        )
+    return value * factor
+
+
+def _plain(value: Any) -> Any:
+    return float(value) if not isinstance(value, (Variable, xr.DataArray)) and np.ndim(value) == 0 else value

@@ -1,17 +1,35 @@
-"""Priors that keep parameters inside their domain smoothly."""
+"""Priors that keep parameters inside their domain smoothly, and name their components."""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+from pymc.distributions.distribution import SymbolicRandomVariable
+from pymc.distributions.shape_utils import implicit_size_from_params, rv_size_is_none
+from pymc.distributions.transforms import Transform, _default_transform
+from pymc.pytensorf import normalize_rng_param
+from pytensor.tensor.random.utils import normalize_size_param
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lens.symbolic import scalar
+from pymc_lens.symbolic import pair, scalar
 from pymc_lens.validation import is_numeric, require_positive
 
-# Keeps the ratio below away from 0 / 0 at the mode, where it is stationary.
+# Keeps ratios below away from 0 / 0 at the mode, where they are stationary.
 _OFFSET = 1e-8
+
+
+class Components(NamedTuple):
+    """The dimension of a pair and the coordinates along it."""
+
+    dim: str
+    labels: tuple[str, str]
+
+
+ELL_COMPS = Components("e_yx", ("e_y", "e_x"))
+POSITION = Components("yx", ("y", "x"))
 
 
 def ell_comps(name: str, sigma: float = 0.3) -> TensorVariable:
@@ -19,22 +37,21 @@ def ell_comps(name: str, sigma: float = 0.3) -> TensorVariable:
 
     Their density is that of an isotropic normal cut off at the unit circle,
     :math:`p(e) \propto \exp(-|e|^2 / 2 \sigma^2)` for :math:`|e| < 1`: for small sigma both components are
-    normal of that width, for large sigma the pair is uniform. They are a smooth function of two standard
-    normals z, the sampler's own coordinates, that keeps the direction and maps one radius to the other:
+    normal of that width, for large sigma the pair is uniform. The sampler's own coordinates are two standard
+    normals z, of which they are a smooth function that keeps the direction and maps one radius to the other:
     :math:`1 - \exp(-|e|^2 / 2 \sigma^2) = (1 - \exp(-1 / 2 \sigma^2)) (1 - \exp(-|z|^2 / 2))`. So there is no
     boundary for a sampler to meet.
 
     Parameters
     ----------
     name : str
-        Of the deterministic pair; z is ``"<name>_unbounded"``.
     sigma : float
         Width of each component, positive.
 
     Returns
     -------
     (2,) TensorVariable
-        ``(e_y, e_x)``.
+        With the dimension ``e_yx`` and its coordinates ``("e_y", "e_x")``.
 
     Raises
     ------
@@ -43,11 +60,130 @@ def ell_comps(name: str, sigma: float = 0.3) -> TensorVariable:
     ValueError
         If ``sigma`` is not positive.
     """
+    return EllComps(name, _width(sigma), dims=_registered(ELL_COMPS))
+
+
+def position(name: str, sigma: float, mu: Any = (0.0, 0.0)) -> TensorVariable:
+    """Add a position to the model on the context stack: normal, independent in y and x.
+
+    Parameters
+    ----------
+    name : str
+    sigma : float
+        Width in y and in x, arcsec, positive.
+    mu : (y, x)
+        Arcsec; numbers or variables.
+
+    Returns
+    -------
+    (2,) TensorVariable
+        With the dimension ``yx`` and its coordinates ``("y", "x")``.
+
+    Raises
+    ------
+    TypeError
+        If ``sigma`` or a component of ``mu`` is not a number.
+    ValueError
+        If ``sigma`` is not positive or ``mu`` is no pair.
+    """
+    return pm.Normal(name, pt.stack(pair("mu", mu)), _width(sigma), dims=_registered(POSITION))
+
+
+class EllCompsRV(SymbolicRandomVariable):
+    """Random elliptical components, a function of two standard normals."""
+
+    extended_signature = "[rng],[size],()->[rng],(k)"
+    _print_name = ("EllComps", "\\operatorname{EllComps}")
+
+    @classmethod
+    def rv_op(cls, sigma: Any, *, size: Any = None, rng: Any = None) -> TensorVariable:
+        """Draw components of that width."""
+        sigma, size, rng = pt.as_tensor(sigma), normalize_size_param(size), normalize_rng_param(rng)
+        if rv_size_is_none(size):
+            size = implicit_size_from_params(sigma, ndims_params=cls.ndims_params)
+        next_rng, normals = pt.random.normal(size=(*size, 2), rng=rng, return_next_rng=True)
+        outputs = [next_rng, _on_the_disc(normals, sigma[..., None])]
+        return cls(inputs=[rng, size, sigma], outputs=outputs)(rng, size, sigma)
+
+
+class EllComps(pm.Continuous):
+    """The distribution of `ell_comps`, whose parameter is the width."""
+
+    rv_type = EllCompsRV
+    rv_op = EllCompsRV.rv_op
+
+    @classmethod
+    def dist(cls, sigma: Any, **kwargs: Any) -> TensorVariable:
+        """Return components that are not registered in a model."""
+        return super().dist([pt.as_tensor_variable(sigma)], **kwargs)
+
+    def support_point(rv: TensorVariable, size: Any, sigma: TensorVariable) -> TensorVariable:
+        """Return a circle: the mode."""
+        return pt.zeros_like(rv)
+
+    def logp(value: TensorVariable, sigma: TensorVariable) -> TensorVariable:
+        """Log density; minus infinity outside the unit circle."""
+        squared = (value**2).sum(axis=-1)
+        return pt.switch(squared < 1.0, _log_density(squared, sigma), -np.inf)
+
+
+class _FromNormals(Transform):
+    """Two standard normals for the components: no sampler meets the unit circle."""
+
+    name = "normals"
+    ndim_supp = 1
+
+    def backward(self, value: TensorVariable, *inputs: Any) -> TensorVariable:
+        return _on_the_disc(value, inputs[-1][..., None])
+
+    def forward(self, value: TensorVariable, *inputs: Any) -> TensorVariable:
+        sigma = inputs[-1][..., None]
+        squared = (value**2).sum(axis=-1, keepdims=True) + _OFFSET
+        normals_squared = -2.0 * pt.log1p(pt.expm1(-0.5 * squared / sigma**2) / _within(sigma))
+        return value * pt.sqrt(normals_squared / squared)
+
+    def log_jac_det(self, value: TensorVariable, *inputs: Any) -> TensorVariable:
+        # What the density of the components makes of it is that of the normals.
+        components = self.backward(value, *inputs)
+        of_components = _log_density((components**2).sum(axis=-1), inputs[-1])
+        return -0.5 * (value**2).sum(axis=-1) - np.log(2.0 * np.pi) - of_components
+
+
+_FROM_NORMALS = _FromNormals()
+
+
+@_default_transform.register(EllCompsRV)
+def _from_normals(op: EllCompsRV, rv: TensorVariable) -> Transform:
+    return _FROM_NORMALS
+
+
+def _on_the_disc(normals: TensorVariable, sigma: TensorVariable) -> TensorVariable:
+    squared = (normals**2).sum(axis=-1, keepdims=True) + _OFFSET
+    return normals * pt.sqrt(_radius_squared(squared, sigma) / squared)
+
+
+def _radius_squared(normals_squared: TensorVariable, sigma: TensorVariable) -> TensorVariable:
+    return -2.0 * sigma**2 * pt.log1p(_within(sigma) * pt.expm1(-0.5 * normals_squared))
+
+
+def _within(sigma: TensorVariable) -> TensorVariable:
+    """Return what of a normal of that width lies within the unit circle."""
+    return -pt.expm1(-0.5 / sigma**2)
+
+
+def _log_density(squared: TensorVariable, sigma: TensorVariable) -> TensorVariable:
+    return -0.5 * squared / sigma**2 - pt.log(2.0 * np.pi * sigma**2 * _within(sigma))
+
+
+def _width(sigma: Any) -> float:
     if not is_numeric(sigma):
         raise TypeError(f"sigma: expected a number, got {sigma!r}.")
-    require_positive("sigma", scalar("sigma", sigma))
-    unbounded = pm.Normal(f"{name}_unbounded", 0.0, 1.0, shape=2)
-    squared = (unbounded**2).sum() + _OFFSET
-    inside = -np.expm1(-0.5 / sigma**2)
-    radius_squared = -2.0 * sigma**2 * pt.log1p(inside * pt.expm1(-0.5 * squared))
-    return pm.Deterministic(name, unbounded * pt.sqrt(radius_squared / squared))
+    width = scalar("sigma", sigma)
+    require_positive("sigma", width)
+    return float(width)
+
+
+def _registered(components: Components) -> str:
+    """Name a pair's dimension, which the model on the context stack then has coordinates of."""
+    pm.modelcontext(None).add_coord(components.dim, components.labels)
+    return components.dim

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import arviz as az
 import numpy as np
 import pymc as pm
 import pytensor
@@ -15,7 +16,8 @@ def compiled(sigma: float) -> tuple[Any, Any]:
     """Map from z to e, and its Jacobian."""
     with pm.Model() as model:
         e = priors.ell_comps("e", sigma=sigma)
-    z = model["e_unbounded"]
+    z = model.rvs_to_values[e]
+    (e,) = model.replace_rvs_by_values([e])
     jacobian = [pytensor.grad(e[i], z) for i in (0, 1)]
     return pytensor.function([z], e), pytensor.function([z], jacobian)
 
@@ -75,8 +77,62 @@ def test_initial_point_is_circular() -> None:
     with pm.Model() as model:
         priors.ell_comps("ell_comps")
     point = model.initial_point()
-    assert list(point) == ["ell_comps_unbounded"]
+    assert list(point) == ["ell_comps_normals__"]
+    np.testing.assert_array_equal(point["ell_comps_normals__"], [0.0, 0.0])
     assert np.isfinite(model.compile_dlogp()(point)).all()
+
+
+def test_the_sampler_sees_standard_normals(rng: np.random.Generator) -> None:
+    with pm.Model() as model:
+        priors.ell_comps("e", sigma=0.2)
+    density, gradient = model.compile_logp(), model.compile_dlogp()
+    for z in [np.zeros(2), np.array([5.0, -4.0]), *rng.normal(size=(5, 2))]:
+        point = {"e_normals__": z}
+        assert density(point) == pytest.approx(-0.5 * z @ z - np.log(2.0 * np.pi), abs=1e-10)
+        np.testing.assert_allclose(gradient(point), -z, atol=1e-9)
+
+
+def test_issue13_line9_starts_and_values_are_components() -> None:
+    with pm.Model() as model:
+        e = priors.ell_comps("e", sigma=0.2)
+        model.set_initval(e, [0.3, -0.1])
+    (there,) = model.replace_rvs_by_values([e])
+    back = there.eval({model.rvs_to_values[e]: model.initial_point()["e_normals__"]})
+    np.testing.assert_allclose(back, [0.3, -0.1], rtol=1e-7)
+
+
+def test_issue13_line12_components_have_names() -> None:
+    """Summaries and figures show the components by name, and no coordinates of the sampler."""
+    with pm.Model():
+        priors.ell_comps("ell_comps", sigma=0.2)
+        priors.ell_comps("light_ell_comps", sigma=0.2)
+        priors.position("centre", 0.05, mu=(0.1, -0.2))
+        prior = pm.sample_prior_predictive(500, random_seed=1)["prior"]
+    assert set(az.summary(prior.to_dataset(), kind="stats").index) == {
+        "ell_comps[e_y]",
+        "ell_comps[e_x]",
+        "light_ell_comps[e_y]",
+        "light_ell_comps[e_x]",
+        "centre[y]",
+        "centre[x]",
+    }
+    mean, sd = prior["centre"].mean(("chain", "draw")), prior["centre"].std(("chain", "draw"))
+    np.testing.assert_allclose(mean, [0.1, -0.2], atol=4 * 0.05 / np.sqrt(500))
+    np.testing.assert_allclose(sd, 0.05, rtol=0.15)
+
+
+def test_outside_the_circle_there_is_no_density() -> None:
+    e = priors.EllComps.dist(0.3)
+    assert pm.logp(e, np.array([0.8, 0.7])).eval() == -np.inf
+    assert np.isfinite(pm.logp(e, np.array([0.7, 0.7])).eval())
+
+
+def test_bad_positions_are_named() -> None:
+    with pm.Model():
+        with pytest.raises(ValueError, match="mu: expected a pair"):
+            priors.position("centre", 0.05, mu=0.0)
+        with pytest.raises(ValueError, match="sigma: expected a positive"):
+            priors.position("centre", -0.05)
 
 
 @pytest.mark.parametrize("sigma", [0.0, -0.3, np.nan, np.array([0.3, 0.3])])
