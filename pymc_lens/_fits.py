@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
-from astropy.wcs import WCS
+from astropy.wcs import WCS, FITSFixedWarning
 from astropy.wcs.utils import proj_plane_pixel_scales
+
+_log = logging.getLogger(__name__)
 
 # Headers round their matrices: scales of the two axes that agree this well (relative) are the same.
 _SCALE_TOLERANCE = 1e-4
@@ -35,13 +42,23 @@ class FitsImage:
         unit = str(self.header.get("BUNIT", "")).strip()
         return unit or None
 
-    def wcs_pixel_scales(self) -> tuple[float, float] | None:
-        """Pixel scales (arcsec) of the header's celestial world coordinates, None when there are none."""
-        wcs = WCS(self.header)
-        if not wcs.has_celestial:
+    @cached_property
+    def wcs(self) -> WCS | None:
+        """Celestial world coordinates of the header, None when there are none that can be read."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FITSFixedWarning)
+                wcs = WCS(self.header)
+                return wcs.celestial if wcs.has_celestial else None
+        except Exception as error:  # astropy and wcslib raise many kinds
+            _log.info("The header's world coordinates cannot be read: %s.", error)
             return None
-        degrees = proj_plane_pixel_scales(wcs.celestial)
-        return float(degrees[1]) * 3600.0, float(degrees[0]) * 3600.0
+
+
+def wcs_pixel_scales(wcs: WCS) -> tuple[float, float]:
+    """Pixel scales (arcsec) along y and x of celestial world coordinates."""
+    degrees = proj_plane_pixel_scales(wcs)
+    return float(degrees[1]) * 3600.0, float(degrees[0]) * 3600.0
 
 
 def read_fits(path: str | Path, hdu: int | str, name: str) -> FitsImage:
@@ -62,6 +79,8 @@ def read_fits(path: str | Path, hdu: int | str, name: str) -> FitsImage:
     ValueError
         If it is no FITS file, has no such extension or the extension holds no two-dimensional image.
     """
+    if not isinstance(path, (str, PathLike)):
+        raise TypeError(f"{name}: expected a path, got {path!r}.")
     if not Path(path).is_file():
         raise FileNotFoundError(f"{name}: there is no file {path}.")
     try:
@@ -71,10 +90,15 @@ def read_fits(path: str | Path, hdu: int | str, name: str) -> FitsImage:
     with opened as hdus:
         try:
             selected = hdus[hdu]
-        except (IndexError, KeyError) as error:
+        except (IndexError, KeyError, TypeError) as error:
             known = ", ".join(f"{number} ({each.name or 'unnamed'})" for number, each in enumerate(hdus))
             raise ValueError(f"{name}: {path} has no extension {hdu!r}; it has {known}.") from error
-        array, header = selected.data, selected.header.copy()
+        try:
+            array, header = selected.data, selected.header.copy()
+        except (TypeError, ValueError, OSError, EOFError) as error:
+            raise ValueError(
+                f"{name}: extension {hdu!r} of {path} cannot be read ({error}). Is the file truncated?"
+            ) from error
         if array is None or np.ndim(array) != 2:
             shape = "no data" if array is None else f"shape {np.shape(array)}"
             raise ValueError(
@@ -92,34 +116,59 @@ def pixel_scale_from(image: FitsImage, path: str | Path) -> float:
     ValueError
         If the header has none or the two axes differ.
     """
-    scales = image.wcs_pixel_scales()
-    if scales is None:
+    if image.wcs is None:
         raise ValueError(
             f"pixel_scales: the header of {path} holds no world coordinates. Give pixel_scales (arcsec)."
         )
+    scales = wcs_pixel_scales(image.wcs)
     if abs(scales[0] / scales[1] - 1.0) > _SCALE_TOLERANCE:
         raise ValueError(f"pixel_scales: expected square pixels, the header of {path} has {scales} arcsec.")
     return round(float(np.sqrt(scales[0] * scales[1])), 10)
 
 
-def write_fits(path: Path, array: np.ndarray, pixel_scales: float, unit: str | None, overwrite: bool) -> None:
-    """Write an image whose centre is the origin of tangent-plane world coordinates.
+def centred_wcs(shape: tuple[int, ...], pixel_scales: float) -> WCS:
+    """Tangent-plane world coordinates whose origin is the centre of an image (ny, nx)."""
+    ny, nx = shape
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.crpix = [(nx + 1) / 2, (ny + 1) / 2]
+    wcs.wcs.cdelt = [-pixel_scales / 3600.0, pixel_scales / 3600.0]
+    wcs.wcs.crval = [0.0, 0.0]
+    return wcs
+
+
+@dataclass(frozen=True, eq=False)
+class FitsOutput:
+    """An image to be written.
+
+    Attributes
+    ----------
+    array : (ny, nx)
+    wcs : WCS
+        Celestial.
+    unit : str, optional
+        Becomes BUNIT.
+    """
+
+    array: np.ndarray
+    wcs: WCS
+    unit: str | None = None
+
+
+def write_fits(images: Mapping[Path, FitsOutput], overwrite: bool) -> None:
+    """Write images; missing folders are made, and nothing is written if a file is in the way.
 
     Raises
     ------
     FileExistsError
         If there is a file and `overwrite` is False.
     """
-    if path.exists() and not overwrite:
-        raise FileExistsError(f"overwrite: {path} exists. Pass overwrite=True to replace it.")
-    ny, nx = array.shape
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    wcs.wcs.crpix = [(nx + 1) / 2, (ny + 1) / 2]
-    wcs.wcs.cdelt = [-pixel_scales / 3600.0, pixel_scales / 3600.0]
-    wcs.wcs.crval = [0.0, 0.0]
-    header = wcs.to_header()
-    if unit is not None:
-        header["BUNIT"] = unit
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fits.PrimaryHDU(array, header).writeto(path, overwrite=overwrite)
+    for path in images:
+        if path.exists() and not overwrite:
+            raise FileExistsError(f"overwrite: {path} exists. Pass overwrite=True to replace it.")
+    for path, image in images.items():
+        header = image.wcs.to_header(relax=True)
+        if image.unit is not None:
+            header["BUNIT"] = image.unit
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fits.PrimaryHDU(image.array, header).writeto(path, overwrite=overwrite)

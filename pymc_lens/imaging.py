@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from astropy.wcs import WCS
 from numpy.typing import DTypeLike
 
-from pymc_lens._fits import pixel_scale_from, read_fits, write_fits
+from pymc_lens._fits import (
+    FitsImage,
+    FitsOutput,
+    centred_wcs,
+    pixel_scale_from,
+    read_fits,
+    wcs_pixel_scales,
+    write_fits,
+)
+from pymc_lens._noise_check import NoiseMapKind, noise_map_doubt, standard_deviations
+from pymc_lens._quantities import image_array, in_one_unit, parsed_unit
 from pymc_lens.mask import Mask2D, checked_pixel_scales, pixel_centres
 from pymc_lens.over_sampling import (
     LightGrid,
@@ -36,6 +48,21 @@ _UNIT_SUM_TOLERANCE = 1e-12
 # Relative: pixel scales from a header and from the user may differ by rounding.
 _SAME_SCALE = 1e-6
 
+# Relative: nominal and measured scales of a detector differ by more (0.13 and 0.1283 arcsec of WFC3/IR).
+_HEADER_SCALE_TOLERANCE = 0.005
+
+# Relative to the positive part of a PSF: resampling and noise leave some per cent in its wings.
+_NEGATIVE_PSF_WARNING, _NEGATIVE_PSF_LIMIT = 0.1, 0.5
+
+# Pixels along an axis: a kernel of even size that is symmetric about its middle is off by half a pixel.
+_PSF_OFFSET_WARNING = 0.75
+
+# Of the unmasked pixels: flags by negative noise are rare, and what is flagged by other values a minority.
+_NEGATIVE_NOISE_WARNING, _DROPPED_WARNING = 0.1, 0.5
+
+# Warnings show the line that called into this package. Constructors of dataclasses have no file: "<string>".
+_NOT_THE_CALLER = (str(Path(__file__).parent), "<string")
+
 _FILE_NAMES = ("data.fits", "psf.fits", "noise_map.fits")
 
 
@@ -47,22 +74,27 @@ class Imaging:
     ``x = (j - (nx - 1) / 2) * pixel_scales``: the image centre is the origin and y grows with the row. *Slim*
     arrays hold the unmasked pixels row-major, row 0 first.
 
-    Unmasked pixels whose data or noise is not finite, or whose noise is zero, negative or more than 1e5 times
-    the median, are *dropped*: source and lens light still cover them, since the PSF carries light into their
-    neighbours, but they have no weight. One log line, when they are first left out of a fit, says how many of
-    each there are.
+    Unmasked pixels whose data or noise is masked (masked arrays) or not finite, or whose noise is zero,
+    negative or more than 1e5 times the median, are *dropped*: source and lens light still cover them, since
+    the PSF carries light into their neighbours, but they have no weight. One log line, when they are first
+    left out of a fit, says how many of each there are. Pixels in holes of the mask, such as a masked
+    neighbour or the centre of an annulus, are treated alike; beyond the mask's outer rim there is no source.
+
+    A warning says so where the data scatter by more than three times the noise map or less than a third of
+    it, as they do where it holds variances or weights; and where the PSF lies off its centre or has strong
+    negative wings.
 
     Parameters
     ----------
     data : (ny, nx) float
-        Surface brightness.
+        Surface brightness; also a masked array, or a Quantity.
     noise_map : (ny, nx) float
-        Standard deviation of the noise, in the units of `data`.
+        Standard deviation of the noise, in the units of `data`; a Quantity is converted to them.
     psf : (ky, kx) float
         Point spread function on the same pixels, odd or even, square or not. Its centre is element
         ``(ky // 2, kx // 2)``: the middle one when odd, the one after the middle when even, as in kernels
         from ``np.fft.fftshift`` or Tiny Tim. It is normalised to unit sum.
-    pixel_scales : float
+    pixel_scales : float or Quantity
         Arcsec; an equal pair is accepted.
     mask : Mask2D, optional
         By default every pixel is kept.
@@ -71,15 +103,20 @@ class Imaging:
     over_sample_size_lp : int, (ny, nx) int or RadialBins, optional
         Sub-pixels of light profiles along a pixel's side; by default `RadialBins.for_lens_light`.
     unit : str, optional
-        Of `data`, for labels.
+        Of `data`, for labels; Quantities are converted to it.
+    wcs : astropy.wcs.WCS, optional
+        Celestial world coordinates of `data`, for what is written. They take no part in a fit, nor in
+        comparisons.
 
     Raises
     ------
     TypeError
-        If `mask` is no Mask2D or `pixel_scales` no number.
+        If images hold other things than real numbers, only one of data and noise has a unit, `mask` is no
+        Mask2D, `pixel_scales` no number or `wcs` no celestial WCS.
     ValueError
-        If shapes do not fit, the PSF is larger than the image, not finite or of no positive sum, an
-        over-sampling is no positive integer, or no unmasked pixel is left to fit.
+        If shapes or units do not fit, the PSF is larger than the image, not finite or of no positive sum, an
+        over-sampling is no positive integer, `wcs` has another pixel scale, or no unmasked pixel is left to
+        fit.
     """
 
     data: np.ndarray
@@ -90,34 +127,35 @@ class Imaging:
     over_sample_size_pixelization: int = 2
     over_sample_size_lp: OverSampleSize = None  # type: ignore[assignment]
     unit: str | None = None
+    wcs: WCS | None = None
 
     def __post_init__(self) -> None:
-        data = _image("data", self.data)
-        noise_map = _image("noise_map", self.noise_map)
+        data, noise_map, unit = in_one_unit(self.data, self.noise_map, self.unit)
+        data, noise_map = image_array("data", data), image_array("noise_map", noise_map)
         if noise_map.shape != data.shape:
             raise ValueError(f"noise_map: expected the shape of data, {data.shape}, got {noise_map.shape}.")
         pixel_scales = checked_pixel_scales(self.pixel_scales)
         unmasked = Mask2D.unmasked(data.shape, pixel_scales)
         light_default: OverSampleSize = RadialBins.for_lens_light(pixel_scales)
         light_size = _or_default(self.over_sample_size_lp, light_default)
-        checked = {
-            "data": data,
-            "noise_map": noise_map,
-            "psf": _normalised_psf(self.psf, data.shape),
-            "pixel_scales": pixel_scales,
-            "mask": _checked_mask(_or_default(self.mask, unmasked), unmasked),
-            "over_sample_size_pixelization": checked_sub_size(
+        is_masked = self.mask is not None
+        self._set(
+            data=data,
+            noise_map=noise_map,
+            psf=_normalised_psf(self.psf, data.shape),
+            pixel_scales=pixel_scales,
+            mask=_checked_mask(self.mask, unmasked) if is_masked else unmasked,
+            over_sample_size_pixelization=checked_sub_size(
                 "over_sample_size_pixelization", self.over_sample_size_pixelization
             ),
-            "over_sample_size_lp": checked_over_sample_size("over_sample_size_lp", light_size, data.shape),
-        }
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
-        if not self._usable.any():
-            raise ValueError(
-                "noise_map: no unmasked pixel has finite data and finite positive noise, so there is nothing "
-                "to fit. Check the noise map's sign and extension, and the mask."
-            )
+            over_sample_size_lp=checked_over_sample_size("over_sample_size_lp", light_size, data.shape),
+            unit=unit,
+            wcs=_checked_wcs(self.wcs, pixel_scales),
+        )
+        self._require_fitted_pixels()
+        self._warn_of_noise()
+        if is_masked:
+            self._warn_of_many_dropped()
 
     @classmethod
     def from_fits(
@@ -129,31 +167,54 @@ class Imaging:
         data_hdu: int | str = 0,
         psf_hdu: int | str = 0,
         noise_map_hdu: int | str = 0,
+        noise_map_kind: NoiseMapKind = "sd",
     ) -> Imaging:
         """Read a dataset; the first row of each file is that of lowest y.
+
+        A noise map whose header has another unit than the data's is converted to it. The celestial world
+        coordinates of the data are kept, for what is written.
 
         Parameters
         ----------
         data_path, psf_path, noise_map_path : path
         pixel_scales : float, optional
-            Arcsec; by default from the world coordinates in the header of the data.
+            Arcsec; by default from the world coordinates in the header of the data. A warning is given where
+            that, or the PSF's, has another scale.
         data_hdu, psf_hdu, noise_map_hdu : int or str
             Number or name of the extension.
+        noise_map_kind : {"sd", "variance", "weight"}
+            What the noise map holds: standard deviations, variances, or inverse variances.
 
         Raises
         ------
         FileNotFoundError
             If a file does not exist.
         ValueError
-            If an extension does not exist or holds no two-dimensional image, or `pixel_scales` is neither
-            given nor in the header.
+            If an extension does not exist or holds no two-dimensional image, `pixel_scales` is neither
+            given nor in the header, the units of noise map and data do not fit, or the kind is unknown.
         """
         data = read_fits(data_path, data_hdu, "data_path")
         psf = read_fits(psf_path, psf_hdu, "psf_path")
         noise_map = read_fits(noise_map_path, noise_map_hdu, "noise_map_path")
         if pixel_scales is None:
             pixel_scales = pixel_scale_from(data, data_path)
-        return cls(data.array, noise_map.array, psf.array, pixel_scales, unit=data.unit)
+        scale = checked_pixel_scales(pixel_scales)
+        _warn_of_scale("psf_path", psf_path, psf, scale, "The PSF must be sampled like the data.")
+        contradicts = _warn_of_scale(
+            "pixel_scales",
+            data_path,
+            data,
+            scale,
+            "The value given is used, and no world coordinates are kept.",
+        )
+        return cls(
+            data.array,
+            _deviations_in(data.unit, noise_map, noise_map_kind),
+            psf.array,
+            scale,
+            unit=data.unit,
+            wcs=None if contradicts else data.wcs,
+        )
 
     def apply_mask(self, mask: Mask2D) -> Imaging:
         """Return the dataset with another mask, which replaces the present one.
@@ -163,7 +224,9 @@ class Imaging:
         mask : Mask2D
             Of the same shape and pixel scale.
         """
-        return replace(self, mask=mask)
+        masked = self._changed(mask=_checked_mask(mask, self.mask))
+        masked._warn_of_many_dropped()
+        return masked
 
     def apply_over_sampling(
         self,
@@ -177,12 +240,26 @@ class Imaging:
         over_sample_size_pixelization, over_sample_size_lp
             See the class.
         """
-        source_size, light_size = over_sample_size_pixelization, over_sample_size_lp
-        return replace(
-            self,
-            over_sample_size_pixelization=_or_default(source_size, self.over_sample_size_pixelization),
-            over_sample_size_lp=_or_default(light_size, self.over_sample_size_lp),
+        source_size = _or_default(over_sample_size_pixelization, self.over_sample_size_pixelization)
+        light_size = _or_default(over_sample_size_lp, self.over_sample_size_lp)
+        return self._changed(
+            over_sample_size_pixelization=checked_sub_size("over_sample_size_pixelization", source_size),
+            over_sample_size_lp=checked_over_sample_size(
+                "over_sample_size_lp", light_size, self.shape_native
+            ),
         )
+
+    def with_data(self, data: np.ndarray, noise_map: np.ndarray, unit: str | None) -> Imaging:
+        """Return the dataset with other images, whose noise is known and not doubted.
+
+        Parameters
+        ----------
+        data, noise_map : (ny, nx) float
+            Of the same shape.
+        unit : str or None
+        """
+        images = {"data": image_array("data", data), "noise_map": image_array("noise_map", noise_map)}
+        return self._changed(**images, unit=unit)
 
     def to_fits(
         self,
@@ -191,6 +268,8 @@ class Imaging:
         dtype: DTypeLike = np.float64,
     ) -> tuple[Path, Path, Path]:
         """Write data, PSF and noise map, but not the mask, each with world coordinates and unit.
+
+        Those of data and noise are the ones that were read; without, the image centre is their origin.
 
         Parameters
         ----------
@@ -212,9 +291,12 @@ class Imaging:
             If a file exists and `overwrite` is False.
         """
         files = _output_paths(paths)
-        images = ((self.data, self.unit), (self.psf, None), (self.noise_map, self.unit))
-        for path, (array, unit) in zip(files, images, strict=True):
-            write_fits(path, array.astype(dtype), self.pixel_scales, unit, overwrite)
+        images = (
+            FitsOutput(self.data.astype(dtype), self.sky, self.unit),
+            FitsOutput(self.psf.astype(dtype), centred_wcs(self.psf.shape, self.pixel_scales)),
+            FitsOutput(self.noise_map.astype(dtype), self.sky, self.unit),
+        )
+        write_fits(dict(zip(files, images, strict=True)), overwrite)
         return files
 
     # --- geometry
@@ -230,23 +312,28 @@ class Imaging:
         return self.psf.shape[0] // 2, self.psf.shape[1] // 2
 
     @property
+    def sky(self) -> WCS:
+        """World coordinates to write images with: `wcs`, or such that the image centre is their origin."""
+        return _or_default(self.wcs, centred_wcs(self.shape_native, self.pixel_scales))
+
+    @property
     def n_pixels(self) -> int:
-        """Number of unmasked pixels, dropped ones included."""
-        return self.mask.n_pixels
+        """Number of pixels that the source covers: unmasked, dropped, and those in holes of the mask."""
+        return self.pixel_rows.size
 
     @cached_property
     def pixel_rows(self) -> np.ndarray:
-        """(n_pixels,) int64 rows of the unmasked pixels, dropped ones included."""
-        return _read_only(np.nonzero(~self.mask.array)[0])
+        """(n_pixels,) int64 rows of the pixels that the source covers."""
+        return _read_only(np.nonzero(~self.mask.without_holes.array)[0])
 
     @cached_property
     def pixel_cols(self) -> np.ndarray:
-        """(n_pixels,) int64 columns of the unmasked pixels, dropped ones included."""
-        return _read_only(np.nonzero(~self.mask.array)[1])
+        """(n_pixels,) int64 columns of the pixels that the source covers."""
+        return _read_only(np.nonzero(~self.mask.without_holes.array)[1])
 
     @cached_property
     def grid(self) -> np.ndarray:
-        """(n_pixels, 2) (y, x) of the unmasked pixels, arcsec."""
+        """(n_pixels, 2) (y, x) of the pixels that the source covers, arcsec."""
         rows, cols = self.pixel_rows, self.pixel_cols
         return _read_only(pixel_centres(rows, cols, self.shape_native, self.pixel_scales))
 
@@ -259,7 +346,7 @@ class Imaging:
     @cached_property
     def light_grid(self) -> LightGrid:
         """Where light profiles are evaluated."""
-        return light_grid(self.mask, self.psf, self.psf_centre, self.over_sample_size_lp)
+        return light_grid(self.mask.without_holes, self.psf, self.psf_centre, self.over_sample_size_lp)
 
     # --- fitted pixels
 
@@ -280,7 +367,7 @@ class Imaging:
         return _read_only(self._slim(self.noise_map)[self.fitted])
 
     def slim(self, name: str, image: np.ndarray) -> np.ndarray:
-        """Values of an image (ny, nx) of this dataset's shape at the unmasked pixels, (n_pixels,).
+        """Values (n_pixels,) of an image (ny, nx) of this dataset, at the pixels that the source covers.
 
         Raises
         ------
@@ -315,7 +402,7 @@ class Imaging:
         n_pixels, n_fitted = self.n_pixels, self.fitted.size
         if np.shape(values) not in ((n_pixels,), (n_fitted,)):
             raise ValueError(
-                f"values: expected shape ({n_pixels},) (unmasked pixels) or ({n_fitted},) (fitted pixels), "
+                f"values: expected shape ({n_pixels},) (covered pixels) or ({n_fitted},) (fitted pixels), "
                 f"got {np.shape(values)}."
             )
         members = self.fitted if len(values) == n_fitted else np.arange(n_pixels)
@@ -327,9 +414,13 @@ class Imaging:
         return image[self.pixel_rows, self.pixel_cols]
 
     @cached_property
+    def _in_hole(self) -> np.ndarray:
+        return self._slim(self.mask.array)
+
+    @cached_property
     def _noise_limit(self) -> float:
         noise = self._slim(self.noise_map)
-        sound = noise[np.isfinite(noise) & (noise > 0.0)]
+        sound = noise[np.isfinite(noise) & (noise > 0.0) & ~self._in_hole]
         return _HUGE_NOISE * float(np.median(sound)) if sound.size else 0.0
 
     @cached_property
@@ -337,12 +428,12 @@ class Imaging:
         # Each pixel counts once, under the first reason that applies.
         data, noise = self._slim(self.data), self._slim(self.noise_map)
         reasons = {
-            "non-finite data": ~np.isfinite(data),
-            "non-finite noise": ~np.isfinite(noise),
+            "non-finite or masked data": ~np.isfinite(data),
+            "non-finite or masked noise": ~np.isfinite(noise),
             "noise <= 0": noise <= 0.0,
             f"noise > {_HUGE_NOISE:g} x median": noise > self._noise_limit,
         }
-        taken = np.zeros(data.size, dtype=bool)
+        taken = self._in_hole.copy()
         dropped = {}
         for reason, members in reasons.items():
             dropped[reason] = members & ~taken
@@ -351,7 +442,7 @@ class Imaging:
 
     @cached_property
     def _usable(self) -> np.ndarray:
-        return ~np.logical_or.reduce(list(self._dropped.values()))
+        return ~np.logical_or.reduce([self._in_hole, *self._dropped.values()])
 
     def _log_dropped(self) -> None:
         counts = {reason: int(members.sum()) for reason, members in self._dropped.items() if members.any()}
@@ -359,8 +450,39 @@ class Imaging:
             _log.info(
                 "%d of %d unmasked pixels dropped: %s.",
                 sum(counts.values()),
-                self.n_pixels,
+                self.mask.n_pixels,
                 ", ".join(f"{count} {reason}" for reason, count in counts.items()),
+            )
+
+    def _require_fitted_pixels(self) -> None:
+        if not self._usable.any():
+            raise ValueError(
+                "noise_map: no unmasked pixel has finite data and finite positive noise, so there is nothing "
+                "to fit. Check the noise map's sign and extension, and the mask."
+            )
+
+    # --- doubts
+
+    def _warn_of_noise(self) -> None:
+        negative = (self.noise_map[~self.mask.array] < 0.0).mean()
+        if negative > _NEGATIVE_NOISE_WARNING:
+            _warn(
+                f"noise_map: {100 * negative:.0f} % of the unmasked pixels have negative noise and are "
+                "dropped. Is it a noise map?"
+            )
+        usable = np.zeros(self.shape_native, dtype=bool)
+        usable[self.pixel_rows, self.pixel_cols] = self._usable
+        doubt = noise_map_doubt(*(np.where(usable, image, np.nan) for image in (self.data, self.noise_map)))
+        if doubt is not None:
+            _warn(doubt)
+
+    def _warn_of_many_dropped(self) -> None:
+        dropped = 1.0 - self._usable.sum() / self.mask.n_pixels
+        if dropped > _DROPPED_WARNING:
+            reason = max(self._dropped, key=lambda each: self._dropped[each].sum())
+            _warn(
+                f"noise_map: {100 * dropped:.0f} % of the unmasked pixels are dropped, most of them for "
+                f"{reason}. Check data, noise map and mask."
             )
 
     # --- identity
@@ -370,6 +492,8 @@ class Imaging:
         """SHA-256 of the content, in hexadecimal."""
         content = sha256()
         for field in fields(self):
+            if field.name == "wcs":
+                continue
             value = getattr(self, field.name)
             array = value.array if isinstance(value, Mask2D) else value
             if isinstance(array, np.ndarray):
@@ -389,9 +513,23 @@ class Imaging:
         ny, nx = self.shape_native
         return f'Imaging({ny}x{nx}, {self.pixel_scales}"/pixel, {self.fitted.size} pixels fitted)'
 
-    def __reduce__(self) -> tuple[type[Imaging], tuple[Any, ...]]:
-        # NumPy does not pickle the read-only flag; the constructor sets it again.
-        return type(self), tuple(getattr(self, field.name) for field in fields(self))
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # NumPy does not pickle the read-only flag.
+        self._set(**{key: _read_only(v) if isinstance(v, np.ndarray) else v for key, v in state.items()})
+
+    def _set(self, **values: Any) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def _changed(self, **values: Any) -> Imaging:
+        """Return a copy with other, checked values; what stays is not checked, nor warned of, again."""
+        changed = object.__new__(type(self))
+        changed._set(**self.__getstate__() | values)
+        changed._require_fitted_pixels()
+        return changed
 
 
 def _or_default[T](value: T | None, default: T) -> T:
@@ -403,30 +541,95 @@ def _read_only(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _image(name: str, array: Any) -> np.ndarray:
-    try:
-        image = np.array(array, dtype=np.float64, order="C")
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: expected a two-dimensional array of numbers ({error}).") from error
-    if image.ndim != 2 or image.size == 0:
-        raise ValueError(f"{name}: expected a two-dimensional array, got shape {image.shape}.")
-    return _read_only(image)
+def _warn(message: str) -> None:
+    warnings.warn(message, UserWarning, skip_file_prefixes=_NOT_THE_CALLER)
+
+
+def _warn_of_scale(name: str, path: str | Path, image: FitsImage, pixel_scales: float, advice: str) -> bool:
+    """Warn of a header with another pixel scale, and say whether it has one."""
+    if image.wcs is None or _has_scale(image.wcs, pixel_scales):
+        return False
+    y, x = wcs_pixel_scales(image.wcs)
+    header = f"{y:.5g}" if np.isclose(y, x, rtol=_HEADER_SCALE_TOLERANCE) else f"({y:.5g}, {x:.5g})"
+    _warn(
+        f"{name}: the header of {path} has pixels of {header} arcsec, the data have {pixel_scales:.5g}. "
+        f"{advice}"
+    )
+    return True
+
+
+def _has_scale(wcs: WCS, pixel_scales: float) -> bool:
+    return np.allclose(wcs_pixel_scales(wcs), pixel_scales, rtol=_HEADER_SCALE_TOLERANCE, atol=0.0)
+
+
+def _deviations_in(unit: str | None, noise_map: FitsImage, kind: NoiseMapKind) -> np.ndarray:
+    """Return standard deviations, in the unit of the data where both headers have one that is known."""
+    deviations = standard_deviations(noise_map.array, kind)
+    target, given = parsed_unit(unit), parsed_unit(noise_map.unit)
+    # Variances and weights have other units than the data, which few headers say.
+    if kind != "sd" or target is None or given is None:
+        return deviations
+    if not given.is_equivalent(target):
+        raise ValueError(
+            f"noise_map_path: its header has the unit {given!s}, that of the data {target!s}. Convert it, "
+            "or give noise_map_kind if it holds variances or weights."
+        )
+    return deviations * given.to(target)
+
+
+def _checked_wcs(wcs: Any, pixel_scales: float) -> WCS | None:
+    if wcs is None:
+        return None
+    if not isinstance(wcs, WCS) or not wcs.has_celestial:
+        raise TypeError(f"wcs: expected a celestial astropy.wcs.WCS, got {type(wcs).__name__}.")
+    celestial = wcs.celestial
+    if not _has_scale(celestial, pixel_scales):
+        raise ValueError(
+            f"wcs: expected the data's pixel_scales, {pixel_scales!r} arcsec, got "
+            f"{wcs_pixel_scales(celestial)!r}."
+        )
+    return celestial
 
 
 def _normalised_psf(psf: Any, shape: tuple[int, ...]) -> np.ndarray:
-    kernel = _image("psf", psf)
+    kernel = image_array("psf", psf)
     if kernel.shape[0] > shape[0] or kernel.shape[1] > shape[1]:
         raise ValueError(
             f"psf: its shape {kernel.shape} is larger than the image's, {shape}. Crop it around its centre."
         )
     if not np.isfinite(kernel).all():
         raise ValueError("psf: expected finite numbers, got NaN or infinity. Set its bad pixels to zero.")
-    total = float(kernel.sum())
+    total, positive = float(kernel.sum()), float(np.maximum(kernel, 0.0).sum())
     if not total > 0.0:
         raise ValueError(f"psf: expected a positive sum, got {total!r}.")
+    if positive - total > _NEGATIVE_PSF_LIMIT * positive:
+        raise ValueError(
+            f"psf: expected a kernel whose sum is well above zero, got {total:.3g}, of which {positive:.3g} "
+            "is positive. Subtract its background and crop it."
+        )
+    if positive - total > _NEGATIVE_PSF_WARNING * positive:
+        _warn(
+            f"psf: its negative elements add up to {100 * (1 - total / positive):.0f} % of the positive "
+            "ones. Is its background subtracted well?"
+        )
+    _warn_of_psf_offset(kernel)
     if abs(total - 1.0) < _UNIT_SUM_TOLERANCE:
         return kernel
     return _read_only(kernel / total)
+
+
+def _warn_of_psf_offset(kernel: np.ndarray) -> None:
+    # Squared, the core outweighs wings and background.
+    weights = kernel**2 / (kernel**2).sum()
+    core = np.array(
+        [weights.sum(axis=1) @ np.arange(kernel.shape[0]), weights.sum(axis=0) @ np.arange(kernel.shape[1])]
+    )
+    centre = (kernel.shape[0] // 2, kernel.shape[1] // 2)
+    if np.abs(core - centre).max() > _PSF_OFFSET_WARNING:
+        _warn(
+            f"psf: its core lies at ({core[0]:.1f}, {core[1]:.1f}), its centre is element {centre} of shape "
+            f"{kernel.shape}. Positions will be off by the difference: crop or shift it so that they agree."
+        )
 
 
 def _checked_mask(mask: object, unmasked: Mask2D) -> Mask2D:
@@ -442,7 +645,7 @@ def _checked_mask(mask: object, unmasked: Mask2D) -> Mask2D:
             f"mask: expected the data's pixel_scales, {unmasked.pixel_scales!r} arcsec, got "
             f"{mask.pixel_scales!r}."
         )
-    return Mask2D(mask.array, unmasked.pixel_scales)
+    return mask if mask.pixel_scales == unmasked.pixel_scales else Mask2D(mask.array, unmasked.pixel_scales)
 
 
 def _output_paths(paths: str | Path | Sequence[str | Path]) -> tuple[Path, Path, Path]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Real
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pymc_lens._fits import pixel_scale_from, read_fits
+from pymc_lens._quantities import in_arcsec, is_count, position, real_number
 
 
 def checked_pixel_scales(pixel_scales: float | Sequence[float]) -> float:
@@ -18,7 +19,7 @@ def checked_pixel_scales(pixel_scales: float | Sequence[float]) -> float:
 
     Parameters
     ----------
-    pixel_scales : float or pair of equal floats
+    pixel_scales : float or Quantity, or a pair of equal ones
 
     Raises
     ------
@@ -27,13 +28,15 @@ def checked_pixel_scales(pixel_scales: float | Sequence[float]) -> float:
     ValueError
         If it is not finite and positive, or the pair is unequal.
     """
-    given = tuple(pixel_scales) if isinstance(pixel_scales, (Sequence, np.ndarray)) else (pixel_scales,)
-    if len(given) not in (1, 2) or not all(isinstance(scale, Real) for scale in given):
+    scales: Any = pixel_scales
+    several = isinstance(scales, (list, tuple)) or np.ndim(scales) > 0
+    given = [in_arcsec("pixel_scales", each) for each in (scales if several else (scales,))]
+    if len(given) not in (1, 2):
         raise TypeError(f"pixel_scales: expected a number (arcsec), got {pixel_scales!r}.")
-    scale = float(given[0])
+    scale = given[0]
     if not (np.isfinite(scale) and scale > 0.0):
         raise ValueError(f"pixel_scales: expected a positive number (arcsec), got {pixel_scales!r}.")
-    if float(given[-1]) != scale:
+    if given[-1] != scale:
         raise ValueError(
             f"pixel_scales: expected square pixels, got {pixel_scales!r}. Resample the image first."
         )
@@ -48,8 +51,8 @@ def checked_shape(shape_native: Sequence[int]) -> tuple[int, int]:
     ValueError
         If it is not.
     """
-    shape = tuple(shape_native)
-    if len(shape) != 2 or not all(isinstance(n, (int, np.integer)) and n > 0 for n in shape):
+    shape = tuple(shape_native) if np.iterable(shape_native) else ()
+    if len(shape) != 2 or not all(is_count(n) for n in shape):
         raise ValueError(f"shape_native: expected two positive integers (ny, nx), got {shape_native!r}.")
     return int(shape[0]), int(shape[1])
 
@@ -81,6 +84,12 @@ def pixel_centres(
 class Mask2D:
     """Which pixels of an image take part in a fit.
 
+    A neighbour is masked as a *hole*: masked pixels with unmasked ones all around. Its light is not fitted,
+    but the source may shine there, since the PSF carries light out of it; the same goes for the hole of an
+    annulus. A hole, pixels masked in the data (a masked array) and a huge noise give the same fit. Beyond the
+    outer rim of a mask there is no source: a neighbour at the rim that an arc reaches is best masked in the
+    data.
+
     Parameters
     ----------
     array : (ny, nx) bool
@@ -94,13 +103,23 @@ class Mask2D:
         If `array` is not boolean.
     ValueError
         If `array` is not two-dimensional or leaves no pixel, or `pixel_scales` is not positive.
+
+    Examples
+    --------
+    >>> lens = Mask2D.circular((200, 200), 0.05, radius=3.0)
+    >>> neighbour = Mask2D.circular((200, 200), 0.05, radius=0.3, centre=(1.2, -1.5))
+    >>> Mask2D(lens.array | ~neighbour.array, 0.05)
+    Mask2D(11172 of 200x200 pixels, 0.05"/pixel)
     """
 
     array: np.ndarray
     pixel_scales: float
 
     def __post_init__(self) -> None:
-        array = np.array(self.array, order="C")
+        try:
+            array = np.array(self.array, order="C")
+        except ValueError as error:
+            raise ValueError(f"array: expected booleans of shape (ny, nx) ({error}).") from error
         if array.dtype != np.bool_:
             raise TypeError(
                 f"array: expected booleans (True where a pixel is masked out), got {array.dtype}. "
@@ -208,9 +227,9 @@ class Mask2D:
             Arcsec.
         """
         radius = _checked_radius("major_axis_radius", major_axis_radius)
-        if not 0.0 < axis_ratio <= 1.0:
+        if not 0.0 < real_number("axis_ratio", axis_ratio) <= 1.0:
             raise ValueError(f"axis_ratio: expected minor over major axis in (0, 1], got {axis_ratio!r}.")
-        if not np.isfinite(angle):
+        if not np.isfinite(real_number("angle", angle)):
             raise ValueError(f"angle: expected finite degrees, got {angle!r}.")
         y, x = _offsets(shape_native, pixel_scales, centre)
         cos, sin = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
@@ -245,6 +264,13 @@ class Mask2D:
         return self.array.shape[0], self.array.shape[1]
 
     @cached_property
+    def without_holes(self) -> Mask2D:
+        """The mask without masked pixels that no path of such pixels joins to the edge of the image."""
+        from scipy.ndimage import binary_fill_holes  # only needed where there is a mask
+
+        return Mask2D(~binary_fill_holes(~self.array), self.pixel_scales)
+
+    @cached_property
     def n_pixels(self) -> int:
         """Number of pixels that are kept."""
         return int(np.count_nonzero(~self.array))
@@ -269,16 +295,16 @@ class Mask2D:
 
 
 def _checked_radius(name: str, radius: float) -> float:
-    if not (np.isfinite(radius) and radius >= 0.0):
+    arcsec = in_arcsec(name, radius)
+    if not (np.isfinite(arcsec) and arcsec >= 0.0):
         raise ValueError(f"{name}: expected arcsec >= 0, got {radius!r}.")
-    return float(radius)
+    return arcsec
 
 
 def _offsets(
     shape_native: tuple[int, int], pixel_scales: float, centre: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    if np.shape(centre) != (2,) or not np.isfinite(centre).all():
-        raise ValueError(f"centre: expected finite (y, x) in arcsec, got {centre!r}.")
+    y, x = position("centre", centre)
     shape = checked_shape(shape_native)
     grid = pixel_centres(*np.indices(shape, sparse=True), shape, checked_pixel_scales(pixel_scales))
-    return grid[..., 0] - centre[0], grid[..., 1] - centre[1]
+    return grid[..., 0] - y, grid[..., 1] - x

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from pymc_lens._quantities import in_arcsec, is_count, position
 from pymc_lens.mask import Mask2D, pixel_centres
 
 # Of Gauss-Legendre quadrature with two points, in a part of unit size about its middle.
@@ -97,20 +99,19 @@ class RadialBins:
     centre: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
-        sizes, radii = tuple(self.sizes), tuple(float(radius) for radius in self.radii)
+        sizes, radii = _sequence("sizes", self.sizes), _sequence("radii", self.radii)
+        radii = tuple(in_arcsec("radii", radius) for radius in radii)
         if len(sizes) != len(radii) + 1:
             raise ValueError(
                 f"sizes: expected one more than radii, as the last bin is open; got {sizes!r} for {radii!r}."
             )
-        if not all(isinstance(size, (int, np.integer)) and size >= 1 for size in sizes):
+        if not all(is_count(size) for size in sizes):
             raise ValueError(f"sizes: expected integers >= 1, got {sizes!r}.")
         if not np.isfinite(radii).all() or any(np.diff((0.0, *radii)) <= 0.0):
             raise ValueError(f"radii: expected increasing arcsec > 0, got {radii!r}.")
-        if np.shape(self.centre) != (2,) or not np.isfinite(self.centre).all():
-            raise ValueError(f"centre: expected finite (y, x) in arcsec, got {self.centre!r}.")
         object.__setattr__(self, "sizes", tuple(int(size) for size in sizes))
         object.__setattr__(self, "radii", radii)
-        object.__setattr__(self, "centre", (float(self.centre[0]), float(self.centre[1])))
+        object.__setattr__(self, "centre", position("centre", self.centre))
 
     @classmethod
     def for_lens_light(cls, pixel_scales: float) -> RadialBins:
@@ -135,10 +136,16 @@ class RadialBins:
         return np.array(self.sizes)[np.searchsorted(self.radii, distance, side="left")]
 
 
+def _sequence(name: str, values: Any) -> tuple[Any, ...]:
+    if not np.iterable(values) or isinstance(values, str):
+        raise TypeError(f"{name}: expected a sequence of numbers, got {values!r}.")
+    return tuple(values)
+
+
 OverSampleSize = int | np.ndarray | RadialBins
 
 
-def checked_sub_size(name: str, size: object) -> int:
+def checked_sub_size(name: str, size: Any) -> int:
     """One number of sub-pixels along a pixel's side.
 
     Raises
@@ -146,7 +153,7 @@ def checked_sub_size(name: str, size: object) -> int:
     ValueError
         If it is not an integer >= 1.
     """
-    if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
+    if not is_count(size):
         raise ValueError(f"{name}: expected an integer >= 1, got {size!r}.")
     return int(size)
 
@@ -163,9 +170,14 @@ def checked_over_sample_size(
     """
     if isinstance(size, RadialBins):
         return size
-    if np.ndim(size) == 0:
+    if not isinstance(size, (Sequence, np.ndarray)) or np.ndim(size) == 0:
         return checked_sub_size(name, size)
-    array = np.array(size)
+    try:
+        array = np.array(size)
+    except ValueError as error:
+        raise ValueError(
+            f"{name}: expected integers of the image's shape {shape_native} ({error})."
+        ) from error
     if array.shape != shape_native:
         raise ValueError(f"{name}: expected the image's shape {shape_native}, got {array.shape}.")
     if not np.issubdtype(array.dtype, np.integer) or (array < 1).any():

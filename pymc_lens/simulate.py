@@ -141,7 +141,7 @@ def simulate_imaging(
     model = _blurred(blank, brightness.reshape(-1, sub_size**2).mean(axis=1))
     data = _observed(model, exposure_time, background_noise, np.random.default_rng(seed))
     noise_map = np.sqrt(np.maximum(data, 0.0) / exposure_time + background_noise**2)
-    return Imaging(data, noise_map, blank.psf, blank.pixel_scales, unit="electron / s")
+    return blank.with_data(data, noise_map, unit="electron / s")
 
 
 def _require_positive(name: str, value: float) -> None:
