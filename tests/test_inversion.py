@@ -22,6 +22,8 @@ MESHES = {
     "cubic": pl.mesh.RectangularWindow((6, 7), (-0.5, 0.6, -0.7, 0.4), degree=3),
     "natural neighbour": pl.mesh.VoronoiNN(pl.image_mesh.Overlay((7, 7))),
 }
+# The data are pure scatter, far beyond the noise.
+pytestmark = pytest.mark.filterwarnings("ignore:noise_map")
 LIGHT_SCALES = (2.0, 3.0, 1.0)
 NO_VERTICES = np.empty((0, 2))
 
