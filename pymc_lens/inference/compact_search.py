@@ -1,0 +1,243 @@
+"""Where the right lens is, by compact sources.
+
+The evidence of a source that may shine anywhere prefers wrong lenses on many images: those that copy the arcs
+behind a lens that bends little, or that swallow the light of the lens. A few concentric Gaussians in the
+source plane can do neither.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pymc as pm
+from pymc.blocking import DictToArrayBijection
+from pytensor.tensor.variable import TensorVariable
+from scipy.optimize import minimize
+
+from pymc_lens.inference.compact_density import CompactDensity
+from pymc_lens.inversion.compact_source import CompactFit, CompactSource
+
+_log = logging.getLogger(__name__)
+
+# Bins of the mean deflection whose best draws from the prior are climbed from.
+_BINS = 9
+# Iterations of mass and source, then of everything, then of the best ones to the end.
+_FIRST, _SECOND, _LAST, _FINALISTS = 30, 40, 150, 4
+# A residual of so many sigma weighs half while the light is fitted without a source.
+_OUTLIER, _LIGHT_PASSES, _LIGHT_ITERATIONS = 3.0, 4, 25
+# First steps of a source's coordinates: pixels for its centre, and of its elliptical components.
+_CENTRE_STEP, _ELLIPTICITY_STEP = 1.0, 0.1
+# Quantile of the residuals over the light from which pixels count as arcs.
+_BRIGHT = 0.97
+_VERY_LOW = 1e12
+
+
+class Candidate(NamedTuple):
+    """Where a climb with compact sources ended.
+
+    Attributes
+    ----------
+    point : dict of str to ndarray
+        Values of the model's value variables.
+    log_density : float
+        Of the compact model, up to a constant.
+    deflection : float
+        Mean length of the deflections over the fitted pixels, arcsec.
+    """
+
+    point: dict[str, np.ndarray]
+    log_density: float
+    deflection: float
+
+
+def compact_candidates(
+    model: pm.Model,
+    images: Sequence[TensorVariable],
+    draws: np.ndarray,
+    report: Callable[[str], None],
+    rng: np.random.Generator,
+) -> list[Candidate]:
+    """Search for lenses that trace the images to compact sources.
+
+    The light is fitted alone at first, robustly, so that arcs do not count. With the light held, draws from
+    the prior are compared, each with its source where bright pixels trace to. The best draw in each bin of
+    the mean deflection starts a climb: in mass and source, then in everything; the best of these go on.
+
+    Parameters
+    ----------
+    model : pm.Model
+    images : sequence of TensorVariable
+        Its observed pixelized images.
+    draws : (n_draws, n) float64
+        Value variables, flattened: where to start. The first is taken for the rest of the model: its light
+        and its source's prior are those of all others.
+    report : callable
+        Told what is going on.
+    rng : Generator
+
+    Returns
+    -------
+    list of Candidate
+        The highest first.
+    """
+    density = CompactDensity(model, images)
+    centre = np.concatenate([draws[0], np.zeros(4 * len(images))])
+    scales = _scales(density, draws)
+    centre = _fit_light(density, centre, scales, report)
+    starts = _best_draws(density, centre, draws, report, rng)
+    everything = np.flatnonzero(_free(density, density.of_mass | density.of_light))
+    of_mass = np.flatnonzero(_free(density, density.of_mass))
+    ends = []
+    for k, start in enumerate(starts, start=1):
+        stage = f"compact source {k}/{len(starts)}"
+        end = _ascend(density, start, of_mass, scales, _FIRST, report, stage)
+        ends.append(_ascend(density, end, everything, scales, _SECOND, report, stage))
+    ends.sort(key=density.value, reverse=True)
+    finals = [
+        _ascend(density, end, everything, scales, _LAST, report, f"compact source, best {k}")
+        for k, end in enumerate(ends[:_FINALISTS], start=1)
+    ]
+    candidates = [
+        Candidate(density.point(end), density.value(end), _mean_deflection(density, end)) for end in finals
+    ]
+    candidates.sort(key=lambda candidate: candidate.log_density, reverse=True)
+    for candidate in candidates:
+        _log.info(
+            "Compact source: log density %.1f, mean deflection %.3f.", candidate.log_density, candidate.deflection
+        )
+    return candidates
+
+
+def prior_draws(model: pm.Model, n_draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw the model's value variables, flattened, (n_draws, n), from the prior.
+
+    Raises
+    ------
+    NotImplementedError
+        If a prior cannot be drawn from, such as a flat one.
+    """
+    variables = []
+    for rv in model.free_RVs:
+        transform = model.rvs_to_transforms[rv]
+        variables.append(rv if transform is None else transform.forward(rv, *rv.owner.inputs))
+    values = pm.draw(variables, n_draws, random_seed=rng)
+    names = [model.rvs_to_values[rv].name for rv in model.free_RVs]
+    by_name = dict(zip(names, values, strict=True))
+    order = DictToArrayBijection.map(model.initial_point()).point_map_info
+    return np.concatenate([np.reshape(by_name[name], (n_draws, -1)) for name, *_ in order], axis=1)
+
+
+def _scales(density: CompactDensity, draws: np.ndarray) -> np.ndarray:
+    """First steps of all coordinates, sources included."""
+    of_model = 0.3 * np.std(draws, axis=0) if len(draws) > 1 else np.full(density.n_model, 0.1)
+    of_sources = [
+        [_CENTRE_STEP * image.compact.imaging.pixel_scales] * 2 + [_ELLIPTICITY_STEP] * 2
+        for image in density.images
+    ]
+    return np.concatenate([of_model, *of_sources])
+
+
+def _free(density: CompactDensity, of_model: np.ndarray) -> np.ndarray:
+    return np.concatenate([of_model, np.ones(4 * len(density.images), bool)])
+
+
+def _fit_light(
+    density: CompactDensity, start: np.ndarray, scales: np.ndarray, report: Callable[[str], None]
+) -> np.ndarray:
+    """Fit the light without a source, with weights of a Cauchy distribution."""
+    free = np.flatnonzero(np.concatenate([density.of_light, np.zeros(4 * len(density.images), bool)]))
+    if not free.size:
+        return start
+    for k in range(_LIGHT_PASSES):
+        fits = density.fits(start, CompactSource.fit_light)
+        for image, fit in zip(density.images, fits, strict=True):
+            image.compact.weights = 1.0 / (1.0 + (_significance(image.compact, fit) / _OUTLIER) ** 2)
+        stage = f"light {k + 1}/{_LIGHT_PASSES}"
+        start = _ascend(density.of_light_alone, start, free, scales, _LIGHT_ITERATIONS, report, stage)
+    for image in density.images:
+        image.compact.weights = np.ones(image.compact.data.size)
+    return start
+
+
+def _best_draws(
+    density: CompactDensity,
+    centre: np.ndarray,
+    draws: np.ndarray,
+    report: Callable[[str], None],
+    rng: np.random.Generator,
+) -> list[np.ndarray]:
+    """Return the best draw in each bin of the mean deflection, the light held."""
+    arcs = [
+        _brightest(image.compact, _significance(image.compact, fit))
+        for image, fit in zip(density.images, density.fits(centre, CompactSource.fit_light), strict=True)
+    ]
+    vectors, values, deflections = [], [], []
+    for k, draw in enumerate(draws):
+        vector = centre.copy()
+        vector[: density.n_model][density.of_mass] = draw[density.of_mass]
+        traced = [
+            rays.reshape(image.compact.imaging.n_pixels, -1, 2).mean(axis=1)[arc]
+            for image, rays, arc in zip(density.images, density.rays(vector), arcs, strict=True)
+        ]
+        guesses = [[np.median(part, axis=0) for part in traced], [rng.choice(part) for part in traced]]
+        deflection = _mean_deflection(density, vector)
+        for guess in guesses:
+            vector[density.n_model :].reshape(-1, 4)[:, :2] = guess
+            vectors.append(vector.copy())
+            values.append(density.value(vector))
+            deflections.append(deflection)
+        report(f"lens {k + 1}/{len(draws)}: best log density {max(values):.1f}")
+    bins = np.quantile(deflections, np.linspace(0.0, 1.0, _BINS + 1)[1:-1])
+    members = np.searchsorted(bins, deflections)
+    best = [max(np.flatnonzero(members == b), key=lambda i: values[i]) for b in np.unique(members)]
+    return [vectors[i] for i in best if np.isfinite(values[i])]
+
+
+def _significance(compact: CompactSource, fit: CompactFit) -> np.ndarray:
+    return (compact.data - fit.model) / compact.imaging.noise_fitted
+
+
+def _brightest(compact: CompactSource, significance: np.ndarray) -> np.ndarray:
+    """Slim indices of the pixels that are brightest over the light."""
+    return compact.imaging.fitted[significance >= np.quantile(significance, _BRIGHT)]
+
+
+def _mean_deflection(density: CompactDensity, vector: np.ndarray) -> float:
+    return float(
+        np.mean(
+            [
+                np.hypot(*(rays - image.compact.imaging.source_grid).T).mean()
+                for image, rays in zip(density.images, density.rays(vector), strict=True)
+            ]
+        )
+    )
+
+
+def _ascend(
+    density: Callable[[np.ndarray], tuple[float, np.ndarray]],
+    start: np.ndarray,
+    free: np.ndarray,
+    scales: np.ndarray,
+    iterations: int,
+    report: Callable[[str], None],
+    stage: str,
+) -> np.ndarray:
+    """Maximise in the free coordinates, in units of their scales."""
+
+    def objective(u: np.ndarray) -> tuple[float, np.ndarray]:
+        vector = start.copy()
+        vector[free] += scales[free] * u
+        value, gradient = density(vector)
+        report(f"{stage}: log density {value:.1f}")
+        if not np.isfinite(value):
+            return _VERY_LOW, np.zeros(free.size)
+        return -value, -scales[free] * gradient[free]
+
+    options = {"maxiter": iterations, "maxcor": 30, "ftol": 1e-9}
+    result = minimize(objective, np.zeros(free.size), jac=True, method="L-BFGS-B", options=options)
+    end = start.copy()
+    end[free] += scales[free] * result.x
+    return end
