@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pymc as pm
@@ -79,7 +79,7 @@ class CompactDensity:
         return self._with_gradient(vector, CompactSource.fit)
 
     def of_light_alone(self, vector: np.ndarray) -> tuple[float, np.ndarray]:
-        """The same without sources."""
+        """Evaluate the same without sources."""
         return self._with_gradient(vector, CompactSource.fit_light)
 
     def value(self, vector: np.ndarray) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pymc as pm
@@ -33,6 +33,8 @@ _CENTRE_STEP, _ELLIPTICITY_STEP = 1.0, 0.1
 # Quantile of the residuals over the light from which pixels count as arcs.
 _BRIGHT = 0.97
 _VERY_LOW = 1e12
+# Log-likelihood that a source must gain to be seen: it has some ten free numbers.
+_SEEN = 20.0
 
 
 class Candidate(NamedTuple):
@@ -40,17 +42,35 @@ class Candidate(NamedTuple):
 
     Attributes
     ----------
-    point : dict of str to ndarray
-        Values of the model's value variables.
+    flat : (n,) float64
+        The model's value variables.
     log_density : float
         Of the compact model, up to a constant.
     deflection : float
         Mean length of the deflections over the fitted pixels, arcsec.
     """
 
-    point: dict[str, np.ndarray]
+    flat: np.ndarray
     log_density: float
     deflection: float
+
+
+class CompactSearch(NamedTuple):
+    """What a search with compact sources found.
+
+    Attributes
+    ----------
+    candidates : list of Candidate
+        The highest first.
+    of_lens : (n,) bool
+        The model's coordinates that rays or light depend on; the others are as in the first draw.
+    remarks : list of str
+        Why these may not be lenses.
+    """
+
+    candidates: list[Candidate]
+    of_lens: np.ndarray
+    remarks: list[str]
 
 
 def compact_candidates(
@@ -59,7 +79,7 @@ def compact_candidates(
     draws: np.ndarray,
     report: Callable[[str], None],
     rng: np.random.Generator,
-) -> list[Candidate]:
+) -> CompactSearch:
     """Search for lenses that trace the images to compact sources.
 
     The light is fitted alone at first, robustly, so that arcs do not count. With the light held, draws from
@@ -78,37 +98,26 @@ def compact_candidates(
         Told what is going on.
     rng : Generator
 
-    Returns
-    -------
-    list of Candidate
-        The highest first.
     """
     density = CompactDensity(model, images)
-    centre = np.concatenate([draws[0], np.zeros(4 * len(images))])
     scales = _scales(density, draws)
+    centre = np.concatenate([draws[0], np.zeros(4 * len(images))])
     centre = _fit_light(density, centre, scales, report)
     starts = _best_draws(density, centre, draws, report, rng)
-    everything = np.flatnonzero(_free(density, density.of_mass | density.of_light))
-    of_mass = np.flatnonzero(_free(density, density.of_mass))
+    of_lens = density.of_mass | density.of_light
     ends = []
     for k, start in enumerate(starts, start=1):
         stage = f"compact source {k}/{len(starts)}"
-        end = _ascend(density, start, of_mass, scales, _FIRST, report, stage)
-        ends.append(_ascend(density, end, everything, scales, _SECOND, report, stage))
+        end = _ascend(density, start, _with_sources(density, density.of_mass), scales, _FIRST, report, stage)
+        ends.append(_ascend(density, end, _with_sources(density, of_lens), scales, _SECOND, report, stage))
     ends.sort(key=density.value, reverse=True)
-    finals = [
-        _ascend(density, end, everything, scales, _LAST, report, f"compact source, best {k}")
+    ends = [
+        _ascend(density, end, _with_sources(density, of_lens), scales, _LAST, report, f"best lens {k}")
         for k, end in enumerate(ends[:_FINALISTS], start=1)
     ]
-    candidates = [
-        Candidate(density.point(end), density.value(end), _mean_deflection(density, end)) for end in finals
-    ]
-    candidates.sort(key=lambda candidate: candidate.log_density, reverse=True)
-    for candidate in candidates:
-        _log.info(
-            "Compact source: log density %.1f, mean deflection %.3f.", candidate.log_density, candidate.deflection
-        )
-    return candidates
+    ends.sort(key=density.value, reverse=True)
+    candidates = [_candidate(density, end) for end in ends]
+    return CompactSearch(candidates, of_lens, _remarks(density, ends[0]))
 
 
 def prior_draws(model: pm.Model, n_draws: int, rng: np.random.Generator) -> np.ndarray:
@@ -140,8 +149,27 @@ def _scales(density: CompactDensity, draws: np.ndarray) -> np.ndarray:
     return np.concatenate([of_model, *of_sources])
 
 
-def _free(density: CompactDensity, of_model: np.ndarray) -> np.ndarray:
-    return np.concatenate([of_model, np.ones(4 * len(density.images), bool)])
+def _with_sources(density: CompactDensity, of_model: np.ndarray) -> np.ndarray:
+    """Return indices of some of the model's coordinates and all of the sources'."""
+    return np.flatnonzero(np.concatenate([of_model, np.ones(4 * len(density.images), bool)]))
+
+
+def _candidate(density: CompactDensity, vector: np.ndarray) -> Candidate:
+    found = Candidate(vector[: density.n_model], density.value(vector), _mean_deflection(density, vector))
+    _log.info("Compact source: log density %.1f, deflection %.3f.", found.log_density, found.deflection)
+    return found
+
+
+def _remarks(density: CompactDensity, vector: np.ndarray) -> list[str]:
+    """Compare the best lens with light alone."""
+    with_source = sum(fit.log_likelihood for fit in density.fits(vector, CompactSource.fit))
+    alone = sum(fit.log_likelihood for fit in density.fits(vector, CompactSource.fit_light))
+    if with_source - alone > _SEEN:
+        return []
+    return [
+        "No lensed source is seen: the best compact one raises the log-likelihood by "
+        f"{with_source - alone:.1f} only. The posterior is that of a lens which the data do not need."
+    ]
 
 
 def _fit_light(
@@ -237,7 +265,7 @@ def _ascend(
         return -value, -scales[free] * gradient[free]
 
     options = {"maxiter": iterations, "maxcor": 30, "ftol": 1e-9}
-    result = minimize(objective, np.zeros(free.size), jac=True, method="L-BFGS-B", options=options)
+    result: Any = minimize(objective, np.zeros(free.size), jac=True, method="L-BFGS-B", options=options)  # type: ignore[call-overload]
     end = start.copy()
     end[free] += scales[free] * result.x
     return end

@@ -1,23 +1,27 @@
-"""Sampling: from the prior's starting point to the posterior in one call."""
+"""Sampling: from the prior to the posterior in one call."""
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pymc as pm
+from arviz_base import dict_to_dataset
+from pymc.backends.arviz import find_constants, find_observations
 from pymc.blocking import DictToArrayBijection
-from pymc.step_methods.hmc.quadpotential import QuadPotentialFullAdapt
+from pymc.stats.convergence import log_warnings, run_convergence_checks
 from threadpoolctl import threadpool_limits
 from xarray import DataTree
 
 from pymc_lens.inference.mode import Mode, find_mode
+from pymc_lens.inference.nuts import nuts_at
+from pymc_lens.inference.whitened import WHITENED, whitened_model
+from pymc_lens.validation import require_instance
 
-# Draws that the Hessian at the mode counts for against the draws seen while tuning.
-_METRIC_WEIGHT = 50.0
+_WARMUP = ("warmup_posterior", "warmup_sample_stats")
 
 
 def sample(
@@ -25,42 +29,51 @@ def sample(
     *,
     tune: int = 200,
     chains: int = 2,
-    starts: Sequence[dict[str, Any]] = ({},),
+    starts: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     mode: Mode | None = None,
+    nuts_sampler: str = "pymc",
     target_accept: float = 0.7,
     max_treedepth: int = 10,
     random_seed: Any = None,
     progressbar: bool = True,
+    discard_tuned_samples: bool = True,
     model: pm.Model | None = None,
     **kwargs: Any,
 ) -> DataTree:
     """Sample the posterior of a lens model with NUTS, started and scaled at the mode.
 
-    A preflight evaluates the model once and names what is wrong with it; the mode is found by gradient
-    ascent; the inverse Hessian there is the metric that NUTS starts from and goes on adapting; chains start
-    at draws from the Gaussian approximation of the posterior. BLAS is limited to one thread a chain.
+    The mode is found by `find_mode`, which warns of what is suspicious about it. PyMC's NUTS starts with the
+    inverse Hessian there as its metric and goes on adapting it; other samplers are given the model in
+    coordinates scaled by it, in which their own first metric is right. Chains start at draws from about the
+    Gaussian approximation of the posterior. BLAS is limited to one thread a chain.
+
+    Ctrl-C ends sampling and returns the draws there are; while chains tune these are in
+    ``warmup_posterior``.
 
     Parameters
     ----------
     draws, tune, chains : int
         As of `pymc.sample`. Few tuning draws are needed, since the metric is known from the start.
-    starts : sequence of dict
-        Starting points of the search for the mode, see `find_mode`.
+    starts : dict or sequence of dict, optional
+        Starting points of the search for the mode; by default nothing needs to be known. See `find_mode`.
     mode : Mode, optional
         A mode found before; skips the search.
+    nuts_sampler : {"pymc", "nutpie", "numpyro"}
+        Which NUTS.
     target_accept : float
         Acceptance that the step size is tuned to. A posterior whitened at its mode needs no small steps.
     max_treedepth : int
-        Doublings of a trajectory of PyMC's NUTS at most. Where the posterior is close to normal, 2 (three
-        leapfrog steps) takes half the gradients for the same effective draws (benchmarks/posterior.py); PyMC
-        then says that the maximum was reached.
+        Doublings of a trajectory at most. Where the posterior is close to normal, 2 (three leapfrog steps)
+        takes half the gradients for the same effective draws (benchmarks/posterior.py); PyMC then says that
+        the maximum was reached.
     random_seed : int, sequence of int or Generator
     progressbar : bool
+    discard_tuned_samples : bool
+        False keeps them in ``warmup_posterior``.
     model : pm.Model, optional
         By default the model on the context stack.
     **kwargs
-        Passed to `pymc.sample`. With ``step`` or ``nuts_sampler`` the mode still serves as the starting
-        point, and the metric is the sampler's own.
+        Passed to `pymc.sample`. With ``step`` the mode still serves as the starting point.
 
     Returns
     -------
@@ -69,50 +82,135 @@ def sample(
 
     Raises
     ------
-    ValueError
-        From the preflight, naming the variable at fault.
+    TypeError, ValueError
+        If an argument is not as expected, or from the preflight, naming the variable at fault.
     """
     model = pm.modelcontext(model)
+    _require_counts(draws=draws, tune=tune, chains=chains, max_treedepth=max_treedepth)
+    if nuts_sampler not in _SAMPLERS:
+        raise ValueError(
+            f"nuts_sampler: expected one of {list(_SAMPLERS)}, got {nuts_sampler!r}. SMC is pm.sample_smc."
+        )
+    if not 0.0 < target_accept < 1.0:
+        raise ValueError(f"target_accept: expected a number between 0 and 1, got {target_accept!r}.")
     if mode is None:
         mode = find_mode(model, starts=starts, progressbar=progressbar)
+        if not mode.converged:
+            raise KeyboardInterrupt("The search for the mode was interrupted, so there is nothing to sample.")
+    require_instance("mode", mode, Mode)
+    _require_same_variables(mode, model)
     rng = np.random.default_rng(random_seed)
-    kwargs.setdefault("initvals", _initial_values(model, mode, chains, rng))
+    kwargs.update(draws=draws, tune=tune, chains=chains, progressbar=progressbar)
     # PyMC counts physical cores; kernels on two threads of one core still beat one chain after the other.
     kwargs.setdefault("cores", min(chains, os.cpu_count() or 1))
-    if "step" not in kwargs and kwargs.get("nuts_sampler", "pymc") == "pymc":
-        kwargs["step"] = _nuts(model, mode, target_accept, max_treedepth)
-        kwargs["nuts_sampler"] = "pymc"
-    elif "step" not in kwargs:
-        kwargs["target_accept"] = target_accept
     # PyMC leaves every forked chain all BLAS threads; on small blocks they only wait for one another.
     kwargs.setdefault("blas_cores", None)
     with threadpool_limits(1, user_api="blas"):
-        idata = pm.sample(
-            draws,
-            tune=tune,
-            chains=chains,
-            random_seed=rng.spawn(1)[0],
-            progressbar=progressbar,
-            model=model,
-            **kwargs,
-        )
-    if isinstance(idata, DataTree):
-        idata["posterior"].attrs["mode_gradient_evaluations"] = mode.evaluations
+        idata = _SAMPLERS[nuts_sampler](model, mode, rng, target_accept, max_treedepth, kwargs)
+    if not isinstance(idata, DataTree):  # return_inferencedata=False
+        return idata
+    return _finished(idata, mode, discard_tuned_samples)
+
+
+def _sample_pymc(
+    model: pm.Model,
+    mode: Mode,
+    rng: np.random.Generator,
+    target_accept: float,
+    max_treedepth: int,
+    kwargs: dict[str, Any],
+) -> Any:
+    """Sample with the metric handed over; what is drawn while tuning is kept, should that be all."""
+    kwargs.setdefault("initvals", _initial_values(model, mode, kwargs["chains"], rng))
+    kwargs.setdefault("step", nuts_at(mode, model, target_accept, max_treedepth))
+    seed = rng.spawn(1)[0]
+    options = {"nuts_sampler": "pymc", "random_seed": seed, "model": model, **kwargs}
+    if not kwargs.get("return_inferencedata", True):
+        return pm.sample(**options)
+    checks = options.pop("compute_convergence_checks", True)
+    idata = pm.sample(**options, discard_tuned_samples=False, compute_convergence_checks=False)
+    if checks and idata["posterior"].sizes.get("draw", 0):
+        log_warnings(run_convergence_checks(idata, model))
     return idata
 
 
-def _nuts(model: pm.Model, mode: Mode, target_accept: float, max_treedepth: int) -> pm.NUTS:
-    flat = DictToArrayBijection.map(mode.point).data
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="QuadPotentialFullAdapt is an experimental feature")
-        potential = QuadPotentialFullAdapt(flat.size, flat, mode.covariance, _METRIC_WEIGHT)
-    return pm.NUTS(
-        potential=potential,
-        target_accept=target_accept,
-        max_treedepth=max_treedepth,
-        early_max_treedepth=min(max_treedepth, 8),
-        model=model,
+def _sample_nutpie(
+    model: pm.Model,
+    mode: Mode,
+    rng: np.random.Generator,
+    target_accept: float,
+    max_treedepth: int,
+    kwargs: dict[str, Any],
+) -> DataTree:
+    nuts = {"target_accept": target_accept, "max_treedepth": max_treedepth}
+    return _sample_whitened(model, mode, rng, "nutpie", nuts, kwargs)
+
+
+def _sample_numpyro(
+    model: pm.Model,
+    mode: Mode,
+    rng: np.random.Generator,
+    target_accept: float,
+    max_treedepth: int,
+    kwargs: dict[str, Any],
+) -> DataTree:
+    nuts = {"target_accept": target_accept, "max_tree_depth": max_treedepth}
+    return _sample_whitened(model, mode, rng, "numpyro", nuts, kwargs)
+
+
+_SAMPLERS = {"pymc": _sample_pymc, "nutpie": _sample_nutpie, "numpyro": _sample_numpyro}
+
+
+def _sample_whitened(
+    model: pm.Model,
+    mode: Mode,
+    rng: np.random.Generator,
+    sampler: str,
+    nuts: dict[str, Any],
+    kwargs: dict[str, Any],
+) -> DataTree:
+    """Sample in whitened coordinates, and return the variables of the model."""
+    idata = pm.sample(
+        model=whitened_model(model, mode),
+        nuts_sampler=sampler,
+        nuts=nuts,
+        random_seed=rng.spawn(1)[0],
+        **kwargs,
     )
+    for group in ("posterior", "warmup_posterior"):
+        if group in idata.children:
+            idata[group] = DataTree(idata[group].to_dataset().drop_dims(f"{WHITENED}_dim_0", errors="ignore"))
+    _add_data(idata, model)
+    return idata
+
+
+def _add_data(idata: DataTree, model: pm.Model) -> None:
+    """Add the groups of observed and constant data, as PyMC does."""
+    for group, data in (
+        ("observed_data", find_observations(model)),
+        ("constant_data", find_constants(model)),
+    ):
+        if data:
+            dims: Any = {name: list(model.named_vars_to_dims.get(name, ())) for name in data}
+            coords: Any = {name: list(values) for name, values in model.coords.items() if values is not None}
+            idata[group] = DataTree(dict_to_dataset(data, dims=dims, coords=coords, sample_dims=[]))
+
+
+def _finished(idata: DataTree, mode: Mode, discard_tuned_samples: bool) -> DataTree:
+    drawn = "posterior" in idata.children and idata["posterior"].sizes.get("draw", 0)
+    if not drawn:
+        warnings.warn(
+            "Sampling was interrupted while all chains were tuning: there are no draws of the posterior yet, "
+            "only warmup_posterior.",
+            stacklevel=3,
+        )
+        return idata
+    idata["posterior"].attrs["mode_gradient_evaluations"] = mode.evaluations
+    if discard_tuned_samples:
+        for group in _WARMUP:
+            if group in idata.children:
+                del idata[group]
+    return idata
 
 
 def _initial_values(
@@ -133,3 +231,22 @@ def _initial_values(
         parameters = to_parameters(DictToArrayBijection.rmap(start))
         values.append({rv.name: value for rv, value in zip(model.free_RVs, parameters, strict=True)})
     return values
+
+
+def _require_counts(**counts: Any) -> None:
+    """Raise unless numbers of draws and the like are positive integers; ``tune`` may be zero."""
+    for name, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, (int, np.integer)):
+            raise TypeError(f"{name}: expected an integer, got {count!r}.")
+        least = 0 if name == "tune" else 1
+        if count < least:
+            raise ValueError(f"{name}: expected at least {least}, got {count!r}.")
+
+
+def _require_same_variables(mode: Mode, model: pm.Model) -> None:
+    expected = {value.name for value in model.value_vars}
+    if set(mode.point) != expected:
+        raise ValueError(
+            f"mode: expected one of this model, whose variables are {sorted(expected)}; it has "
+            f"{sorted(mode.point)}."
+        )

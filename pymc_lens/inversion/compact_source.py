@@ -105,9 +105,7 @@ class CompactSource:
         n_light = len(inputs.light)
         imaging = self.imaging
         residual_bar = np.zeros(imaging.n_pixels)
-        residual_bar[imaging.fitted] = (
-            self.weights * (self.data - fit.model) / imaging.noise_fitted**2
-        )
+        residual_bar[imaging.fitted] = self.weights * (self.data - fit.model) / imaging.noise_fitted**2
         light_bar = self._light_blur.pullback(residual_bar[None])[0]
         pixel_bar = self._source_blur.pullback(residual_bar[None])[0]
         rays_bar, source_bar = np.empty_like(inputs.rays), np.zeros(4)

@@ -1,0 +1,74 @@
+"""The posterior of a model as a function of one flat vector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+import pymc as pm
+from pymc.blocking import DictToArrayBijection, RaveledVars
+from pytensor.tensor.variable import TensorVariable
+
+from pymc_lens.inference.preflight import compile_density
+
+
+class Density:
+    """Log-probability and gradient of a flat vector of the model's value variables.
+
+    The observed variables' part can be given less weight, see `set_weight`.
+
+    Attributes
+    ----------
+    evaluations : int
+        So far.
+    best : (n,) float64 or None
+        Where the log-probability at full weight was highest so far.
+    """
+
+    def __init__(self, model: pm.Model) -> None:
+        self.model = model
+        self.function = compile_density(model)
+        self._info = DictToArrayBijection.map(model.initial_point()).point_map_info
+        self.evaluations = 0
+        self.best: np.ndarray | None = None
+        self._best_value = -np.inf
+        self._weight = 1.0
+        self._last: tuple[bytes, float, np.ndarray] | None = None
+
+    def __call__(self, flat: np.ndarray) -> tuple[float, np.ndarray]:
+        key = flat.tobytes()
+        if self._last is None or self._last[0] != key:
+            value, gradient = self.function(RaveledVars(flat, self._info))
+            self.evaluations += 1
+            self._last = key, float(value), np.array(gradient)
+            if self._weight == 1.0 and value > self._best_value:
+                self.best, self._best_value = flat.copy(), float(value)
+        return self._last[1], self._last[2]
+
+    def set_weight(self, weight: float) -> None:
+        """Multiply the log-likelihood by a weight from now on."""
+        self.function.set_weights(np.array([weight]))
+        self._weight, self._last = weight, None
+
+    def point(self, flat: np.ndarray) -> dict[str, np.ndarray]:
+        """Value variables by name."""
+        return DictToArrayBijection.rmap(RaveledVars(flat, self._info))
+
+    def parameters(self, point: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Free and deterministic variables at a point."""
+        return {rv.name: value for rv, value in zip(self._variables, self._values(point), strict=True)}
+
+    def coordinates(self, names: set[str]) -> np.ndarray:
+        """Mark the flat coordinates (n,) of value variables with these names."""
+        flags = [np.full(int(np.prod(shape)), name in names) for name, shape, _, _ in self._info]
+        return np.concatenate([np.zeros(0, bool), *flags])
+
+    @property
+    def _variables(self) -> list[TensorVariable]:
+        return [*self.model.free_RVs, *self.model.deterministics]
+
+    @cached_property
+    def _values(self) -> Callable[[dict[str, np.ndarray]], list[np.ndarray]]:
+        values = self.model.replace_rvs_by_values(self._variables)
+        return self.model.compile_fn(values, inputs=self.model.value_vars, on_unused_input="ignore")
