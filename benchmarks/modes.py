@@ -25,6 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pymc as pm
 from threadpoolctl import threadpool_limits
 
@@ -42,7 +43,7 @@ def competitors(folder: Path, mask_radius: float, radii: list[float], adaptive: 
     coarse_model = partial(lens_model.coarse_model, dataset)
     rows = []
     for radius in radii:
-        start = lens_model.start_at(radius, dataset)
+        start = start_at(radius, dataset)
         pixelizations = {
             "overlay": lens_model.coarse_pixelization,
             "window": partial(lens_model.window_pixelization, radius=radius),
@@ -53,6 +54,22 @@ def competitors(folder: Path, mask_radius: float, radii: list[float], adaptive: 
         if adaptive:
             rows += labelled(folder, radius, "adaptive", climb_adapted(dataset, highest[None]))
     return rows
+
+
+def start_at(einstein_radius: float, dataset: pl.Imaging) -> dict[str, Any]:
+    """What is held while the light and the ellipticities settle.
+
+    Free from the start, a source that is as wide as the image takes the part of the light's ellipticity, and
+    the mass whatever place and shear suit that.
+    """
+    return {
+        "einstein_radius": einstein_radius,
+        "mass_centre": [0.0, 0.0],
+        "gamma_1": 0.0,
+        "gamma_2": 0.0,
+        "scale": 0.1,
+        "amplitude": 3.0 * np.median(dataset.noise_fitted),
+    }
 
 
 class Climbed(NamedTuple):
@@ -79,7 +96,7 @@ def climb(
     for kind in CLIMBS:
         model = build(pixelize=partial(pixelize, positivity=kind))
         mode = pl.find_mode(model, starts=[start], progressbar=False)
-        start = lens_model.free_values(model, mode)
+        start = mode.initvals
         fit = pl.fit_at(model, mode)
         if kind not in highest or highest[kind].mode.log_density < mode.log_density:
             highest[kind] = Climbed(mode, start, fit)

@@ -34,7 +34,7 @@ def fit(
     start, first = lens_model.first_fit(dataset)
     print(f"Source window {', '.join(f'{edge:.2f}' for edge in first.window)} arcsec.", flush=True)
     model = lens_model.adaptive_model(dataset, first, lens_model.fine_pixelization)
-    mode = pl.find_mode(model, starts=[start])
+    mode = pl.find_mode(model, starts=start)
     print(f"Mode at log-probability {mode.log_density:.1f} after {mode.evaluations} gradients.", flush=True)
     idata = pl.sample(
         draws, tune=tune, chains=chains, mode=mode, random_seed=seed, model=model, discard_tuned_samples=False

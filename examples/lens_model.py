@@ -24,7 +24,6 @@ MULTIPLY_IMAGED = 0.75
 # The window holds what pixels brighter than this, relative to the brightest, are traced to, and a margin
 # (arcsec).
 WINDOW_LEVEL, WINDOW_MARGIN = 0.05, 0.08
-EINSTEIN_RADIUS_STARTS = (0.80, 0.93, 1.08, 1.25, 1.45, 1.70)
 
 
 def load(folder: Path, mask_radius: float) -> pl.Imaging:
@@ -152,48 +151,15 @@ def adaptive_model(
     return model
 
 
-def start_at(einstein_radius: float, dataset: pl.Imaging) -> dict[str, Any]:
-    """What is held while the light and the ellipticities settle.
-
-    Free from the start, a source that is as wide as the image takes the part of the light's ellipticity, and
-    the mass whatever place and shear suit that.
-    """
-    return {
-        "einstein_radius": einstein_radius,
-        "mass_centre": [0.0, 0.0],
-        "gamma_1": 0.0,
-        "gamma_2": 0.0,
-        "scale": 0.1,
-        "amplitude": 3.0 * np.median(dataset.noise_fitted),
-    }
-
-
 def first_fit(dataset: pl.Imaging) -> tuple[dict[str, np.ndarray], FirstFit]:
-    """Climb on the coarse model from many starting points, then on one that adapts to the highest mode.
+    """Find the lens with the coarse model, then climb on one that adapts to its image of the source.
 
     The image of the coarse source still holds light of the lens, that of the second hardly any. Returns where
-    all parameters end, and what to adapt to. The coarse modes are compared, not those that adapted: each of
-    these has a prior made from its own image of the source, right or wrong.
+    all parameters end, and what to adapt to.
     """
-    starts = [
-        {},
-        *({"einstein_radius": radius} for radius in EINSTEIN_RADIUS_STARTS),
-        *(start_at(radius, dataset) for radius in EINSTEIN_RADIUS_STARTS),
-    ]
     coarse = coarse_model(dataset)
-    modes = pl.find_modes(coarse, starts=starts)
-    for mode in modes:
-        radius = float(mode.parameters["einstein_radius"])
-        print(
-            f'Mode at an Einstein radius of {radius:.3f}", log-probability {mode.log_density:.1f}.',
-            flush=True,
-        )
-    first = FirstFit.of(pl.fit_at(coarse, modes[0]))
-    model = adaptive_model(dataset, first, adaptive_pixelization)
-    mode = pl.find_mode(model, starts=[free_values(coarse, modes[0])])
-    return free_values(model, mode), FirstFit.of(pl.fit_at(model, mode))
-
-
-def free_values(model: pm.Model, mode: pl.Mode) -> dict[str, np.ndarray]:
-    """Where a mode's free variables end, for another model to start from."""
-    return {rv.name: mode.parameters[rv.name] for rv in model.free_RVs}
+    found = pl.find_mode(coarse)
+    print(f"First fit: {found}", flush=True)
+    model = adaptive_model(dataset, FirstFit.of(pl.fit_at(coarse, found)), adaptive_pixelization)
+    mode = pl.find_mode(model, starts=found.initvals)
+    return mode.initvals, FirstFit.of(pl.fit_at(model, mode))

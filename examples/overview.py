@@ -78,9 +78,7 @@ def main(out: Path, draws: int = 600, tune: int = 100) -> None:
             ),
             observed=dataset,
         )
-        # The climb to the mode holds these until the ellipticity has settled.
-        start = {"einstein_radius": 1.6, "scale": 0.15, "amplitude": 0.5}
-        idata = pl.sample(draws, tune=tune, starts=[start], random_seed=1)
+        idata = pl.sample(draws, tune=tune, random_seed=1)
         pl.reconstruct(idata, random_seed=1)
     idata.to_netcdf(out / "posterior.nc")
     names = ["einstein_radius", "ell_comps", "scale", "amplitude"]

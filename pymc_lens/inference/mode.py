@@ -15,10 +15,11 @@ from pymc.blocking import DictToArrayBijection
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from threadpoolctl import threadpool_limits
 
+from pymc_lens.distributions import pixelized_images
 from pymc_lens.inference.climb import FINE, approach, climb, climb_on, refined, whitening
 from pymc_lens.inference.compact_search import Candidate, compact_candidates, prior_draws
 from pymc_lens.inference.density import Density
-from pymc_lens.inference.preflight import pixelized_images, preflight
+from pymc_lens.inference.preflight import preflight
 from pymc_lens.inference.remarks import remarks_on, rounded, within_posterior
 from pymc_lens.inference.starts import checked_starts, free_values, initial_point
 
@@ -27,7 +28,7 @@ _log = logging.getLogger(__name__)
 # Draws from the prior that the search for the lens looks at, and those of the source's prior at each lens.
 _LENSES, _SOURCE_PRIORS = 360, 24
 # Lenses that fall behind the best by more of its compact source's chi-squared are not followed.
-_FAR_BEHIND = 0.1
+_FAR_BEHIND = 0.05
 # Two lenses are one if their mean deflections differ by less, relatively.
 _SAME_DEFLECTION = 0.01
 
@@ -208,7 +209,7 @@ def _unattended(
 ) -> _Found:
     """Climb from the lenses that compact sources find."""
     model = density.model
-    images = [rv for rv in pixelized_images(model) if rv in model.observed_RVs]
+    images = [rv for rv in pixelized_images(model).values() if rv in model.observed_RVs]
     if not images:
         return _from_starts(density, [{}], keep, report)
     search = compact_candidates(model, images, draws, report, rng)
