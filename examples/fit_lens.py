@@ -23,12 +23,13 @@ import pymc_lens as pl
 
 
 def fit(
-    folder: Path, out: Path, mask_radius: float, draws: int, tune: int, chains: int, seed: int
-) -> dict[str, Any]:
+    folder: Path, out: Path, mask_radius: float, draws: int, tune: int, chains: int, seed: int,
+    pixel_scale: float | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Find the mode from several Einstein radii, sample, reconstruct, draw and summarize."""
     begin = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
-    dataset = lens_model.load(folder, mask_radius)
+    dataset = lens_model.load(folder, mask_radius, pixel_scale)
     print(f"{folder.name}: {dataset}", flush=True)
     print("Compiling the model (the first run on a machine compiles for about a minute) ...", flush=True)
     start, first = lens_model.first_fit(dataset)
@@ -89,6 +90,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--mask-radius", type=float, default=3.0, help="arcsec, around the image centre")
+    parser.add_argument(
+        "--pixel-scale", type=float,
+        help=f"arcsec; by default the header's, and {lens_model.PIXEL_SCALE} where image.fits has none",
+    )  # fmt: skip
     parser.add_argument("--draws", type=int, default=500)
     parser.add_argument("--tune", type=int, default=100)
     parser.add_argument("--chains", type=int, default=2)
@@ -99,7 +104,7 @@ def main() -> None:
     logging.getLogger("pymc_lens").setLevel(logging.INFO)
     summary = fit(
         arguments.folder, arguments.out, arguments.mask_radius, arguments.draws, arguments.tune,
-        arguments.chains, arguments.seed,
+        arguments.chains, arguments.seed, arguments.pixel_scale,
     )  # fmt: skip
     print(f"PyMC {pm.__version__}; results in {arguments.out}")
     print(json.dumps({key: value for key, value in summary.items() if key != "parameters"}, indent=1))

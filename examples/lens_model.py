@@ -8,10 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pymc as pm
+from astropy.io import fits
+from astropy.wcs import WCS
 
 import pymc_lens as pl
 
-PIXEL_SCALE = 0.05  # arcsec; HST/ACS and WFPC2 frames of the SLACS survey
+# Arcsec, where the header says nothing: HST/ACS and WFPC2 frames of the SLACS survey.
+PIXEL_SCALE = 0.05
 # With a single source plane the posterior does not depend on them.
 LENS_REDSHIFT, SOURCE_REDSHIFT = 0.5, 1.0
 # The groups share no widths: Gaussians of equal width and nearly equal shape trade amplitude for shape, and
@@ -26,11 +29,16 @@ MULTIPLY_IMAGED = 0.75
 WINDOW_LEVEL, WINDOW_MARGIN = 0.05, 0.08
 
 
-def load(folder: Path, mask_radius: float) -> pl.Imaging:
-    """Read image.fits, psf.fits and noise.fits and mask a circle."""
-    dataset = pl.Imaging.from_fits(
-        folder / "image.fits", folder / "psf.fits", folder / "noise.fits", pixel_scales=PIXEL_SCALE
-    )
+def load(folder: Path, mask_radius: float, pixel_scale: float | None = None) -> pl.Imaging:
+    """Read image.fits, psf.fits and noise.fits and mask a circle.
+
+    Without a pixel scale (arcsec) that of the image's header is taken, and `PIXEL_SCALE` where it has none.
+    """
+    image = folder / "image.fits"
+    if pixel_scale is None and not WCS(fits.getheader(image)).has_celestial:
+        pixel_scale = PIXEL_SCALE
+        print(f"{image} does not say its pixel scale: {pixel_scale} arcsec are taken.", flush=True)
+    dataset = pl.Imaging.from_fits(image, folder / "psf.fits", folder / "noise.fits", pixel_scale)
     return dataset.apply_mask(
         pl.Mask2D.circular(dataset.shape_native, dataset.pixel_scales, radius=mask_radius)
     )

@@ -49,10 +49,15 @@ class FitsImage:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FITSFixedWarning)
                 wcs = WCS(self.header)
-                return wcs.celestial if wcs.has_celestial else None
+                return celestial_copy(wcs) if wcs.has_celestial else None
         except Exception as error:  # astropy and wcslib raise many kinds
             _log.info("The header's world coordinates cannot be read: %s.", error)
             return None
+
+
+def celestial_copy(wcs: WCS) -> WCS:
+    """Copy the two celestial axes of world coordinates, in the order of the pixels."""
+    return wcs.deepcopy() if wcs.naxis == 2 else wcs.celestial
 
 
 def wcs_pixel_scales(wcs: WCS) -> tuple[float, float]:
@@ -135,6 +140,29 @@ def centred_wcs(shape: tuple[int, ...], pixel_scales: float) -> WCS:
     wcs.wcs.cdelt = [-pixel_scales / 3600.0, pixel_scales / 3600.0]
     wcs.wcs.crval = [0.0, 0.0]
     return wcs
+
+
+def resampled_wcs(wcs: WCS, first: tuple[float, float], step: float) -> WCS:
+    """World coordinates of other pixels of the same sky, without terms of distortion.
+
+    Parameters
+    ----------
+    wcs : WCS
+        Celestial.
+    first : (row, column)
+        Where the centre of the first new pixel lies, in old pixels from zero.
+    step : float
+        Side of a new pixel, in old ones.
+    """
+    resampled = WCS(naxis=2)
+    resampled.wcs.ctype = [name.removesuffix("-SIP") for name in wcs.wcs.ctype]
+    resampled.wcs.crval, resampled.wcs.cunit = wcs.wcs.crval, wcs.wcs.cunit
+    resampled.wcs.lonpole, resampled.wcs.latpole = wcs.wcs.lonpole, wcs.wcs.latpole
+    resampled.wcs.radesys, resampled.wcs.equinox = wcs.wcs.radesys, wcs.wcs.equinox
+    resampled.wcs.set_pv(wcs.wcs.get_pv())
+    resampled.wcs.crpix = 1.0 + (wcs.wcs.crpix - 1.0 - np.array(first[::-1])) / step
+    resampled.wcs.cd = wcs.pixel_scale_matrix * step
+    return resampled
 
 
 @dataclass(frozen=True, eq=False)

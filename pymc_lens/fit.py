@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random.op import RNGConsumerOp
 from pytensor.tensor.variable import TensorVariable
 
+from pymc_lens._fit_output import write_fit
 from pymc_lens.graph import build_inversion
 from pymc_lens.imaging import Imaging
 from pymc_lens.inversion.problem import EvidenceTerms, InversionInputs, PixelizedInversion
@@ -174,6 +176,30 @@ class FitImaging:
     def reduced_chi_squared(self) -> float:
         """Chi-squared over the number of fitted pixels."""
         return self.chi_squared / self.dataset.fitted.size
+
+    def to_fits(self, folder: str | Path, overwrite: bool = False) -> dict[str, Path]:
+        """Write images: ``model_image``, ``residual_map``, ``lens_light``, ``lensed_source`` and ``source``.
+
+        They have the unit and the world coordinates of the data, NaN where nothing is fitted. The source is
+        on a grid of pixels a quarter as wide, around what is bright, where it would be seen without the lens.
+
+        Parameters
+        ----------
+        folder : path
+            Made if missing; the files are ``model_image.fits`` and so on.
+        overwrite : bool
+
+        Returns
+        -------
+        dict
+            Paths by name.
+
+        Raises
+        ------
+        FileExistsError
+            If a file exists and `overwrite` is False.
+        """
+        return write_fit(self, folder, overwrite)
 
     def _native(self, fitted: np.ndarray) -> np.ndarray:
         return self.dataset.native(fitted)

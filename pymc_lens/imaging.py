@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike
 from pymc_lens._fits import (
     FitsImage,
     FitsOutput,
+    celestial_copy,
     centred_wcs,
     pixel_scale_from,
     read_fits,
@@ -582,7 +583,7 @@ def _checked_wcs(wcs: Any, pixel_scales: float) -> WCS | None:
         return None
     if not isinstance(wcs, WCS) or not wcs.has_celestial:
         raise TypeError(f"wcs: expected a celestial astropy.wcs.WCS, got {type(wcs).__name__}.")
-    celestial = wcs.celestial
+    celestial = celestial_copy(wcs)
     if not _has_scale(celestial, pixel_scales):
         raise ValueError(
             f"wcs: expected the data's pixel_scales, {pixel_scales!r} arcsec, got "
