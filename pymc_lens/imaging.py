@@ -35,6 +35,7 @@ from pymc_lens.over_sampling import (
     checked_over_sample_size,
     checked_sub_size,
     light_grid,
+    require_memory_for,
     sub_pixel_positions,
 )
 
@@ -342,6 +343,7 @@ class Imaging:
     def source_grid(self) -> np.ndarray:
         """(n_pixels * s**2, 2) (y, x) of the source's rays, arcsec; the s**2 of a pixel are consecutive."""
         sub_size = self.over_sample_size_pixelization
+        require_memory_for("over_sample_size_pixelization", self.n_pixels * sub_size**2)
         return _read_only(sub_pixel_positions(self.grid, sub_size, self.pixel_scales))
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -70,6 +71,9 @@ def _positions(centres: np.ndarray, steps: np.ndarray) -> np.ndarray:
     offsets = np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(1, -1, 2)
     return (centres[:, None, :] + offsets).reshape(-1, 2)
 
+
+# A position and where it is traced to, with some interpolation weights or brightnesses.
+_BYTES_A_POSITION = 100
 
 # Pixels from the image centre; sizes 8, 4, 2 within and 1 beyond.
 _LIGHT_RADII = (3.0, 5.0, 12.0)
@@ -158,6 +162,19 @@ def checked_sub_size(name: str, size: Any) -> int:
     return int(size)
 
 
+def require_memory_for(name: str, n_positions: int) -> None:
+    """Raise ValueError if so many positions are more than this machine's memory holds."""
+    if not hasattr(os, "sysconf"):
+        return
+    need, have = _BYTES_A_POSITION * n_positions, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if need > have:
+        raise ValueError(
+            f"{name}: expected positions that fit into the {have / 2**30:.0f} GiB of memory, got "
+            f"{n_positions:.2g} of them, which take about {need / 2**30:.0f} GiB. Over-sample less, or mask "
+            "more pixels."
+        )
+
+
 def checked_over_sample_size(
     name: str, size: int | Sequence[Sequence[int]] | np.ndarray | RadialBins, shape_native: tuple[int, int]
 ) -> OverSampleSize:
@@ -170,14 +187,14 @@ def checked_over_sample_size(
     """
     if isinstance(size, RadialBins):
         return size
-    if not isinstance(size, (Sequence, np.ndarray)) or np.ndim(size) == 0:
-        return checked_sub_size(name, size)
     try:
         array = np.array(size)
     except ValueError as error:
         raise ValueError(
             f"{name}: expected integers of the image's shape {shape_native} ({error})."
         ) from error
+    if array.ndim == 0:
+        return checked_sub_size(name, size)
     if array.shape != shape_native:
         raise ValueError(f"{name}: expected the image's shape {shape_native}, got {array.shape}.")
     if not np.issubdtype(array.dtype, np.integer) or (array < 1).any():
@@ -234,6 +251,7 @@ def light_grid(mask: Mask2D, psf: np.ndarray, psf_centre: tuple[int, int], size:
     frame_shape = (contributes.shape[0], contributes.shape[1])
     centres = pixel_centres(rows + first_row, cols + first_col, mask.shape_native, mask.pixel_scales)
     sizes = _sizes_at(size, rows + first_row, cols + first_col, centres)
+    require_memory_for("over_sample_size_lp", int((sizes.astype(np.float64) ** 2).sum()))
     groups = [(int(sub_size), np.nonzero(sizes == sub_size)[0]) for sub_size in np.unique(sizes)[::-1]]
     order = np.concatenate([members for _, members in groups])
     scale = mask.pixel_scales

@@ -9,10 +9,11 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.ndimage import map_coordinates
 
+from pymc_lens._quantities import image_array, position, real_number
 from pymc_lens.fit import evaluate_once
 from pymc_lens.imaging import Imaging
 from pymc_lens.mask import checked_pixel_scales, checked_shape, pixel_centres
-from pymc_lens.over_sampling import checked_sub_size, quadrature_positions
+from pymc_lens.over_sampling import checked_sub_size, quadrature_positions, require_memory_for
 
 Brightness = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -39,6 +40,8 @@ class Image:
 
     Raises
     ------
+    TypeError
+        If the array holds other things than real numbers.
     ValueError
         If the array is not two-dimensional and finite.
     """
@@ -48,12 +51,14 @@ class Image:
     centre: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
-        array = np.array(self.array, dtype=np.float64)
-        if array.ndim != 2 or not np.isfinite(array).all():
-            raise ValueError(f"array: expected finite values of shape (ny, nx), got shape {array.shape}.")
-        array.flags.writeable = False
+        array = image_array("array", self.array)
+        if not np.isfinite(array).all():
+            raise ValueError(
+                f"array: expected finite values, got {np.sum(~np.isfinite(array))} that are not."
+            )
         object.__setattr__(self, "array", array)
         object.__setattr__(self, "pixel_scales", checked_pixel_scales(self.pixel_scales))
+        object.__setattr__(self, "centre", position("centre", self.centre))
 
     def __call__(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Brightness at positions (arcsec) of any common shape."""
@@ -113,7 +118,8 @@ def simulate_imaging(
     Raises
     ------
     TypeError
-        If the tracer holds random or symbolic variables.
+        If the tracer traces no rays or holds random or symbolic variables, a brightness is not callable, a
+        number is none, or there is no such seed.
     ValueError
         If the PSF or the brightness is negative or not finite, or a number is out of range.
 
@@ -127,26 +133,46 @@ def simulate_imaging(
     """
     _require_positive("exposure_time", exposure_time)
     _require_positive("background_noise", background_noise)
-    if (np.asarray(psf) < 0.0).any():
+    if not hasattr(tracer, "traced_grid"):
+        raise TypeError(f"tracer: expected a Tracer, got {tracer!r}.")
+    _require_brightness("source", source)
+    if lens_light is not None:
+        _require_brightness("lens_light", lens_light)
+    rng = _generator(seed)
+    if (image_array("psf", psf) < 0.0).any():
         raise ValueError("psf: expected no negative elements, as counts cannot be negative.")
     shape = checked_shape(shape_native)
     # Checks the PSF, and has its normalisation and centre.
     blank = Imaging(np.zeros(shape), np.ones(shape), psf, pixel_scales)
     sub_size = checked_sub_size("over_sample_size", over_sample_size)
-    points = quadrature_positions(_frame_centres(blank), sub_size, blank.pixel_scales)
+    centres = _frame_centres(blank)
+    require_memory_for("over_sample_size", len(centres) * sub_size**2)
+    points = quadrature_positions(centres, sub_size, blank.pixel_scales)
     (traced,) = evaluate_once([tracer.traced_grid(points)])
     brightness = _evaluate("source", source, traced)
     if lens_light is not None:
         brightness = brightness + _evaluate("lens_light", lens_light, points)
     model = _blurred(blank, brightness.reshape(-1, sub_size**2).mean(axis=1))
-    data = _observed(model, exposure_time, background_noise, np.random.default_rng(seed))
+    data = _observed(model, exposure_time, background_noise, rng)
     noise_map = np.sqrt(np.maximum(data, 0.0) / exposure_time + background_noise**2)
     return blank.with_data(data, noise_map, unit="electron / s")
 
 
 def _require_positive(name: str, value: float) -> None:
-    if not (np.isfinite(value) and value > 0.0):
+    if not (np.isfinite(real_number(name, value)) and value > 0.0):
         raise ValueError(f"{name}: expected a positive number, got {value!r}.")
+
+
+def _require_brightness(name: str, value: object) -> None:
+    if not callable(value) or isinstance(value, type):
+        raise TypeError(f"{name}: expected a function of y and x (arcsec), or an Image, got {value!r}.")
+
+
+def _generator(seed: int | np.random.Generator) -> np.random.Generator:
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"seed: expected an integer >= 0 or a Generator, got {seed!r}.") from error
 
 
 def _frame_centres(imaging: Imaging) -> np.ndarray:
@@ -158,7 +184,11 @@ def _frame_centres(imaging: Imaging) -> np.ndarray:
 
 
 def _evaluate(name: str, brightness: Brightness, points: np.ndarray) -> np.ndarray:
-    values = np.asarray(brightness(points[..., 0], points[..., 1]), dtype=np.float64)
+    returned = brightness(points[..., 0], points[..., 1])
+    try:
+        values = np.asarray(returned, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: expected a brightness for each position, got {returned!r}.") from error
     if values.shape != points.shape[:-1]:
         raise ValueError(f"{name}: expected a brightness for each position, got shape {values.shape}.")
     if not np.isfinite(values).all() or (values < 0.0).any():
