@@ -109,7 +109,7 @@ class Mask2D:
     >>> lens = Mask2D.circular((200, 200), 0.05, radius=3.0)
     >>> neighbour = Mask2D.circular((200, 200), 0.05, radius=0.3, centre=(1.2, -1.5))
     >>> Mask2D(lens.array | ~neighbour.array, 0.05)
-    Mask2D(11172 of 200x200 pixels, 0.05"/pixel)
+    Mask2D(11192 of 200x200 pixels, 0.05"/pixel)
     """
 
     array: np.ndarray
