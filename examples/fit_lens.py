@@ -28,7 +28,7 @@ def fit(
 ) -> dict[str, Any]:  # fmt: skip
     """Find the mode from several Einstein radii, sample, reconstruct, draw and summarize."""
     begin = time.perf_counter()
-    out.mkdir(parents=True, exist_ok=True)
+    pl.make_folder(out)  # before the work: a folder that cannot be written to
     dataset = lens_model.load(folder, mask_radius, pixel_scale)
     print(f"{folder.name}: {dataset}", flush=True)
     print("Compiling the model (the first run on a machine compiles for about a minute) ...", flush=True)
@@ -40,10 +40,10 @@ def fit(
     idata = pl.sample(
         draws, tune=tune, chains=chains, mode=mode, random_seed=seed, model=model, discard_tuned_samples=False
     )
+    pl.save(idata, out / "posterior.nc")  # the draws are safe before anything else is done with them
     add_effective_einstein_radius(idata)
-    idata.to_netcdf(out / "posterior.nc")  # the draws are safe before anything else is done with them
     pl.reconstruct(idata, model=model, random_seed=seed)
-    idata.to_netcdf(out / "posterior.nc")
+    pl.save(idata, out / "posterior.nc")
     best = pl.fit_at(model, idata)
     save_figures(idata, best, out)
     summary = summarize(idata, best, time.perf_counter() - begin)

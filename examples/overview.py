@@ -29,7 +29,7 @@ def tracer(einstein_radius, ell_comps, mesh, regularization, positivity=None):
 
 
 def main(out: Path, draws: int = 600, tune: int = 100) -> None:
-    out.mkdir(parents=True, exist_ok=True)
+    pl.make_folder(out)
     dataset = pl.Imaging.from_fits(
         DATA / "data.fits", DATA / "psf.fits", DATA / "noise_map.fits", pixel_scales=0.05
     )
@@ -80,7 +80,7 @@ def main(out: Path, draws: int = 600, tune: int = 100) -> None:
         )
         idata = pl.sample(draws, tune=tune, random_seed=1)
         pl.reconstruct(idata, random_seed=1)
-    idata.to_netcdf(out / "posterior.nc")
+    pl.save(idata, out / "posterior.nc")
     names = ["einstein_radius", "ell_comps", "scale", "amplitude"]
     pl.plot.subplot_posterior(idata, names).savefig(out / "posterior.png", dpi=110)
     pl.plot.subplot_reconstruction(idata).savefig(out / "source.png", dpi=130)

@@ -13,8 +13,9 @@ from pymc_lens.inference import Mode, find_mode, find_modes, sample
 from pymc_lens.mask import Mask2D
 from pymc_lens.over_sampling import RadialBins
 from pymc_lens.point import fit_at
-from pymc_lens.results import reconstruct
+from pymc_lens.results import reconstruct, sample_posterior_predictive
 from pymc_lens.simulate import Image, simulate_imaging
+from pymc_lens.storage import make_folder, save
 from pymc_lens.tracer import Tracer
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ __all__ = [
     "fit_at",
     "image_mesh",
     "light",
+    "make_folder",
     "mass",
     "mesh",
     "plot",
@@ -47,6 +49,8 @@ __all__ = [
     "reconstruct",
     "regularization",
     "sample",
+    "sample_posterior_predictive",
+    "save",
     "simulate_imaging",
 ]
 

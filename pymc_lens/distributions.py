@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
+import pytensor
 import pytensor.tensor as pt
 from pymc.logprob.abstract import _logprob
 from pytensor.tensor.random.op import RandomVariable
@@ -83,16 +84,28 @@ class PixelizedImage(pm.Continuous):
         Where there is nothing to condition on: the dataset whose mask, PSF and noise the image has.
     dims : str, optional
         Name of the image's dimension, by default ``"<name>_pixel"``: the fitted pixels in the order of
-        `Imaging.fitted`.
+        `Imaging.fitted`. Draws of `pymc_lens.sample` hold their positions, ``<dims>_y`` and ``<dims>_x``.
     **kwargs
         As of any PyMC distribution.
 
     Raises
     ------
     TypeError
-        If ``observed`` or ``dataset`` is not `Imaging`, or neither or both are given.
+        If ``observed`` or ``dataset`` is not `Imaging`, neither or both are given, or ``dims`` is no name.
     ValueError
-        If the tracer has no pixelized source.
+        If the tracer has no pixelized source, or the model has the dimension already, with another length.
+
+    Notes
+    -----
+    `pymc.sample_prior_predictive` and `pymc.sample_posterior_predictive` draw the source from its prior, at
+    the other parameters of a draw: right for the marginal model, but images of other sources than the data
+    show. For a posterior predictive check, `pymc_lens.sample_posterior_predictive` draws it from its
+    posterior.
+
+    An image is *one* observation with one log-likelihood, the log evidence: there is nothing to leave out,
+    and `arviz.loo` of a model with one image means nothing. Compare models by their marginal likelihoods
+    (``log_marginal_likelihood`` of `pymc.sample_smc`) and by posterior predictive checks. The log evidence of
+    a fit compares pixelizations at the same lens.
     """
 
     rv_type = PixelizedImageRV
@@ -115,9 +128,8 @@ class PixelizedImage(pm.Continuous):
         if not isinstance(imaging, Imaging):
             raise TypeError(f"observed: expected Imaging, got {type(imaging).__name__}.")
         model = pm.modelcontext(None)
-        dims = dims or f"{name}_pixel"
-        if dims not in model.coords:
-            model.add_coord(dims, np.arange(imaging.fitted.size))
+        dims = f"{model.name_for(name)}_pixel" if dims is None else dims
+        _register_pixels(model, name, dims, imaging.fitted.size)
         return super().__new__(
             cls,
             name,
@@ -163,6 +175,23 @@ def pixelized_image_support_point(
 ) -> TensorVariable:
     """Return the mean of the prior: an image without light."""
     return pt.zeros(op.problem.imaging.fitted.size)
+
+
+def _register_pixels(model: pm.Model, name: str, dim: Any, n_pixels: int) -> None:
+    """Give a model the dimension of an image; PyMC finds one of another length only after sampling."""
+    if not isinstance(dim, str):
+        raise TypeError(f"dims: expected the name of one dimension, got {dim!r}.")
+    if dim == name:
+        raise ValueError(f"dims: expected another name than that of the image, got {dim!r} for both.")
+    if dim not in model.dim_lengths:
+        model.add_coord(dim, np.arange(n_pixels))
+        return
+    (length,) = pytensor.function([], [model.dim_lengths[dim]], mode="FAST_COMPILE")()
+    if length != n_pixels:
+        raise ValueError(
+            f"dims: {dim!r} has length {length} in this model already, but {name!r} has {n_pixels} fitted "
+            "pixels. Give every image a dimension of its own."
+        )
 
 
 def pixelized_images(model: pm.Model) -> dict[str, TensorVariable]:

@@ -251,13 +251,29 @@ def evaluate_once(
     return [np.asarray(value, dtype=np.float64, order="C") for value in function()]
 
 
+def checked_value(variable: TensorVariable, value: Any) -> np.ndarray:
+    """Return a value of a variable as an array.
+
+    Raises
+    ------
+    TypeError
+        If it is no number or array of numbers.
+    ValueError
+        If it has another shape than the variable.
+    """
+    try:
+        array = np.asarray(value, dtype=variable.dtype)
+    except (TypeError, ValueError):
+        raise TypeError(f"{variable.name}: expected numbers, got {value!r}.") from None
+    shape = variable.type.shape
+    if array.ndim != len(shape) or any(n not in (m, None) for n, m in zip(shape, array.shape, strict=True)):
+        raise ValueError(f"{variable.name}: expected a value of shape {shape}, got shape {array.shape}.")
+    return array
+
+
 def _is_random(variable: Variable) -> bool:
     return variable.owner is not None and isinstance(variable.owner.op, RNGConsumerOp)
 
 
 def _constant_for(variable: TensorVariable, value: Any) -> TensorVariable:
-    array = np.asarray(value, dtype=variable.dtype)
-    shape = variable.type.shape
-    if array.ndim != len(shape) or any(n not in (m, None) for n, m in zip(shape, array.shape, strict=True)):
-        raise ValueError(f"{variable.name}: expected a value of shape {shape}, got shape {array.shape}.")
-    return pt.constant(array)
+    return pt.constant(checked_value(variable, value))

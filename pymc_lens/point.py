@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import copy
-from dataclasses import replace
 from functools import partial
 from types import FunctionType, MethodType
 from typing import Any
@@ -18,11 +17,12 @@ from pytensor.tensor.variable import TensorVariable
 from xarray import DataTree
 
 from pymc_lens.distributions import pixelized_images
-from pymc_lens.fit import FitImaging, evaluate_once, with_values
+from pymc_lens.fit import FitImaging, checked_value, evaluate_once, with_values
 from pymc_lens.galaxy import Galaxy, Pixelization
 from pymc_lens.image_mesh.base import ImageMesh
 from pymc_lens.imaging import Imaging
 from pymc_lens.inference.mode import Mode
+from pymc_lens.inference.starts import free_values
 from pymc_lens.inversion.problem import InversionInputs
 from pymc_lens.light.base import LightProfile
 from pymc_lens.mass.base import MassProfile
@@ -54,7 +54,8 @@ def fit_at(
         (``lp`` in ``sample_stats``), otherwise the mean over all draws, which means little where a posterior
         has several modes. A mode of ``pl.find_mode``. One draw, such as
         ``idata.posterior.sel(chain=0, draw=10)`` or ``idata.posterior.mean(("chain", "draw"))``. Or values
-        of the free variables by name, in their own units.
+        by name, in the parameters' own units, of the free variables or of deterministic ones that depend on
+        a single free one.
     var_name : str, optional
         Name of the pixelized image, where the model has several.
 
@@ -84,7 +85,8 @@ def fit_at(
     values = free_values_at(model, point)
     _require_values_of(image, model, values)
     problem = image.owner.op.problem
-    data = values[image.name] if image in model.free_RVs else observed_data(model, image)
+    observed = observed_data(model, image)
+    data = checked_value(image, values[image.name]) if observed is None else observed
     inputs = InversionInputs(data, *evaluate_once(list(image.owner.op.dist_params(image.owner)), values))
     # A variable that pm.do has made data is still random in the tracer.
     values |= {variable.name: evaluate_once([variable])[0] for variable in model.data_vars}
@@ -112,10 +114,22 @@ def find_image(model: pm.Model, var_name: str | None) -> TensorVariable:
     return images[var_name] if var_name is not None else next(iter(images.values()))
 
 
-def observed_data(model: pm.Model, image: TensorVariable) -> np.ndarray:
-    """Return the data (n_fitted,) that an observed image is conditioned on."""
+def observed_data(model: pm.Model, image: TensorVariable) -> np.ndarray | None:
+    """Return the data (n_fitted,) that an image is conditioned on; None where it is not observed."""
+    if image in model.free_RVs:
+        return None
     (data,) = evaluate_once([model.rvs_to_values[image]])
     return data
+
+
+def needed_variables(model: pm.Model, image: TensorVariable) -> list[TensorVariable]:
+    """Return the free variables, in the model's order, whose values settle an image's parameters.
+
+    The image itself is one of them where it is not observed.
+    """
+    free = set(model.free_RVs)
+    needed = free & set(ancestors([image], blockers=free - {image}))
+    return [rv for rv in model.free_RVs if rv in needed]
 
 
 def free_values_at(model: pm.Model, point: Any) -> dict[str, np.ndarray]:
@@ -129,7 +143,7 @@ def free_values_at(model: pm.Model, point: Any) -> dict[str, np.ndarray]:
         If it holds several draws, or what is no variable of the model.
     """
     if isinstance(point, Mode):
-        return _free_part(model, point.parameters)
+        return _free_part(model, point.initvals)
     if isinstance(point, DataTree) and "posterior" in point.children:
         return _free_part(model, _draw_values(best_draw(point)))
     if isinstance(point, (DataTree, xr.Dataset)):
@@ -187,30 +201,32 @@ def _named_values(model: pm.Model, point: Mapping[str, Any]) -> dict[str, np.nda
             f"point: {sorted(unknown)} are not variables of the model, whose free variables are "
             f"{[rv.name for rv in model.free_RVs]}."
         )
-    for name in set(point) - set(values):
-        _require_agreement(deterministics[name], point[name], values)
+    for name in sorted(set(point) - set(values)):
+        values |= _free_of(model, deterministics[name], point[name], values)
     return values
 
 
-def _require_agreement(deterministic: TensorVariable, value: Any, values: Mapping[str, np.ndarray]) -> None:
+def _free_of(
+    model: pm.Model, deterministic: TensorVariable, value: Any, values: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Return the free variable that a deterministic one is made of, nothing where it is known and agrees."""
     try:
         (computed,) = evaluate_once([deterministic], values)
-    except TypeError as error:
-        raise ValueError(
-            f"point: {deterministic.name} is computed from other variables; give the free variables it is "
-            "made of."
-        ) from error
+    except TypeError:
+        try:
+            return free_values(model, {deterministic.name: value})
+        except ValueError as error:
+            raise ValueError(f"point: {error}") from error
     if not np.allclose(computed, value, rtol=_SAME_VALUE, atol=_SAME_VALUE):
         raise ValueError(
             f"point: {deterministic.name} = {value!r} contradicts the free variables, which make it "
             f"{computed}."
         )
+    return {}
 
 
 def _require_values_of(image: TensorVariable, model: pm.Model, values: Mapping[str, np.ndarray]) -> None:
-    free = set(model.free_RVs)
-    needed = free & set(ancestors([image], blockers=free - {image}))
-    missing = {rv.name for rv in needed} - set(values)
+    missing = {rv.name for rv in needed_variables(model, image)} - set(values)
     if missing:
         raise ValueError(f"point: there is no value of {sorted(missing)}.")
 
@@ -219,7 +235,8 @@ def _with_data(dataset: Imaging, data: np.ndarray) -> Imaging:
     if np.array_equal(data, dataset.data_fitted):
         return dataset
     image = dataset.native(data)
-    return replace(dataset, data=np.where(np.isfinite(image), image, dataset.data))
+    image = np.where(np.isfinite(image), image, dataset.data)
+    return dataset.with_data(image, dataset.noise_map, dataset.unit)
 
 
 def _with_numbers(part: Any, values: Mapping[str, np.ndarray]) -> Any:

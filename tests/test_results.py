@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
+import pymc as pm
 import pytest
 import xarray as xr
 from problems import clumps, full_model, mass, model, simulated, tracer
 
 import pymc_lens as pl
+from pymc_lens.provenance import stamp
 
 
 @pytest.fixture(scope="module", name="posterior")
@@ -76,11 +81,196 @@ def test_netcdf(posterior, tmp_path):
     )
 
 
-def test_bad_reconstruction(posterior):
-    with pytest.raises(ValueError, match="posterior"):
-        pl.reconstruct(xr.DataTree(), model=model(simulated()))
-    with pytest.raises(ValueError, match="var_name"):
-        pl.reconstruct(posterior, model=model(simulated()), var_name="picture")
+def small_idata(**groups) -> xr.DataTree:
+    """Draws of `problems.model` that no sampler had to make."""
+    rng = np.random.default_rng(1)
+    dims, coords = ("chain", "draw"), {"chain": [0, 1], "draw": np.arange(5)}
+    places = {"einstein_radius": 1.0, "gamma_1": 0.03, "coefficient": 5.0}
+    draws = {name: (dims, place + 1e-3 * rng.standard_normal((2, 5))) for name, place in places.items()}
+    return xr.DataTree.from_dict({"posterior": xr.Dataset(draws, coords), **groups})
+
+
+def two_images(dataset: pl.Imaging, other: pl.Imaging) -> pm.Model:
+    with pm.Model() as built:
+        radius, gamma_1 = pm.Normal("einstein_radius", 1.0, 0.1), pm.Normal("gamma_1", 0.0, 0.1)
+        coefficient = pm.LogNormal("coefficient")
+        for name, data in (("red", dataset), ("blue", other)):
+            pl.PixelizedImage(name, tracer(mass(radius, gamma_1=gamma_1), coefficient), observed=data)
+    return built
+
+
+def smaller(dataset: pl.Imaging) -> pl.Imaging:
+    return dataset.apply_mask(pl.Mask2D.circular(dataset.shape_native, 0.1, 1.5))
+
+
+def test_issue13_line6_groups_of_several_images():
+    """The second image's groups stand beside the first one's."""
+    dataset, idata = simulated(), small_idata()
+    built = two_images(dataset, smaller(dataset))
+    for name in ("red", "blue"):
+        pl.reconstruct(idata, model=built, var_name=name, num_draws=3, progressbar=False)
+    images = {name: idata[f"{name}_image_reconstruction"] for name in ("red", "blue")}
+    for name, data in (("red", dataset), ("blue", smaller(dataset))):
+        np.testing.assert_array_equal(np.isfinite(images[name]["model_image"]), ~data.mask.array)
+    assert {"red_evidence", "blue_source_reconstruction"} <= set(idata.children)
+    assert "evidence" not in idata.children
+    assert len(pl.plot.subplot_reconstruction(idata, var_name="blue").axes) == 12
+    with pytest.raises(ValueError, match=r"var_name: expected one of .*'blue', 'red'"):
+        pl.plot.subplot_reconstruction(idata)
+
+
+def test_issue13_line6_predictive_images_are_like_the_data(posterior):
+    """Chi-squared of replicas about the mean model covers that of the data; from the prior it cannot."""
+    dataset, built = simulated(), model(simulated())
+    pl.sample_posterior_predictive(posterior, model=built, num_draws=60, random_seed=2, progressbar=False)
+    replicas = posterior["posterior_predictive"]["image"]
+    assert replicas.dims == ("chain", "draw", "image_pixel")
+    assert replicas.shape == (1, 60, dataset.fitted.size)
+    mean_model = posterior["image_reconstruction"]["model_image"].values[~dataset.mask.array]
+
+    def chi_squared(images):
+        return (((images - mean_model) / dataset.noise_fitted) ** 2).sum(-1)
+
+    of_replicas, of_data = chi_squared(replicas.values[0]), chi_squared(dataset.data_fitted)
+    assert abs(of_data - of_replicas.mean()) < 4 * np.sqrt(2 * dataset.fitted.size)
+    with built:
+        of_prior = pm.sample_posterior_predictive(
+            posterior["posterior"].isel(draw=slice(5)).to_dataset(), random_seed=1, progressbar=False
+        )["posterior_predictive"]["image"]
+    assert (chi_squared(of_prior.values) > 2 * of_data).all()
+
+
+def test_issue13_line6_predictive_noise_is_that_of_the_dataset():
+    dataset, idata = simulated(), small_idata()
+    built = two_images(dataset, smaller(dataset))
+    pl.sample_posterior_predictive(idata, model=built, num_draws=10, random_seed=1, progressbar=False)
+    predictive = idata["posterior_predictive"]
+    assert predictive["red"].shape == (1, 10, dataset.fitted.size)
+    assert predictive["blue"].shape == (1, 10, smaller(dataset).fitted.size)
+    scatter = predictive["red"].std("draw").values[0] / dataset.noise_fitted
+    assert np.median(scatter) == pytest.approx(1.0, abs=0.15)
+
+
+def test_issue13_line7_what_loo_of_one_image_means_is_said():
+    assert "arviz.loo" in pl.PixelizedImage.__doc__
+    assert "pymc_lens.sample_posterior_predictive" in pl.PixelizedImage.__doc__
+
+
+def test_issue13_line8_draws_know_their_dataset(posterior):
+    """Another dataset of the same names: other data by what PyMC stores, other noise by the stamp."""
+    dataset = simulated()
+    other_data = dataset.with_data(1.01 * dataset.data, dataset.noise_map, None)
+    other_noise = dataset.with_data(dataset.data, 1.01 * dataset.noise_map, None)
+    observed = xr.Dataset({"image": ("image_pixel", dataset.data_fitted)})
+    idata = small_idata(observed_data=observed)
+    stamp(idata, model(dataset))
+    pl.reconstruct(idata, model=model(dataset), num_draws=2, progressbar=False)
+    for call in (pl.reconstruct, pl.sample_posterior_predictive):
+        with pytest.raises(ValueError, match="idata: its data of 'image' are not those of the model"):
+            call(idata, model=model(other_data), progressbar=False)
+        with pytest.raises(ValueError, match="idata: sampled with another dataset"):
+            call(idata, model=model(other_noise), progressbar=False)
+
+
+@pytest.mark.parametrize(
+    ("idata", "arguments", "error", "words"),
+    [
+        (xr.DataTree(), {}, ValueError, r"idata: .* posterior group, .* got the groups \[\]"),
+        ({}, {}, TypeError, "idata: expected a DataTree, got dict"),
+        (small_idata(), {"var_name": "picture"}, ValueError, "var_name: 'picture' is not"),
+        (small_idata(), {"num_draws": 1e9}, TypeError, "num_draws: expected a whole number, got 1000000000"),
+        (small_idata(), {"num_draws": 0}, ValueError, "num_draws: expected at least 1"),
+        (small_idata().sel(chain=0), {}, ValueError, r"no dimension \['chain'\]"),
+        (small_idata(posterior=xr.Dataset({"a": (("chain", "draw"), np.ones((1, 2)))})), {}, ValueError,
+         r"lacks \['coefficient', 'einstein_radius', 'gamma_1'\]"),
+    ],
+)  # fmt: skip
+def test_issue13_line8_bad_draws(idata, arguments, error, words):
+    with pytest.raises(error, match=words):
+        pl.reconstruct(idata, model=model(simulated()), progressbar=False, **arguments)
+
+
+def test_issue13_line8_bad_models():
+    with pytest.raises(TypeError, match="model: expected a Model, got Imaging"):
+        pl.reconstruct(small_idata(), model=simulated())
+    with pytest.raises(ValueError, match="model: expected one with a PixelizedImage"):
+        pl.sample_posterior_predictive(small_idata(), model=pm.Model())
+    other = small_idata()
+    other["posterior"] = other["posterior"].to_dataset().assign(
+        gamma_1=(("chain", "draw", "axis"), np.zeros((2, 5, 2)))
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"gamma_1: expected a value of shape \(\), got shape \(2,\)"):
+        pl.reconstruct(other, model=model(simulated()))
+
+
+def test_issue13_line8_more_draws_than_there_are():
+    idata = small_idata()
+    pl.reconstruct(idata, model=model(simulated()), num_draws=10**9, progressbar=False)
+    assert idata["evidence"].sizes["sample"] == 10
+
+
+def test_issue13_line12_names_and_units(posterior):
+    dataset = simulated()
+    observed = xr.Dataset({"image": ("image_pixel", dataset.data_fitted)})
+    idata = small_idata(observed_data=observed)
+    stamp(idata, model(dataset))
+    y, x = (idata["observed_data"][f"image_pixel_{axis}"] for axis in "yx")
+    np.testing.assert_array_equal(np.stack([y, x], -1), dataset.grid[dataset.fitted])
+    assert y.attrs["units"] == "arcsec"
+    assert "image_pixel_y" in posterior["observed_data"].coords  # of pl.sample
+    in_counts = replace(dataset, unit="electron / s")
+    pl.reconstruct(idata, model=model(in_counts), num_draws=2, progressbar=False)
+    units = {
+        f"{group}/{name}": variable.attrs.get("units")
+        for group in ("source_reconstruction", "image_reconstruction")
+        for name, variable in idata[group].variables.items()
+        if name not in ("chain", "draw", "sample", "quantile")
+    }
+    assert None not in units.values()
+    assert units["source_reconstruction/flux"] == "electron / s arcsec2"
+    assert units["image_reconstruction/model_image"] == "electron / s"
+    assert units["image_reconstruction/y"] == units["source_reconstruction/source_x"] == "arcsec"
+
+
+def test_issue13_F2_images_of_one_dimension_are_refused():
+    dataset = simulated()
+    with pm.Model(coords={"mine": range(7)}):
+        pl.PixelizedImage("red", tracer(), observed=dataset, dims="pixel")
+        pl.PixelizedImage("green", tracer(), observed=dataset, dims="pixel")  # of the same length: may be
+        with pytest.raises(ValueError, match="dims: 'pixel' has length 897 in this model already"):
+            pl.PixelizedImage("blue", tracer(), observed=smaller(dataset), dims="pixel")
+        with pytest.raises(ValueError, match="dims: 'mine' has length 7"):
+            pl.PixelizedImage("blue", tracer(), observed=dataset, dims="mine")
+        with pytest.raises(ValueError, match="dims: expected another name"):
+            pl.PixelizedImage("blue", tracer(), observed=dataset, dims="blue")
+        with pytest.raises(TypeError, match="dims: expected the name"):
+            pl.PixelizedImage("blue", tracer(), observed=dataset, dims=("y", "x"))
+
+
+def test_issue13_F2_a_full_disk_leaves_the_earlier_file(tmp_path, monkeypatch):
+    path = pl.save(small_idata(), tmp_path / "new" / "posterior.nc")
+
+    def fills_up(self, filepath, **kwargs):
+        Path(filepath).write_bytes(b"half a file")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(xr.DataTree, "to_netcdf", fills_up)
+        with pytest.raises(OSError, match="No space left"):
+            pl.save(small_idata(), path)
+    assert [file.name for file in path.parent.iterdir()] == ["posterior.nc"]
+    with xr.open_datatree(path) as again:
+        xr.testing.assert_identical(again["posterior"].to_dataset(), small_idata()["posterior"].to_dataset())
+        pl.save(again, path)  # what is read from a file can be written over it
+    with pytest.raises(TypeError, match="idata: expected a DataTree"):
+        pl.save({}, path)
+
+
+def test_issue13_F2_folders_are_tried_before_the_work(tmp_path):
+    assert pl.make_folder(tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"path: cannot write to the folder .*file"):
+        pl.make_folder(tmp_path / "file" / "out")
 
 
 def test_figures(posterior, tmp_path):

@@ -19,6 +19,7 @@ from xarray import DataTree
 from pymc_lens.inference.mode import Mode, find_mode
 from pymc_lens.inference.nuts import nuts_at
 from pymc_lens.inference.whitened import WHITENED, whitened_model
+from pymc_lens.provenance import stamp
 from pymc_lens.validation import require_instance
 
 _WARMUP = ("warmup_posterior", "warmup_sample_stats")
@@ -78,7 +79,9 @@ def sample(
     Returns
     -------
     DataTree
-        As of `pymc.sample`; ``posterior.attrs`` records the gradients spent on the mode.
+        As of `pymc.sample`; ``posterior.attrs`` records the gradients spent on the mode, and a hash of each
+        image's dataset, by which `pymc_lens.reconstruct` knows draws of another. Images have the coordinates
+        ``<name>_pixel_y`` and ``<name>_pixel_x``, arcsec.
 
     Raises
     ------
@@ -109,6 +112,7 @@ def sample(
         idata = _SAMPLERS[nuts_sampler](model, mode, rng, target_accept, max_treedepth, kwargs)
     if not isinstance(idata, DataTree):  # return_inferencedata=False
         return idata
+    stamp(idata, model)
     return _finished(idata, mode, discard_tuned_samples)
 
 

@@ -7,14 +7,17 @@ from typing import cast
 
 import matplotlib.pyplot as plt
 import numpy as np
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import gaussian_kde
 from xarray import DataTree
 
 from pymc_lens.plot.images import fitted_region, image_extent, intensity_norm, show_image, show_residuals
+from pymc_lens.validation import require_instance
 
 _LEVELS = (0.95, 0.68)
+_IMAGES, _SOURCE = "image_reconstruction", "source_reconstruction"
 
 
 def subplot_posterior(idata: DataTree, var_names: Sequence[str] | None = None) -> Figure:
@@ -58,15 +61,24 @@ def subplot_posterior(idata: DataTree, var_names: Sequence[str] | None = None) -
     return figure
 
 
-def subplot_reconstruction(idata: DataTree) -> Figure:
+def subplot_reconstruction(idata: DataTree, var_name: str | None = None) -> Figure:
     """Posterior mean of model, residuals, lens light and source, and the source's standard deviation.
 
     Parameters
     ----------
     idata : DataTree
         With the groups that `pymc_lens.reconstruct` adds.
+    var_name : str, optional
+        Name of the image, where the model has several.
+
+    Raises
+    ------
+    TypeError
+        If ``idata`` is something else.
+    ValueError
+        If it has no such groups.
     """
-    images, sources = idata["image_reconstruction"].to_dataset(), idata["source_reconstruction"].to_dataset()
+    images, sources = _reconstruction(idata, var_name)
     pixel_scales = float(images["x"][1] - images["x"][0])
     extent = image_extent(images["data"].shape, pixel_scales)  # type: ignore[arg-type]
     grid_extent = tuple(
@@ -116,6 +128,22 @@ def subplot_reconstruction(idata: DataTree) -> Figure:
             ax, values, grid_extent, title=title, label="data units", norm=intensity_norm(values)  # type: ignore[arg-type]
         )  # fmt: skip
     return figure
+
+
+def _reconstruction(idata: DataTree, var_name: str | None) -> tuple[xr.Dataset, xr.Dataset]:
+    """Return the groups of images and of the source of an image that was reconstructed."""
+    require_instance("idata", idata, DataTree)
+    prefixes = {
+        str(child.attrs["image"]): group.removesuffix(_IMAGES)
+        for group, child in idata.children.items()
+        if group.endswith(_IMAGES) and "image" in child.attrs
+    }
+    if not prefixes:
+        raise ValueError("idata: expected the groups that pymc_lens.reconstruct adds, there are none.")
+    if var_name not in prefixes and (var_name is not None or len(prefixes) > 1):
+        raise ValueError(f"var_name: expected one of the images {sorted(prefixes)}, got {var_name!r}.")
+    prefix = prefixes[var_name] if var_name is not None else next(iter(prefixes.values()))
+    return idata[f"{prefix}{_IMAGES}"].to_dataset(), idata[f"{prefix}{_SOURCE}"].to_dataset()
 
 
 def _flat_parameters(idata: DataTree, var_names: Sequence[str] | None) -> dict[str, np.ndarray]:
