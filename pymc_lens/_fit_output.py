@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pymc_lens._fits import FitsOutput, resampled_wcs, write_fits
-from pymc_lens.lattice import bright_square, lattice
+from pymc_lens.lattice import lattice, square_around
 
 if TYPE_CHECKING:
     from pymc_lens.fit import FitImaging
@@ -34,7 +34,7 @@ def write_fit(fit: FitImaging, folder: str | Path, overwrite: bool) -> dict[str,
 def _source(fit: FitImaging) -> FitsOutput:
     dataset = fit.dataset
     scale = dataset.pixel_scales / _SOURCE_PIXELS_PER_PIXEL
-    low, high = bright_square(fit.mesh_vertices, fit.reconstruction)
+    low, high = square_around(fit.detected_rays)
     y, x = (
         start + scale * np.arange(np.ceil((stop - start) / scale) + 1)
         for start, stop in zip(low, high, strict=True)

@@ -27,6 +27,9 @@ from pymc_lens.tracer import Tracer
 # One evaluation of a small graph: rewriting and compiling it would take longer than running it.
 _ONCE = pytensor.compile.mode.Mode(linker="py", optimizer=None)
 
+# What fits elsewhere are judged by.
+_JUDGED_BY_EVIDENCE = ("log_likelihood", "figure_of_merit", "log_likelihood_with_regularization")
+
 
 class FitImaging:
     """Fit of a dataset by a tracer whose parameters are all numbers.
@@ -121,6 +124,14 @@ class FitImaging:
         """(n_rays, 2) source-plane (y, x) of the sub-pixels, arcsec."""
         return self._inputs.rays
 
+    @property
+    def detected_rays(self) -> np.ndarray:
+        """(n, 2) source-plane (y, x) of the sub-pixels in whose image pixels the source is seen, arcsec.
+
+        Its image exceeds three standard deviations of the noise there, and 5 % of its brightest pixel.
+        """
+        return self._problem.detected_rays(self._inputs, self._model - self._light)
+
     def source_brightness(self, points: np.ndarray) -> np.ndarray:
         """Interpolate the reconstruction at source-plane points (..., 2), arcsec; zero outside the mesh."""
         mesh = self._problem.mesh
@@ -200,6 +211,21 @@ class FitImaging:
             If a file exists and `overwrite` is False.
         """
         return write_fit(self, folder, overwrite)
+
+    def __repr__(self) -> str:
+        return (
+            f"FitImaging(log_evidence={self.log_evidence:.2f}, chi-squared {self.chi_squared:.1f} of "
+            f"{self.dataset.fitted.size} pixels, {self._problem.n_source} source pixels)"
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        # Only what is not found otherwise comes here.
+        if name in _JUDGED_BY_EVIDENCE:
+            raise AttributeError(
+                f"FitImaging has no {name}: with a pixelized source the smoothness counts as well, see "
+                "log_evidence; chi_squared and terms are its parts."
+            )
+        raise AttributeError(f"FitImaging has no attribute {name!r}")
 
     def _native(self, fitted: np.ndarray) -> np.ndarray:
         return self.dataset.native(fitted)

@@ -19,7 +19,7 @@ from pymc_lens.distributions import pixelized_images
 from pymc_lens.fit import checked_value
 from pymc_lens.imaging import Imaging
 from pymc_lens.inversion.problem import EvidenceTerms, InversionInputs, PixelizedInversion
-from pymc_lens.lattice import bright_square, lattice
+from pymc_lens.lattice import lattice, square_around
 from pymc_lens.point import find_image, needed_variables, observed_data
 from pymc_lens.provenance import pixel_coords, require_same_dataset
 from pymc_lens.validation import require_instance
@@ -65,7 +65,7 @@ def reconstruct(
 
         ``source_reconstruction``
             ``source`` (sample, source_pixel) with positions ``source_y`` and ``source_x`` on the mesh;
-            ``source_on_grid`` (sample, grid_y, grid_x) on a regular grid around what is bright, its
+            ``source_on_grid`` (sample, grid_y, grid_x) on a regular grid around what is seen of it, its
             ``mean``, ``sd`` and ``quantiles`` (quantile, grid_y, grid_x). ``flux`` (sample) is the source's
             total, surface brightness times arcsec^2, and ``magnification`` (sample) that of its image within
             the mask over it.
@@ -197,6 +197,8 @@ class _Solution:
         self.most_probable_image = problem.model_image(inversion, inversion.coefficients)
         self.image = problem.model_image(inversion, drawn)
         self.light = problem.light_image(inversion, drawn)
+        seen = problem.detected_rays(inputs, self.image - self.light)
+        self.bounds = np.array([seen.min(axis=0), seen.max(axis=0)])
 
 
 def _predicted(problem: PixelizedInversion, inputs: InversionInputs, rng: np.random.Generator) -> np.ndarray:
@@ -286,7 +288,7 @@ def _unit(imaging: Imaging) -> str:
 def _source_dataset(problem: PixelizedInversion, solutions: list[_Solution], coords: dict) -> xr.Dataset:
     vertices = np.array([solution.geometry.vertices for solution in solutions])
     sources = np.array([solution.source for solution in solutions])
-    low, high = bright_square(vertices.reshape(-1, 2), sources.ravel())
+    low, high = square_around(np.concatenate([solution.bounds for solution in solutions]))
     grid_y, grid_x = (np.linspace(low[axis], high[axis], _SOURCE_GRID) for axis in (0, 1))
     points = lattice(grid_y, grid_x).reshape(-1, 2)
     on_grid = np.array(

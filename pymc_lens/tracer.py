@@ -15,7 +15,7 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.galaxy import Galaxy
 from pymc_lens.light.base import LightProfile
-from pymc_lens.mass.base import Hessian, MassProfile
+from pymc_lens.mass.base import Hessian, MassProfile, MassSum
 from pymc_lens.symbolic import join_positions, split_positions
 
 
@@ -175,6 +175,9 @@ class Tracer:
             )
         return self._scale(planes[0].redshift, target) * planes[0].mass.potential(grid)
 
+    def __repr__(self) -> str:
+        return f"Tracer({'; '.join(_summary(galaxy) for galaxy in self.galaxies)})"
+
     def _target(self, redshift: float | None) -> float:
         if redshift is None:
             return self.source_redshift
@@ -264,3 +267,18 @@ def _mass_planes(galaxies: tuple[Galaxy, ...]) -> list[_Plane]:
         if masses:
             planes.append(_Plane(redshift, reduce(add, masses)))
     return planes
+
+
+def _summary(galaxy: Galaxy) -> str:
+    """Redshift of a galaxy and the kinds of what it has."""
+    mass, light, pixelization = galaxy.mass, galaxy.light, galaxy.pixelization
+    parts: list[str] = []
+    if mass is not None:
+        masses = mass.profiles if isinstance(mass, MassSum) else (mass,)
+        parts.append(" + ".join(type(part).__name__ for part in masses))
+    if light is not None:
+        parts.append(" + ".join(type(part).__name__ for part in light.parts))
+    if pixelization is not None:
+        kinds = type(pixelization.mesh).__name__, type(pixelization.regularization).__name__
+        parts.append(f"{kinds[0]} with {kinds[1]}")
+    return f"redshift {galaxy.redshift:g}: {', '.join(parts) or 'nothing'}"

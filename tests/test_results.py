@@ -273,22 +273,9 @@ def test_issue13_F2_folders_are_tried_before_the_work(tmp_path):
         pl.make_folder(tmp_path / "file" / "out")
 
 
-def test_figures(posterior, tmp_path):
-    light = pl.light.MultiGaussian.log_spaced((0.0, 0.0), [(0.0, 0.0)], 0.1, 0.8, 3)
-    fit = pl.FitImaging(simulated(light=True), tracer(light=light))
-    figures = {
-        "fit": pl.plot.subplot_fit(fit),
-        "posterior": pl.plot.subplot_posterior(posterior),
-        "reconstruction": pl.plot.subplot_reconstruction(posterior),
-    }
-    panels = {"fit": 6, "posterior": 9, "reconstruction": 6}
-    for name, figure in figures.items():
-        axes = [ax for ax in figure.axes if ax.get_label() != "<colorbar>"]
-        assert len(axes) == panels[name]
-        figure.savefig(tmp_path / f"{name}.png")
-        plt.close(figure)
-    with pytest.raises(ValueError, match="var_names"):
-        pl.plot.subplot_posterior(posterior, ["radius"])
+def test_figure_of_a_reconstruction(posterior):
+    assert len(pl.plot.subplot_reconstruction(posterior).axes) == 12
+    plt.close("all")
 
 
 def test_fit_maps():

@@ -39,6 +39,10 @@ from pymc_lens.workspace import Workspace
 
 _log = logging.getLogger(__name__)
 
+# A source is seen in pixels where its image exceeds this many standard deviations of the noise, and this
+# fraction of its brightest pixel.
+_SIGNIFICANT, _FAINT = 3.0, 0.05
+
 
 class InversionInputs(NamedTuple):
     """Everything an inversion depends on at one point of parameter space; also the shape of its gradient.
@@ -407,6 +411,23 @@ class PixelizedInversion:
         light = coefficients.copy()
         light[: self.n_source] = 0.0
         return self.model_image(inversion, light)
+
+    def detected_rays(self, inputs: InversionInputs, lensed_source: np.ndarray) -> np.ndarray:
+        """Source-plane (y, x) of the rays (n, 2) in whose pixels the source is seen.
+
+        Those are the pixels where it is neither fainter than the noise allows to see nor than a small part of
+        the brightest; all, where there are none.
+
+        Parameters
+        ----------
+        inputs : InversionInputs
+        lensed_source : (n_fitted,) float64
+            Blurred image of the source alone.
+        """
+        faintest = np.maximum(_SIGNIFICANT * self.imaging.noise_fitted, _FAINT * lensed_source.max())
+        seen = self.imaging.fitted[lensed_source > faintest]
+        rays = inputs.rays.reshape(self.imaging.n_pixels, -1, 2)
+        return (rays[seen] if seen.size else rays).reshape(-1, 2)
 
     def draw_coefficients(self, inversion: Inversion, rng: np.random.Generator) -> np.ndarray:
         """Draw source pixels and light amplitudes (n,) from their posterior at the inversion's parameters.

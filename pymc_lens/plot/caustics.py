@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from contourpy import contour_generator
-from scipy.ndimage import map_coordinates
 
 from pymc_lens.fit import evaluate_once
 from pymc_lens.lattice import lattice
@@ -46,8 +45,7 @@ def critical_curves(
     smallest = _SMALLEST * max(x[1] - x[0], y[1] - y[0])
     curves = [np.asarray(line, dtype=float)[:, ::-1] for line in lines]
     critical = [curve for curve in curves if np.ptp(curve, axis=0).max() > smallest]
-    caustics = []
-    for line in critical:
-        place = [(line[:, 0] - y[0]) / (y[1] - y[0]), (line[:, 1] - x[0]) / (x[1] - x[0])]
-        caustics.append(np.stack([map_coordinates(traced[..., k], place, order=1) for k in (0, 1)], axis=-1))
-    return critical, caustics
+    if not critical:
+        return [], []
+    (ends,) = evaluate_once([tracer.traced_grid(np.concatenate(critical))])
+    return critical, np.split(ends, np.cumsum([len(curve) for curve in critical])[:-1])

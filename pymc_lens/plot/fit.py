@@ -1,12 +1,10 @@
-"""The figure of one fit."""
+"""The figures of fits."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-import matplotlib.pyplot as plt
-import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
@@ -17,100 +15,107 @@ from pymc_lens.plot.images import (
     fitted_region,
     image_extent,
     intensity_norm,
+    panels,
+    residual_norm,
     show_image,
     show_residuals,
 )
-from pymc_lens.plot.source import show_cells
+from pymc_lens.plot.source import draw_curves, show_source
+from pymc_lens.validation import require_instance
+
+_PANEL = (4.9, 4.3)
 
 
-def subplot_fit(fit: FitImaging) -> Figure:
+def subplot_fit(fit: FitImaging, *, axes: Any = None) -> Figure:
     """Draw data, model, residuals, lens-subtracted data and source plane in six panels.
 
     Parameters
     ----------
     fit : FitImaging
+    axes : (2, 3) array of Axes, optional
+        Where to draw; by default in a new figure.
 
     Returns
     -------
     Figure
-        All axes in arcsec; critical curves on the lens-subtracted image, caustics on the source plane.
+        All axes in arcsec; critical curves on the lens-subtracted image, caustics on the source plane, of
+        which a square around what is seen of the source is shown.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``fit`` is something else, or there are more or fewer axes.
+
+    Examples
+    --------
+    >>> figure, axes = plt.subplots(2, 3, figsize=(12, 8), layout="compressed")  # doctest: +SKIP
+    >>> pl.plot.subplot_fit(fit, axes=axes)  # doctest: +SKIP
+    >>> axes[0, 0].set_title("SLACS J0252+0039")  # doctest: +SKIP
     """
-    figure, axes = plt.subplots(2, 3, figsize=(14.5, 8.6), layout="constrained")
+    require_instance("fit", fit, FitImaging)
+    figure, axes = panels(axes, (2, 3), _PANEL)
     pixel_scales = fit.dataset.pixel_scales
-    extent = image_extent(fit.data.shape, pixel_scales)
     region = fitted_region(fit.data, pixel_scales)
-    unit = fit.dataset.unit or "data units"
-    norm = intensity_norm(fit.data)
     critical, caustics = critical_curves(fit.tracer, region)
-    show_image(axes[0, 0], fit.data, extent, title="Data", label=unit, norm=norm, region=region)
-    show_image(axes[0, 1], fit.model_image, extent, title="Model", label=unit, norm=norm, region=region)
-    show_residuals(axes[0, 2], fit.residual_map, extent, title="Residual", label=unit, region=region)
-    show_residuals(
-        axes[1, 0],
-        fit.normalized_residual_map,
-        extent,
-        title=rf"Normalized residual ($\chi^2/N$ = {fit.reduced_chi_squared:.3f})",
-        label=r"$\sigma$",
-        region=region,
-    )
-    source = fit.lensed_source
+    norm = intensity_norm(fit.data)
+    where: dict[str, Any] = {"extent": image_extent(fit.dataset.shape_native, pixel_scales), "region": region}
+    unit = fit.dataset.unit or "data units"
+    show_image(axes[0, 0], fit.data, title="Data", label=unit, norm=norm, **where)
+    model = rf"Model ($\ln E$ = {fit.log_evidence:.2f})"
+    show_image(axes[0, 1], fit.model_image, title=model, label=unit, norm=norm, **where)
+    show_residuals(axes[0, 2], fit.residual_map, title="Residual", label=unit, **where)
+    normalized = rf"Normalized residual ($\chi^2/N$ = {fit.reduced_chi_squared:.3f})"
+    show_residuals(axes[1, 0], fit.normalized_residual_map, title=normalized, label=r"$\sigma$", **where)
+    subtracted, source_norm = fit.lens_subtracted_image, intensity_norm(fit.lensed_source)
     show_image(
-        axes[1, 1],
-        fit.lens_subtracted_image,
-        extent,
-        title="Lens-subtracted data, critical curves",
-        label=unit,
-        norm=intensity_norm(np.where(np.isfinite(source), source, 0.0)),
-        region=region,
-    )
+        axes[1, 1], subtracted, title="Lens-subtracted data, critical curves", label=unit, norm=source_norm,
+        **where,
+    )  # fmt: skip
     draw_curves(axes[1, 1], critical)
-    brightness = fit.source_brightness(fit.mesh_vertices)
-    show_cells(axes[1, 2], fit.mesh_vertices, brightness, title="Source plane, caustics", label=unit)
-    draw_curves(axes[1, 2], caustics)
-    figure.suptitle(f"Log evidence {fit.log_evidence:.2f}")
+    show_source(axes[1, 2], fit, caustics, "Source plane, caustics")
     return figure
 
 
-def subplot_fits(fits: Mapping[str, FitImaging]) -> Figure:
-    """Draw normalized residuals and source planes of several fits of one dataset side by side.
+def subplot_fits(fits: Mapping[str, FitImaging], *, axes: Any = None) -> Figure:
+    """Draw normalized residuals and source planes of several fits side by side.
 
     Parameters
     ----------
     fits : mapping of str to FitImaging
         By the title of each fit's column.
+    axes : (2, n) array of Axes, optional
+        Where to draw; by default in a new figure.
 
     Returns
     -------
     Figure
         All axes in arcsec; all residuals on the same scale.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``fits`` is something else or empty, or there are more or fewer axes.
     """
-    figure, axes = plt.subplots(
-        2, len(fits), figsize=(4.9 * len(fits), 8.6), layout="constrained", squeeze=False
-    )
-    limit = max(float(np.nanpercentile(np.abs(fit.normalized_residual_map), 99.8)) for fit in fits.values())
+    require_instance("fits", fits, Mapping)
+    if not fits:
+        raise ValueError("fits: expected at least one fit by its title, got none.")
+    for name, fit in fits.items():
+        require_instance(f"fits[{name!r}]", fit, FitImaging)
+    figure, axes = panels(axes, (2, len(fits)), _PANEL)
+    limit = max(residual_norm(fit.normalized_residual_map).vmax or 0.0 for fit in fits.values())
     for (top, bottom), (name, fit) in zip(axes.T, fits.items(), strict=True):
         pixel_scales = fit.dataset.pixel_scales
+        region = fitted_region(fit.data, pixel_scales)
         show_image(
             top,
             fit.normalized_residual_map,
-            image_extent(fit.data.shape, pixel_scales),
+            image_extent(fit.dataset.shape_native, pixel_scales),
             title=f"{name}\n" + rf"$\chi^2/N$ = {fit.reduced_chi_squared:.3f}",
             label=r"normalized residual ($\sigma$)",
             norm=Normalize(-limit, limit),
             cmap=RESIDUAL_MAP,
-            region=fitted_region(fit.data, pixel_scales),
+            region=region,
         )
-        show_cells(
-            bottom,
-            fit.mesh_vertices,
-            fit.source_brightness(fit.mesh_vertices),
-            title=f"ln E = {fit.log_evidence:.1f}",
-            label=fit.dataset.unit or "data units",
-        )
+        _, caustics = critical_curves(fit.tracer, region)
+        show_source(bottom, fit, caustics, rf"$\ln E$ = {fit.log_evidence:.1f}")
     return figure
-
-
-def draw_curves(ax: Axes, curves: list[np.ndarray]) -> None:
-    """Draw lines of (y, x) positions without changing the view."""
-    for curve in curves:
-        ax.plot(curve[:, 1], curve[:, 0], color="white", linewidth=0.9, scalex=False, scaley=False)

@@ -2,43 +2,93 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import AsinhNorm, Normalize
-from matplotlib.ticker import AsinhLocator, FuncFormatter
+from matplotlib.figure import Figure
 
 INTENSITY_MAP = "inferno"
 RESIDUAL_MAP = "RdBu_r"
+# Ticks of a colour bar stay this far apart, as a fraction of its length.
+_TICK_DISTANCE = 0.12
+# Where an image is zero everywhere its colour bar ends here.
+_TINY = 1e-30
+# (left, right, bottom, top), arcsec.
+Extent = tuple[float, float, float, float]
 
 
-def image_extent(shape: tuple[int, int], pixel_scales: float) -> tuple[float, float, float, float]:
+def panels(axes: Any, shape: tuple[int, int], panel_size: tuple[float, float]) -> tuple[Figure, np.ndarray]:
+    """Return a figure and its panels (rows, columns): those that are given, or new ones.
+
+    Parameters
+    ----------
+    axes : array of Axes or None
+    shape : (rows, columns)
+    panel_size : (width, height)
+        Inches.
+
+    Raises
+    ------
+    ValueError
+        If the number of axes is another.
+    """
+    rows, columns = shape
+    if axes is None:
+        size = (panel_size[0] * columns, panel_size[1] * rows)
+        return plt.subplots(rows, columns, figsize=size, layout="compressed", squeeze=False)
+    given = np.asarray(axes, dtype=object)
+    if given.size != rows * columns or not all(isinstance(ax, Axes) for ax in given.flat):
+        raise ValueError(
+            f"axes: expected {rows * columns} Axes, as plt.subplots({rows}, {columns}) makes them, got "
+            f"{axes!r}."
+        )
+    return given.flat[0].get_figure(root=True), given.reshape(shape)
+
+
+def image_extent(shape: tuple[int, int], pixel_scales: float) -> Extent:
     """(left, right, bottom, top) in arcsec of an image centred on the origin."""
     half_y, half_x = 0.5 * shape[0] * pixel_scales, 0.5 * shape[1] * pixel_scales
     return -half_x, half_x, -half_y, half_y
 
 
-def intensity_norm(image: np.ndarray) -> Normalize:
-    """Stretch that shows faint arcs and bright cores alike: asinh, linear below a few times the median."""
+def intensity_norm(image: np.ndarray, faint: float = 0.02) -> Normalize:
+    """Stretch that shows faint arcs and bright cores alike: asinh, linear below a few times the median.
+
+    Parameters
+    ----------
+    image : array
+    faint : float
+        Of the brightest pixel; what is fainter still is linear as well.
+    """
     finite = image[np.isfinite(image)]
-    top = max(float(finite.max(initial=0.0)), np.finfo(float).tiny)
+    top = max(float(finite.max(initial=0.0)), _TINY)
     low = min(float(np.percentile(finite, 0.5)) if finite.size else 0.0, 0.0)
-    linear = max(2.0 * float(np.median(np.abs(finite))) if finite.size else 0.0, 0.02 * top)
-    return AsinhNorm(linear_width=linear, vmin=low, vmax=top)
+    linear = max(2.0 * float(np.median(np.abs(finite))) if finite.size else 0.0, faint * top)
+    return AsinhNorm(linear_width=linear, vmin=0.0 - _rounded_up(-low), vmax=_rounded_up(top))
+
+
+def residual_norm(image: np.ndarray) -> Normalize:
+    """Return a stretch symmetric about zero that all but a few pixels fit in."""
+    finite = np.abs(image[np.isfinite(image)])
+    limit = float(np.percentile(finite, 99.8)) if finite.size else 0.0
+    limit = _rounded_up(max(limit, _TINY))
+    return Normalize(-limit, limit)
 
 
 def show_image(
     ax: Axes,
     image: np.ndarray,
-    extent: tuple[float, float, float, float],
+    extent: Extent,
     *,
     title: str,
     label: str,
     norm: Normalize,
     cmap: str = INTENSITY_MAP,
-    region: tuple[float, float, float, float] | None = None,
+    region: Extent | None = None,
 ) -> None:
     """Draw an image with axes in arcsec, equal aspect and a colour bar.
 
@@ -57,43 +107,65 @@ def show_image(
     shown = ax.imshow(
         image, origin="lower", extent=extent, cmap=cmap, norm=norm, interpolation="nearest", aspect="equal"
     )
-    ax.set_title(title)
-    ax.set_xlabel("x (arcsec)")
-    ax.set_ylabel("y (arcsec)")
+    label_axes(ax, title)
     if region is not None:
         ax.set_xlim(region[:2])
         ax.set_ylim(region[2:])
     add_colour_bar(ax, shown, label)
 
 
+def show_residuals(ax: Axes, image: np.ndarray, extent: Extent, **labels: Any) -> None:
+    """Draw residuals on a diverging map symmetric about zero; see `show_image`."""
+    show_image(ax, image, extent, norm=residual_norm(image), cmap=RESIDUAL_MAP, **labels)
+
+
+def label_axes(ax: Axes, title: str) -> None:
+    """Give a panel its title, and its axes their names."""
+    ax.set(title=title, xlabel="x (arcsec)", ylabel="y (arcsec)")
+    ax.locator_params(nbins=7)
+
+
 def add_colour_bar(ax: Axes, shown: ScalarMappable, label: str) -> None:
-    """Draw the colour bar of what a panel shows."""
+    """Draw the colour bar of what a panel shows, with a number at either end."""
     bar = ax.figure.colorbar(shown, ax=ax, fraction=0.046, pad=0.03)
     bar.set_label(label)
-    if isinstance(shown.norm, AsinhNorm):
-        bar.locator = AsinhLocator(shown.norm.linear_width, numticks=5, base=0)
-        bar.minorticks_off()
-        bar.formatter = FuncFormatter(lambda value, _: f"{value:.2g}")
-        bar.update_ticks()
+    ticks = _ticks(cast(Normalize, shown.norm))
+    bar.set_ticks(ticks, labels=[f"{tick:.3g}" for tick in ticks])
+    bar.minorticks_off()
 
 
-def show_residuals(
-    ax: Axes, image: np.ndarray, extent: tuple[float, float, float, float], **labels: Any
-) -> None:
-    """Draw residuals on a diverging map symmetric about zero; see `show_image`."""
-    limit = max(float(np.nanpercentile(np.abs(image), 99.8)), np.finfo(float).tiny)
-    show_image(ax, image, extent, norm=Normalize(-limit, limit), cmap=RESIDUAL_MAP, **labels)
-
-
-def fitted_region(image: np.ndarray, pixel_scales: float) -> tuple[float, float, float, float]:
+def fitted_region(image: np.ndarray, pixel_scales: float) -> Extent:
     """(left, right, bottom, top) in arcsec around the finite pixels of an image."""
     rows, cols = np.nonzero(np.isfinite(image))
-    left, _, bottom, _ = image_extent(image.shape, pixel_scales)
-    edges = [
-        left + cols.min() * pixel_scales,
-        left + (cols.max() + 1) * pixel_scales,
-        bottom + rows.min() * pixel_scales,
-        bottom + (rows.max() + 1) * pixel_scales,
-    ]
-    margin = 2 * pixel_scales
-    return edges[0] - margin, edges[1] + margin, edges[2] - margin, edges[3] + margin
+    left, right, bottom, top = image_extent((image.shape[0], image.shape[1]), pixel_scales)
+    margin = 2
+    return (
+        max(left + (cols.min() - margin) * pixel_scales, left),
+        min(left + (cols.max() + 1 + margin) * pixel_scales, right),
+        max(bottom + (rows.min() - margin) * pixel_scales, bottom),
+        min(bottom + (rows.max() + 1 + margin) * pixel_scales, top),
+    )
+
+
+def _ticks(norm: Normalize) -> list[float]:
+    """Both ends, zero between them, and round numbers where there is room."""
+    low, high = float(norm.vmin), float(norm.vmax)  # type: ignore[arg-type]
+    inner = [_rounded(float(value)) for value in norm.inverse(np.array([0.25, 0.5, 0.75]))]
+    ticks = [low, high]
+    for value in [0.0, *inner]:
+        places = np.asarray(norm(np.array([value, *ticks])))
+        if low < value < high and np.abs(places[1:] - places[0]).min() > _TICK_DISTANCE:
+            ticks.append(value)
+    return sorted(ticks)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.1g}")
+
+
+def _rounded_up(value: float) -> float:
+    """Round a number that is not negative up, to two digits."""
+    if value == 0.0:
+        return 0.0
+    unit = 10.0 ** (np.floor(np.log10(value)) - 1)
+    return float(f"{np.ceil(value / unit * (1.0 - 1e-9)) * unit:.2g}")

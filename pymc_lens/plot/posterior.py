@@ -2,26 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from scipy.stats import gaussian_kde
 from xarray import DataTree
 
-from pymc_lens.plot.images import fitted_region, image_extent, intensity_norm, show_image, show_residuals
+from pymc_lens.plot.images import (
+    Extent,
+    fitted_region,
+    image_extent,
+    intensity_norm,
+    panels,
+    show_image,
+    show_residuals,
+)
 from pymc_lens.validation import require_instance
 
 _LEVELS = (0.95, 0.68)
 _IMAGES, _SOURCE = "image_reconstruction", "source_reconstruction"
+# Inches: of a panel of the corner figure, and of what surrounds them.
+_CORNER_PANEL, _CORNER_MARGIN = 1.75, 1.0
+# Powers of ten beyond which numbers are written with an exponent.
+_LARGE, _SMALL = 5, -3
+_TRUTH = {"color": "C3", "linewidth": 1.2}
 
 
-def subplot_posterior(idata: DataTree, var_names: Sequence[str] | None = None) -> Figure:
+class _Column(NamedTuple):
+    """Draws (n,) of one number, by the name of its variable and its own."""
+
+    variable: str
+    name: str
+    draws: np.ndarray
+
+
+def subplot_posterior(
+    idata: DataTree,
+    var_names: Sequence[str] | None = None,
+    *,
+    truths: Mapping[str, Any] | None = None,
+    labels: Mapping[str, str] | None = None,
+    axes: Any = None,
+) -> Figure:
     """Corner figure: every parameter's distribution and every pair's 68 % and 95 % regions.
+
+    Titles are means and standard deviations, with the digits that these warrant.
 
     Parameters
     ----------
@@ -29,39 +60,55 @@ def subplot_posterior(idata: DataTree, var_names: Sequence[str] | None = None) -
         With a ``posterior`` group.
     var_names : sequence of str, optional
         By default every variable of the posterior.
+    truths : mapping of str to float or array, optional
+        Values to mark, by variable.
+    labels : mapping of str to str, optional
+        What to write for a variable, or for one of its components (``"ell_comps[e_y]"``).
+    axes : (n, n) array of Axes, optional
+        Where to draw n numbers; by default in a new figure.
+
+    Returns
+    -------
+    Figure
 
     Raises
     ------
+    TypeError
+        If ``idata`` is something else.
     ValueError
-        If a name is not in the posterior.
+        If it has no posterior or no draws, a name is not in it, a truth has another shape, or there are more
+        or fewer axes.
     """
-    columns = _flat_parameters(idata, var_names)
-    names, n = list(columns), len(columns)
-    figure, axes = plt.subplots(n, n, figsize=(1.75 * n + 1.0, 1.75 * n + 0.6), squeeze=False)
+    columns = _columns(idata, var_names)
+    marks, names = _truths(columns, truths or {}), _labels(columns, labels or {})
+    n = len(columns)
+    figure, axes = _corner_panels(axes, n)
     for row, column in np.ndindex(n, n):
-        ax = cast(Axes, axes[row, column])
+        ax = axes[row, column]
         if column > row:
             ax.set_axis_off()
             continue
-        x, y = columns[names[column]], columns[names[row]]
+        x, y = columns[column].draws, columns[row].draws
         if row == column:
             ax.hist(x, bins=30, density=True, histtype="stepfilled", color="C0", alpha=0.5)
-            ax.set_title(f"{x.mean():.4g} $\\pm$ {x.std():.2g}", fontsize=8)
+            ax.set_title(mean_and_deviation(x), fontsize=8)
             ax.set_yticks([])
         else:
             _pair(ax, x, y)
-        ax.locator_params(nbins=3)
-        ax.tick_params(labelsize=7, labelrotation=35, labelbottom=row == n - 1, labelleft=column == 0 < row)
+            _mark(ax.axhline, marks[row])
+        _mark(ax.axvline, marks[column])
+        _sparse_ticks(ax, is_diagonal=row == column)
+        ax.tick_params(labelsize=7, labelbottom=row == n - 1, labelleft=column == 0 < row)
+        ax.tick_params(axis="x", labelrotation=45)
         if row == n - 1:
             ax.set_xlabel(names[column], fontsize=8)
-        if column == 0 and row > 0:
+        if column == 0 < row:
             ax.set_ylabel(names[row], fontsize=8)
     figure.align_labels()
-    figure.subplots_adjust(left=0.1, bottom=0.1, right=0.98, top=0.95, wspace=0.08, hspace=0.08)
     return figure
 
 
-def subplot_reconstruction(idata: DataTree, var_name: str | None = None) -> Figure:
+def subplot_reconstruction(idata: DataTree, var_name: str | None = None, *, axes: Any = None) -> Figure:
     """Posterior mean of model, residuals, lens light and source, and the source's standard deviation.
 
     Parameters
@@ -70,64 +117,155 @@ def subplot_reconstruction(idata: DataTree, var_name: str | None = None) -> Figu
         With the groups that `pymc_lens.reconstruct` adds.
     var_name : str, optional
         Name of the image, where the model has several.
+    axes : (2, 3) array of Axes, optional
+        Where to draw; by default in a new figure.
+
+    Returns
+    -------
+    Figure
+        All axes in arcsec.
 
     Raises
     ------
     TypeError
         If ``idata`` is something else.
     ValueError
-        If it has no such groups.
+        If it has no such groups, or there are more or fewer axes.
     """
     images, sources = _reconstruction(idata, var_name)
+    figure, axes = panels(axes, (2, 3), (4.9, 4.3))
     pixel_scales = float(images["x"][1] - images["x"][0])
-    extent = image_extent(images["data"].shape, pixel_scales)  # type: ignore[arg-type]
-    grid_extent = tuple(
-        float(sources[axis][end])
-        for axis, end in (("grid_x", 0), ("grid_x", -1), ("grid_y", 0), ("grid_y", -1))
-    )
-    figure, axes = plt.subplots(2, 3, figsize=(14.5, 8.6), layout="constrained")
-    norm = intensity_norm(images["data"].values)
-    source_norm = intensity_norm(images["lensed_source"].values)
-    region = fitted_region(images["data"].values, pixel_scales)
-    subtracted = (images["data"] - images["lens_light"]).values
-    show_image(
-        axes[0, 0], images["data"].values, extent, title="Data", label="data units", norm=norm, region=region
-    )
-    show_image(
-        axes[0, 1],
-        images["model_image"].values,
-        extent,
-        title="Mean model",
-        label="data units",
-        norm=norm,
-        region=region,
-    )
-    show_residuals(
-        axes[0, 2],
-        images["normalized_residual"].values,
-        extent,
-        title="Normalized residual",
-        label=r"$\sigma$",
-        region=region,
-    )
-    show_image(
-        axes[1, 0],
-        subtracted,
-        extent,
-        title="Lens-subtracted data",
-        label="data units",
-        norm=source_norm,
-        region=region,
-    )
-    for ax, name, title in (
-        (axes[1, 1], "mean", "Source, mean"),
-        (axes[1, 2], "sd", "Source, standard deviation"),
-    ):
+    data = images["data"].values
+    unit = images["data"].attrs["units"]
+    where: dict[str, Any] = {
+        "extent": image_extent((data.shape[0], data.shape[1]), pixel_scales),
+        "region": fitted_region(data, pixel_scales),
+    }
+    norm, source_norm = intensity_norm(data), intensity_norm(images["lensed_source"].values)
+    show_image(axes[0, 0], data, title="Data", label=unit, norm=norm, **where)
+    model, residual = images["model_image"].values, images["normalized_residual"].values
+    show_image(axes[0, 1], model, title="Model, mean", label=unit, norm=norm, **where)
+    show_residuals(axes[0, 2], residual, title="Normalized residual", label=r"$\sigma$", **where)
+    subtracted = data - images["lens_light"].values
+    show_image(axes[1, 0], subtracted, title="Lens-subtracted data", label=unit, norm=source_norm, **where)
+    extent = _grid_extent(sources)
+    for ax, name, title in ((axes[1, 1], "mean", "mean"), (axes[1, 2], "sd", "standard deviation")):
         values = sources[name].values
-        show_image(
-            ax, values, grid_extent, title=title, label="data units", norm=intensity_norm(values)  # type: ignore[arg-type]
-        )  # fmt: skip
+        show_image(ax, values, extent, title=f"Source, {title}", label=unit, norm=intensity_norm(values))
     return figure
+
+
+def mean_and_deviation(draws: np.ndarray) -> str:
+    """Write a mean and its standard deviation with two digits of the latter."""
+    mean, deviation = float(draws.mean()), float(draws.std())
+    if not deviation > 0.0:
+        return f"{mean:.6g}"
+    exponent = _leading(max(abs(mean), deviation))
+    if _SMALL <= exponent < _LARGE:
+        decimals = max(0, 1 - _leading(deviation))
+        return rf"{mean:.{decimals}f} $\pm$ {deviation:.{decimals}f}"
+    decimals = max(0, exponent + 1 - _leading(deviation))
+    scale = 10.0**exponent
+    return rf"({mean / scale:.{decimals}f} $\pm$ {deviation / scale:.{decimals}f}) $10^{{{exponent}}}$"
+
+
+def _leading(value: float) -> int:
+    """Power of ten of the first digit, once rounded to two."""
+    return int(f"{value:.1e}".split("e")[1])
+
+
+def _columns(idata: DataTree, var_names: Sequence[str] | None) -> list[_Column]:
+    require_instance("idata", idata, DataTree)
+    if "posterior" not in idata.children:
+        raise ValueError(f"idata: expected a posterior group, got the groups {sorted(idata.children)}.")
+    posterior = idata["posterior"].to_dataset()
+    names = [var_names] if isinstance(var_names, str) else list(var_names or posterior.data_vars)
+    missing = [name for name in names if name not in posterior.data_vars]
+    if missing:
+        raise ValueError(
+            f"var_names: {missing} are not in the posterior, which has {list(posterior.data_vars)}."
+        )
+    columns = [column for name in names for column in _columns_of(posterior[name])]
+    if not columns or not columns[0].draws.size:
+        raise ValueError("idata: there are no draws of any variable.")
+    return columns
+
+
+def _columns_of(variable: xr.DataArray) -> list[_Column]:
+    samples = [dim for dim in ("chain", "draw", "sample") if dim in variable.dims]
+    others = [dim for dim in variable.dims if dim not in samples]
+    values = variable.transpose(*others, *samples).values
+    values = values.reshape(*(variable.sizes[dim] for dim in others), -1)
+    columns = []
+    for place in np.ndindex(values.shape[:-1]):
+        where = [variable[dim].values[i] for dim, i in zip(others, place, strict=True)]
+        name = f"{variable.name}[{', '.join(map(str, where))}]" if where else str(variable.name)
+        columns.append(_Column(str(variable.name), name, values[place]))
+    return columns
+
+
+def _truths(columns: list[_Column], truths: Mapping[str, Any]) -> list[float | None]:
+    marks: list[float | None] = [None] * len(columns)
+    for name, value in truths.items():
+        members = [k for k, column in enumerate(columns) if name in (column.variable, column.name)]
+        values = np.ravel(np.asarray(value, dtype=np.float64))
+        if not members:
+            raise ValueError(f"truths: {name!r} is not shown; {_shown(columns)} are.")
+        if values.size != len(members):
+            raise ValueError(f"truths: expected {len(members)} numbers for {name!r}, got {value!r}.")
+        for k, number in zip(members, values.tolist(), strict=True):
+            marks[k] = number
+    return marks
+
+
+def _labels(columns: list[_Column], labels: Mapping[str, str]) -> list[str]:
+    unknown = set(labels) - {column.name for column in columns} - {column.variable for column in columns}
+    if unknown:
+        raise ValueError(f"labels: {sorted(unknown)} are not shown; {_shown(columns)} are.")
+    written = []
+    for variable, name, _ in columns:
+        component = name.removeprefix(variable)
+        written.append(labels.get(name) or labels.get(variable, variable) + component)
+    return written
+
+
+def _shown(columns: list[_Column]) -> list[str]:
+    return [column.name for column in columns]
+
+
+def _corner_panels(axes: Any, n: int) -> tuple[Figure, np.ndarray]:
+    if axes is not None:
+        return panels(axes, (n, n), (_CORNER_PANEL, _CORNER_PANEL))
+    size = _CORNER_PANEL * n + 1.5 * _CORNER_MARGIN
+    figure, axes = plt.subplots(n, n, figsize=(size, size), squeeze=False)
+    near, far = _CORNER_MARGIN / size, 1.0 - 0.5 * _CORNER_MARGIN / size
+    figure.subplots_adjust(left=near, bottom=near, right=far, top=far, wspace=0.08, hspace=0.08)
+    return figure, axes
+
+
+def _sparse_ticks(ax: Axes, is_diagonal: bool) -> None:
+    for axis in (ax.xaxis,) if is_diagonal else (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(3, prune="both"))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
+
+
+def _pair(ax: Axes, x: np.ndarray, y: np.ndarray) -> None:
+    ax.plot(x, y, ".", color="C0", markersize=1.0, alpha=0.3, rasterized=True)
+    try:
+        density = gaussian_kde(np.stack([x, y]))
+    except (np.linalg.LinAlgError, ValueError):
+        return  # draws along a line, or hardly any, have no regions
+    at_draws = density(np.stack([x, y]))
+    grid_x, grid_y = np.meshgrid(np.linspace(x.min(), x.max(), 60), np.linspace(y.min(), y.max(), 60))
+    heights = density(np.stack([grid_x.ravel(), grid_y.ravel()])).reshape(grid_x.shape)
+    ax.contour(
+        grid_x, grid_y, heights, [np.quantile(at_draws, 1.0 - level) for level in _LEVELS], colors="C0"
+    )
+
+
+def _mark(line: Any, value: float | None) -> None:
+    if value is not None:
+        line(value, **_TRUTH)
 
 
 def _reconstruction(idata: DataTree, var_name: str | None) -> tuple[xr.Dataset, xr.Dataset]:
@@ -146,25 +284,11 @@ def _reconstruction(idata: DataTree, var_name: str | None) -> tuple[xr.Dataset, 
     return idata[f"{prefix}{_IMAGES}"].to_dataset(), idata[f"{prefix}{_SOURCE}"].to_dataset()
 
 
-def _flat_parameters(idata: DataTree, var_names: Sequence[str] | None) -> dict[str, np.ndarray]:
-    posterior = idata["posterior"].to_dataset()
-    missing = set(var_names or ()) - set(posterior.data_vars)
-    if missing:
-        raise ValueError(f"var_names: {sorted(missing)} are not in the posterior.")
-    columns = {}
-    for name in var_names or posterior.data_vars:
-        values = posterior[name].values.reshape(posterior.sizes["chain"] * posterior.sizes["draw"], -1)
-        for k in range(values.shape[1]):
-            columns[str(name) if values.shape[1] == 1 else f"{name}[{k}]"] = values[:, k]
-    return columns
-
-
-def _pair(ax: Axes, x: np.ndarray, y: np.ndarray) -> None:
-    ax.plot(x, y, ".", color="C0", markersize=1.0, alpha=0.3, rasterized=True)
-    density = gaussian_kde(np.stack([x, y]))
-    at_draws = density(np.stack([x, y]))
-    grid_x, grid_y = np.meshgrid(np.linspace(x.min(), x.max(), 60), np.linspace(y.min(), y.max(), 60))
-    heights = density(np.stack([grid_x.ravel(), grid_y.ravel()])).reshape(grid_x.shape)
-    ax.contour(
-        grid_x, grid_y, heights, [np.quantile(at_draws, 1.0 - level) for level in _LEVELS], colors="C0"
+def _grid_extent(sources: xr.Dataset) -> Extent:
+    """Edges of the pixels of the source's grid."""
+    (left, right, nx), (bottom, top, ny) = (
+        (float(sources[axis][0]), float(sources[axis][-1]), sources.sizes[axis])
+        for axis in ("grid_x", "grid_y")
     )
+    half_x, half_y = 0.5 * (right - left) / (nx - 1), 0.5 * (top - bottom) / (ny - 1)
+    return left - half_x, right + half_x, bottom - half_y, top + half_y

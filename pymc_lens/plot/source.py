@@ -1,45 +1,46 @@
-"""The source plane: a mesh as cells with their values."""
+"""The source plane of a fit."""
 
 from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
-from scipy.spatial import Voronoi
 
-from pymc_lens.lattice import bright_square
-from pymc_lens.plot.images import INTENSITY_MAP, add_colour_bar, intensity_norm
+from pymc_lens.fit import FitImaging
+from pymc_lens.lattice import lattice, square_around
+from pymc_lens.plot.images import intensity_norm, show_image
+
+_POINTS = 300
 
 
-def show_cells(ax: Axes, vertices: np.ndarray, values: np.ndarray, *, title: str, label: str) -> None:
-    """Draw the Voronoi cell of each source pixel in the colour of its value, around the bright ones.
+def show_source(ax: Axes, fit: FitImaging, caustics: list[np.ndarray], title: str) -> None:
+    """Draw the brightness of the source, as it is interpolated on its mesh, and caustics.
+
+    What is shown is a square around the caustics and what is seen of the source.
 
     Parameters
     ----------
     ax : Axes
-    vertices : (n_source, 2) array
+    fit : FitImaging
+    caustics : list of (n, 2) arrays
         (y, x), arcsec.
-    values : (n_source,) array
-    title, label : str
-        Of the panel and of its colour bar.
+    title : str
     """
-    norm = intensity_norm(values)
-    cells = PolyCollection(
-        _cells(vertices), array=values, cmap=INTENSITY_MAP, norm=norm, edgecolors="face", lw=0.2
+    low, high = square_around(np.concatenate([fit.detected_rays, *caustics]))
+    edges = np.linspace(low, high, _POINTS + 1)
+    centres = 0.5 * (edges[1:] + edges[:-1])
+    brightness = fit.source_brightness(lattice(centres[:, 0], centres[:, 1]))
+    show_image(
+        ax,
+        brightness,
+        (low[1], high[1], low[0], high[0]),
+        title=title,
+        label=fit.dataset.unit or "data units",
+        norm=intensity_norm(brightness),
     )
-    ax.add_collection(cells)
-    ax.set_aspect("equal")
-    ax.set_facecolor(cells.cmap(norm(0.0)))
-    (bottom, left), (top, right) = bright_square(vertices, values)
-    ax.set(title=title, xlabel="x (arcsec)", ylabel="y (arcsec)", xlim=(left, right), ylim=(bottom, top))
-    add_colour_bar(ax, cells, label)
+    draw_curves(ax, caustics)
 
 
-def _cells(vertices: np.ndarray) -> list[np.ndarray]:
-    """Corners (n, 2) of each cell as (x, y); far points around close those on the border."""
-    centre, radius = vertices.mean(axis=0), 3.0 * np.ptp(vertices, axis=0).max()
-    angles = np.linspace(0.0, 2.0 * np.pi, 32, endpoint=False)
-    far = centre + radius * np.stack([np.sin(angles), np.cos(angles)], axis=1)
-    voronoi = Voronoi(np.concatenate([vertices, far]))
-    regions = [voronoi.regions[voronoi.point_region[i]] for i in range(len(vertices))]
-    return [voronoi.vertices[region][:, ::-1] for region in regions]
+def draw_curves(ax: Axes, curves: list[np.ndarray]) -> None:
+    """Draw lines of (y, x) positions without changing the view."""
+    for curve in curves:
+        ax.plot(curve[:, 1], curve[:, 0], color="white", linewidth=0.9, scalex=False, scaley=False)
