@@ -162,7 +162,7 @@ def best_draw(idata: DataTree) -> xr.Dataset:
     stats = idata["sample_stats"].to_dataset() if "sample_stats" in idata.children else xr.Dataset()
     for name in _LOG_DENSITY_NAMES:
         if name in stats and _same_draws(stats, posterior):
-            highest = stats[name].argmax(("chain", "draw"))
+            highest = _log_density(stats, name).argmax(("chain", "draw"))
             return posterior.isel(highest)
     return posterior.mean(("chain", "draw"))
 
@@ -171,6 +171,18 @@ def tracer_at(tracer: Tracer, values: Mapping[str, np.ndarray]) -> Tracer:
     """Put numbers in the place of a tracer's random variables."""
     galaxies = [_with_numbers(galaxy, values) for galaxy in tracer.galaxies]
     return Tracer(galaxies, tracer.cosmology)
+
+
+def _log_density(stats: xr.Dataset, name: str) -> xr.DataArray:
+    """Return the log density of draws: PyMC passes on numpyro's potential energy, its negative, by that name.
+
+    The energy is the potential one plus a kinetic one that is small beside it.
+    """
+    recorded = stats[name]
+    if "energy" not in stats:
+        return recorded
+    is_potential = abs((stats["energy"] - recorded).mean()) < abs((stats["energy"] + recorded).mean())
+    return -recorded if is_potential else recorded
 
 
 def _same_draws(stats: xr.Dataset, posterior: xr.Dataset) -> bool:

@@ -29,12 +29,12 @@ def stamp(idata: DataTree, model: pm.Model) -> None:
     """
     for name, image in pixelized_images(model).items():
         imaging = image.owner.op.problem.imaging
-        (dim,) = model.named_vars_to_dims[name]
+        dims = model.named_vars_to_dims.get(name, ())
         if "posterior" in idata.children:
             idata["posterior"].attrs[_attribute(name)] = fingerprint(imaging)
         for group in set(_GROUPS) & set(idata.children):
-            if name in idata[group].data_vars:
-                placed = idata[group].to_dataset().assign_coords(pixel_coords(imaging, dim))
+            if dims and name in idata[group].data_vars:
+                placed = idata[group].to_dataset().assign_coords(pixel_coords(imaging, dims[0]))
                 idata[group] = DataTree(placed, children=idata[group].children)
 
 

@@ -49,6 +49,16 @@ def test_issue13_line10_the_draw_of_highest_density(dataset):
     assert fit.log_evidence == pytest.approx(at_point(dataset).log_evidence, rel=1e-12)
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_issue13_line10_samplers_that_record_the_negative_density(dataset, sign):
+    density = 1000.0 + np.arange(10.0).reshape(2, 5) % 9  # the highest is draw 3 of chain 1
+    idata = as_idata(log_density=sign * density)
+    stats = idata["sample_stats"].to_dataset()
+    idata["sample_stats"] = stats.assign(energy=(("chain", "draw"), 1.5 - density))
+    fit = pl.fit_at(model(dataset), idata)
+    assert fit.log_evidence == pytest.approx(at_point(dataset).log_evidence, rel=1e-12)
+
+
 def test_issue13_line10_the_mean_where_no_density_is_known(dataset):
     idata = as_idata()
     mean = {name: float(idata["posterior"][name].mean()) for name in POINT}

@@ -55,6 +55,16 @@ def test_evidence_is_that_of_a_fit_at_the_draw(posterior):
     assert float(evidence["chi_squared"]) == pytest.approx(fit.chi_squared, rel=1e-8)
 
 
+def test_issue13_line10_the_best_draw_of_a_sampler(posterior):
+    """The draw whose log density the sampler recorded as the highest."""
+    built = model(simulated())
+    density = posterior["sample_stats"]["lp"]
+    best = posterior["posterior"].to_dataset().isel(density.argmax(("chain", "draw")))
+    at_values = pl.fit_at(built, {rv.name: float(best[rv.name]) for rv in built.free_RVs})
+    assert pl.fit_at(built, posterior).log_evidence == at_values.log_evidence
+    assert at_values.log_evidence > float(posterior["evidence"]["log_evidence"].mean())
+
+
 def test_flux_and_magnification(posterior):
     """Against the truth: the clumps' analytic flux, and their image on a fine grid of the image plane."""
     sources = posterior["source_reconstruction"]
