@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import arviz as az
 import numpy as np
 import pymc as pm
 import pytest
-from problems import model, simulated
+from problems import model, simulated, tracer
 
 import pymc_lens as pl
+
+NAMES = ["einstein_radius", "gamma_1", "coefficient"]
 
 
 @pytest.fixture(scope="module", name="small")
@@ -116,27 +119,62 @@ def check(idata, truth=1.0):
     assert 1e-4 < float(radius.std()) < 0.05
 
 
-def test_pl_sample(small, mode):
+@pytest.fixture(scope="module", name="reference")
+def _reference(small, mode):
+    """A long run of PyMC's NUTS."""
+    return pl.sample(1500, chains=2, mode=mode, random_seed=5, progressbar=False, model=small)
+
+
+def assert_same_posterior(idata, reference):
+    summary, expected = (
+        az.summary(part, var_names=NAMES, kind="all", round_to="none") for part in (idata, reference)
+    )
+    for name in NAMES:
+        for moment in ("mean", "sd"):
+            error = np.hypot(summary[f"mcse_{moment}"][name], expected[f"mcse_{moment}"][name])
+            assert abs(summary[moment][name] - expected[moment][name]) < 4 * error, (name, moment)
+    return summary
+
+
+@pytest.mark.parametrize("sampler", ["pymc", "nutpie", "numpyro"])
+def test_issue13_line2_every_sampler_has_the_same_posterior(small, mode, reference, sampler):
+    """Two chains of `pl.sample`; SMC below. The truth is within three standard deviations."""
     with small:
-        idata = pl.sample(60, tune=30, chains=2, cores=1, mode=mode, random_seed=1, progressbar=False)
-    check(idata)
+        idata = pl.sample(1200, chains=2, mode=mode, nuts_sampler=sampler, random_seed=11, progressbar=False)
+    summary = assert_same_posterior(idata, reference)
+    assert summary["r_hat"].max() < 1.01
     assert int(idata["sample_stats"]["diverging"].sum()) == 0
+    assert abs(summary["mean"]["einstein_radius"] - 1.0) < 3 * summary["sd"]["einstein_radius"]
+    assert set(idata["posterior"].data_vars) == set(NAMES)
+    assert idata["observed_data"]["image"].dims == ("image_pixel",)
     assert idata["posterior"].attrs["mode_gradient_evaluations"] == mode.evaluations
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_issue13_F9_numpyro_s_jitter_stays_at_the_mode(small, mode, seed):
+    with small:
+        idata = pl.sample(
+            30, tune=50, chains=1, mode=mode, nuts_sampler="numpyro", random_seed=seed, progressbar=False,
+            compute_convergence_checks=False,
+        )  # fmt: skip
+    check(idata)
+
+
+def test_log_likelihood_of_a_short_run(small, mode):
     again = pl.sample(
         5, tune=5, chains=1, cores=1, mode=mode, random_seed=1, progressbar=False, model=small,
         compute_convergence_checks=False, idata_kwargs={"log_likelihood": True},
     )  # fmt: skip
     assert again["log_likelihood"]["image"].shape == (1, 5)
+    assert "warmup_posterior" not in again.children
 
 
-@pytest.mark.parametrize("sampler", ["pymc", "nutpie", "numpyro"])
-def test_plain_pm_sample(small, mode, sampler):
+def test_issue13_line2_plain_pm_sample_from_the_mode(small, mode):
+    """What the documentation tells who wants `pm.sample`."""
     with small:
         idata = pm.sample(
-            60, tune=60, chains=1, cores=1, nuts_sampler=sampler, random_seed=1, progressbar=False,
-            compute_convergence_checks=False, init="adapt_diag",
-            nuts_sampler_kwargs={"jitter": False} if sampler == "numpyro" else None,
-            initvals={"einstein_radius": 1.0, "gamma_1": 0.03, "coefficient": 4.0},
+            60, tune=60, chains=1, cores=1, nuts_sampler="pymc", init="adapt_diag", initvals=mode.initvals,
+            random_seed=1, progressbar=False, compute_convergence_checks=False,
         )  # fmt: skip
     check(idata)
 
@@ -147,12 +185,12 @@ def test_blackjax(small):
         pm.sample(5, tune=5, chains=1, nuts_sampler="blackjax", progressbar=False)
 
 
-def test_smc(small):
+def test_issue13_line2_smc_has_the_same_posterior(small, reference):
     with small:
         idata = pm.sample_smc(
-            100, chains=1, cores=1, random_seed=1, progressbar=False, compute_convergence_checks=False
+            1000, chains=2, cores=1, random_seed=1, progressbar=False, compute_convergence_checks=False
         )
-    check(idata)
+    assert_same_posterior(idata, reference)
     assert small["image"].owner.op.problem.evaluations["value"] > 100
 
 
@@ -163,3 +201,52 @@ def test_two_processes(small, mode):
     )  # fmt: skip
     first, second = idata["posterior"]["einstein_radius"].values
     assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"draws": 0}, ValueError, "draws: expected at least 1"),
+        ({"draws": 10.0}, TypeError, "draws: expected an integer"),
+        ({"chains": 0}, ValueError, "chains: expected at least 1"),
+        ({"tune": -1}, ValueError, "tune: expected at least 0"),
+        ({"max_treedepth": 0}, ValueError, "max_treedepth: expected at least 1"),
+        ({"target_accept": 1.2}, ValueError, "target_accept: expected a number between 0 and 1"),
+        ({"mode": {"einstein_radius": 1.0}}, TypeError, "mode: expected a Mode"),
+        ({"nuts_sampler": "stan"}, ValueError, "nuts_sampler: expected one of"),
+        ({"starts": [1.0]}, TypeError, "starts: expected a dict"),
+        ({"starts": 3}, TypeError, "starts: expected a dict"),
+        ({"starts": {"gamma_1": "a"}}, ValueError, "expected finite numbers for 'gamma_1'"),
+        ({"model": 3}, TypeError, "model: expected a Model"),
+    ],
+    ids=str,
+)
+def test_issue13_line8_wrong_arguments_of_sample(small, options, error, words):
+    with pytest.raises(error, match=words):
+        pl.sample(**{"model": small, "progressbar": False, **options})
+
+
+def test_issue13_line8_wrong_arguments_of_find_mode(small):
+    with pytest.raises(TypeError, match="keep: expected a number"):
+        pl.find_mode(small, keep=True)
+    with pytest.raises(TypeError, match="model: expected a Model"):
+        pl.find_modes(small["image"])
+    with pm.Model() as fixed:
+        pl.PixelizedImage("image", tracer(), observed=simulated())
+    with pytest.raises(ValueError, match="model: has no free variable"):
+        pl.find_mode(fixed)
+    with pm.Model() as discrete:
+        pm.Poisson("n", 3.0)
+        pm.Normal("x")
+    for call in (pl.find_mode, pl.sample):
+        with pytest.raises(ValueError, match="model: 'n' is discrete"):
+            call(model=discrete)
+
+
+def test_a_mode_of_another_model_is_refused(small):
+    with pm.Model() as other:
+        pm.Normal("x")
+    mode = pl.find_mode(other, progressbar=False)
+    with pytest.raises(ValueError, match="mode: expected one of this model"):
+        pl.sample(mode=mode, model=small)
+    assert repr(mode).startswith("Mode(log density")

@@ -46,12 +46,15 @@ class Candidate(NamedTuple):
         The model's value variables.
     log_density : float
         Of the compact model, up to a constant.
+    rays : (n_rays, 2) float64
+        Source-plane positions of all images' sub-pixels, arcsec.
     deflection : float
-        Mean length of the deflections over the fitted pixels, arcsec.
+        Mean length of their deflections, arcsec.
     """
 
     flat: np.ndarray
     log_density: float
+    rays: np.ndarray
     deflection: float
 
 
@@ -155,7 +158,13 @@ def _with_sources(density: CompactDensity, of_model: np.ndarray) -> np.ndarray:
 
 
 def _candidate(density: CompactDensity, vector: np.ndarray) -> Candidate:
-    found = Candidate(vector[: density.n_model], density.value(vector), _mean_deflection(density, vector))
+    rays = density.rays(vector)
+    found = Candidate(
+        vector[: density.n_model],
+        density.value(vector),
+        np.concatenate(rays),
+        _mean_deflection(density, rays),
+    )
     _log.info("Compact source: log density %.1f, deflection %.3f.", found.log_density, found.deflection)
     return found
 
@@ -206,12 +215,13 @@ def _best_draws(
     for k, draw in enumerate(draws):
         vector = centre.copy()
         vector[: density.n_model][density.of_mass] = draw[density.of_mass]
+        rays = density.rays(vector)
         traced = [
-            rays.reshape(image.compact.imaging.n_pixels, -1, 2).mean(axis=1)[arc]
-            for image, rays, arc in zip(density.images, density.rays(vector), arcs, strict=True)
+            part.reshape(image.compact.imaging.n_pixels, -1, 2).mean(axis=1)[arc]
+            for image, part, arc in zip(density.images, rays, arcs, strict=True)
         ]
         guesses = [[np.median(part, axis=0) for part in traced], [rng.choice(part) for part in traced]]
-        deflection = _mean_deflection(density, vector)
+        deflection = _mean_deflection(density, rays)
         for guess in guesses:
             vector[density.n_model :].reshape(-1, 4)[:, :2] = guess
             vectors.append(vector.copy())
@@ -233,15 +243,13 @@ def _brightest(compact: CompactSource, significance: np.ndarray) -> np.ndarray:
     return compact.imaging.fitted[significance >= np.quantile(significance, _BRIGHT)]
 
 
-def _mean_deflection(density: CompactDensity, vector: np.ndarray) -> float:
-    return float(
-        np.mean(
-            [
-                np.hypot(*(rays - image.compact.imaging.source_grid).T).mean()
-                for image, rays in zip(density.images, density.rays(vector), strict=True)
-            ]
-        )
-    )
+def _mean_deflection(density: CompactDensity, rays: list[np.ndarray]) -> float:
+    """Mean length of the deflections (arcsec) of rays (n_rays, 2) of each image."""
+    lengths = [
+        np.hypot(*(part - image.compact.imaging.source_grid).T)
+        for image, part in zip(density.images, rays, strict=True)
+    ]
+    return float(np.concatenate(lengths).mean())
 
 
 def _ascend(

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import pymc as pm
 from pymc.blocking import DictToArrayBijection, RaveledVars
+from pymc.vartypes import discrete_types
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.inference.preflight import compile_density
@@ -18,6 +19,15 @@ class Density:
 
     The observed variables' part can be given less weight, see `set_weight`.
 
+    Parameters
+    ----------
+    model : pm.Model
+
+    Raises
+    ------
+    ValueError
+        If it has no free variable, or a discrete one.
+
     Attributes
     ----------
     evaluations : int
@@ -27,6 +37,7 @@ class Density:
     """
 
     def __init__(self, model: pm.Model) -> None:
+        _require_continuous(model)
         self.model = model
         self.function = compile_density(model)
         self._info = DictToArrayBijection.map(model.initial_point()).point_map_info
@@ -72,3 +83,14 @@ class Density:
     def _values(self) -> Callable[[dict[str, np.ndarray]], list[np.ndarray]]:
         values = self.model.replace_rvs_by_values(self._variables)
         return self.model.compile_fn(values, inputs=self.model.value_vars, on_unused_input="ignore")
+
+
+def _require_continuous(model: pm.Model) -> None:
+    """Raise ValueError unless a model has free variables, all of them continuous."""
+    if not model.free_RVs:
+        raise ValueError("model: has no free variable. FitImaging fits at fixed numbers.")
+    for rv in model.free_RVs:
+        if rv.dtype in discrete_types:
+            raise ValueError(
+                f"model: {rv.name!r} is discrete, and has no gradient. Fit one model for each of its values."
+            )

@@ -22,6 +22,7 @@ from pymc_lens.inference.density import Density
 from pymc_lens.inference.preflight import preflight
 from pymc_lens.inference.remarks import remarks_on, rounded, within_posterior
 from pymc_lens.inference.starts import checked_starts, free_values, initial_point
+from pymc_lens.validation import require_instance
 
 _log = logging.getLogger(__name__)
 
@@ -29,8 +30,9 @@ _log = logging.getLogger(__name__)
 _LENSES, _SOURCE_PRIORS = 360, 24
 # Lenses that fall behind the best by more of its compact source's chi-squared are not followed.
 _FAR_BEHIND = 0.05
-# Two lenses are one if their mean deflections differ by less, relatively.
-_SAME_DEFLECTION = 0.01
+# Two lenses are one if the rays of one are, in the root mean square, so close to the other's, in units of the
+# mean deflection.
+_SAME_RAYS = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,6 +175,7 @@ def _search(
 ) -> list[Mode]:
     """Climb, settle what is to be kept of the ends, and look at the highest."""
     model = pm.modelcontext(model)
+    require_instance("model", model, pm.Model)
     if isinstance(keep, bool) or not isinstance(keep, (int, np.integer)):
         raise TypeError(f"keep: expected a number of starts, got {keep!r}.")
     if keep < 1:
@@ -232,7 +235,7 @@ def _worth_following(candidates: Sequence[Candidate]) -> list[Candidate]:
     for candidate in candidates:
         behind = best - candidate.log_density > _FAR_BEHIND * abs(best)
         known = any(
-            abs(candidate.deflection - other.deflection) <= _SAME_DEFLECTION * other.deflection
+            np.sqrt(2.0 * np.mean((candidate.rays - other.rays) ** 2)) <= _SAME_RAYS * other.deflection
             for other in followed
         )
         if not behind and not known:

@@ -9,7 +9,6 @@ import warnings
 from functools import cache
 from typing import Any
 
-import numpy as np
 import pymc as pm
 from pymc.blocking import DictToArrayBijection
 from pymc.step_methods.hmc.quadpotential import QuadPotentialFullAdapt
@@ -43,10 +42,10 @@ class _Nuts(pm.NUTS):
         super().__init__(*args, **kwargs)
         self._home = os.getpid()
 
-    def step(self, point: dict[str, np.ndarray]) -> Any:
+    def setup_chain(self, *args: Any, **kwargs: Any) -> None:
         if os.getpid() != self._home:
             _end_with(os.getppid())
-        return super().step(point)
+        super().setup_chain(*args, **kwargs)
 
 
 @cache

@@ -89,6 +89,7 @@ def sample(
         If an argument is not as expected, or from the preflight, naming the variable at fault.
     """
     model = pm.modelcontext(model)
+    require_instance("model", model, pm.Model)
     _require_counts(draws=draws, tune=tune, chains=chains, max_treedepth=max_treedepth)
     if nuts_sampler not in _SAMPLERS:
         raise ValueError(
@@ -133,7 +134,7 @@ def _sample_pymc(
         return pm.sample(**options)
     checks = options.pop("compute_convergence_checks", True)
     idata = pm.sample(**options, discard_tuned_samples=False, compute_convergence_checks=False)
-    if checks and idata["posterior"].sizes.get("draw", 0):
+    if checks and _has_draws(idata):
         log_warnings(run_convergence_checks(idata, model))
     return idata
 
@@ -201,8 +202,7 @@ def _add_data(idata: DataTree, model: pm.Model) -> None:
 
 
 def _finished(idata: DataTree, mode: Mode, discard_tuned_samples: bool) -> DataTree:
-    drawn = "posterior" in idata.children and idata["posterior"].sizes.get("draw", 0)
-    if not drawn:
+    if not _has_draws(idata):
         warnings.warn(
             "Sampling was interrupted while all chains were tuning: there are no draws of the posterior yet, "
             "only warmup_posterior.",
@@ -215,6 +215,10 @@ def _finished(idata: DataTree, mode: Mode, discard_tuned_samples: bool) -> DataT
             if group in idata.children:
                 del idata[group]
     return idata
+
+
+def _has_draws(idata: DataTree) -> bool:
+    return "posterior" in idata.children and idata["posterior"].sizes.get("draw", 0) > 0
 
 
 def _initial_values(
