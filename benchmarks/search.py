@@ -1,21 +1,28 @@
 """Does a search that is told nothing end where one ends that is told the truth?
 
     python benchmarks/search.py [--lenses N N ...] [--pairs NAME ...] [--json]
+    python benchmarks/search.py --real ../shared/data/slacs/* [--json]
 
 Six simulated lenses: 0.05" and 0.1" pixels, with and without lens light, Einstein radii of 0.6" to 1.6". Each
 is searched with every recommended pair of mesh and prior, by default and from the truth. Those that adapt to
 an image of the source take that of the first pair's own default search. ``behind`` is how much lower in
 log-probability the default search ends; ``theta_e`` where.
+
+With ``--real``: the coarse model of examples/lens_model.py on real lenses, folders with image.fits,
+noise.fits and psf.fits, in a mask of 3"; their effective Einstein radius. A folder's parent may hold
+table.csv with the columns ``lens_name`` and ``bSIE`` to compare with.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import sys
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +30,9 @@ import pymc as pm
 from threadpoolctl import threadpool_limits
 
 import pymc_lens as pl
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+import lens_model
 
 
 class Lens(NamedTuple):
@@ -192,17 +202,37 @@ def compare(number: int, pairs: list[str]) -> list[dict[str, Any]]:
     return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--lenses", type=int, nargs="+", default=list(range(len(LENSES))))
-    parser.add_argument("--pairs", nargs="+", choices=list(PAIRS), default=list(PAIRS))
-    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
-    arguments = parser.parse_args()
-    with threadpool_limits(1):
-        rows = [row for number in arguments.lenses for row in compare(number, arguments.pairs)]
-    if arguments.json:
-        print(json.dumps(rows, indent=1))
-        return
+def search_real(folder: Path) -> dict[str, Any]:
+    model = lens_model.coarse_model(lens_model.load(folder, 3.0))
+    mode, wall, remarks = search(model)
+    radius = pl.convert.effective_einstein_radius(
+        mode.parameters["einstein_radius"], mode.parameters["ell_comps"]
+    )
+    table = folder.parent / "table.csv"
+    rows = csv.DictReader(table.open()) if table.exists() else []
+    published = {row["lens_name"]: float(row["bSIE"]) for row in rows}
+    found = {
+        "lens": folder.name,
+        "theta_e": float(radius),
+        "bSIE": published.get(folder.name, np.nan),
+        "log_density": mode.log_density,
+        "gradients": mode.evaluations,
+        "wall_s": wall,
+        "remarks": remarks,
+    }
+    print(found, file=sys.stderr, flush=True)
+    return found
+
+
+def print_real(rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        print(
+            f"{row['lens']:11s} theta_e {row['theta_e']:.3f} bSIE {row['bSIE']:.2f} ratio "
+            f"{row['theta_e'] / row['bSIE']:.3f} {row['gradients']} gradients {row['wall_s']:.0f} s"
+        )
+
+
+def print_simulated(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         print(
             f"lens {row['lens']} {row['pair']:24s} behind {row['behind']:8.2f} einstein_radius "
@@ -210,6 +240,26 @@ def main() -> None:
         )
     reached = sum(row["behind"] < 0.5 for row in rows)
     print(f"{reached} of {len(rows)} reach the mode that the truth reaches, or a higher one.")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--lenses", type=int, nargs="+", default=list(range(len(LENSES))))
+    parser.add_argument("--pairs", nargs="+", choices=list(PAIRS), default=list(PAIRS))
+    parser.add_argument("--real", type=Path, nargs="+", metavar="DIR", help="search real lenses")
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+    arguments = parser.parse_args()
+    with threadpool_limits(1):
+        if arguments.real:
+            rows = [search_real(folder) for folder in arguments.real if folder.is_dir()]
+        else:
+            rows = [row for number in arguments.lenses for row in compare(number, arguments.pairs)]
+    if arguments.json:
+        print(json.dumps(rows, indent=1))
+    elif arguments.real:
+        print_real(rows)
+    else:
+        print_simulated(rows)
 
 
 if __name__ == "__main__":

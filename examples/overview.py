@@ -1,91 +1,51 @@
 """What everyone types first: a fit at fixed numbers, then the same model with priors and its posterior.
 
-    python examples/overview.py [OUT]
+    python examples/overview.py
 
-The dataset is a simulated lens with a clumpy source (examples/data/source_complex, truth in its README).
+The example of README.md, from the folder of the checkout. The dataset is a simulated lens with a clumpy
+source; its truth is in examples/data/source_complex/README.md.
 """
 
-import sys
-from pathlib import Path
-
-import matplotlib as mpl
 import pymc as pm
 
 import pymc_lens as pl
 
-DATA = Path(__file__).parent / "data" / "source_complex"
+folder = "examples/data/source_complex"
+dataset = pl.Imaging.from_fits(f"{folder}/data.fits", f"{folder}/psf.fits", f"{folder}/noise_map.fits")
+dataset = dataset.apply_mask(pl.Mask2D.circular(dataset.shape_native, dataset.pixel_scales, radius=2.6))
 
 
-def tracer(einstein_radius, ell_comps, mesh, regularization, positivity=None):
+def tracer(einstein_radius, ell_comps, scale, amplitude):
     lens = pl.Galaxy(
-        redshift=0.5,
-        mass=pl.mass.Isothermal(centre=(0.0, 0.0), ell_comps=ell_comps, einstein_radius=einstein_radius),
+        redshift=0.5, mass=pl.mass.Isothermal(einstein_radius=einstein_radius, ell_comps=ell_comps)
     )
     source = pl.Galaxy(
         redshift=1.0,
-        pixelization=pl.Pixelization(mesh, regularization, positivity),
+        pixelization=pl.Pixelization(
+            mesh=pl.mesh.VoronoiNN(pl.image_mesh.Overlay((20, 20))),
+            regularization=pl.regularization.MaternSPDE(scale=scale, amplitude=amplitude),
+        ),
     )
     return pl.Tracer([lens, source])
 
 
-def main(out: Path, draws: int = 600, tune: int = 100) -> None:
-    pl.make_folder(out)
-    dataset = pl.Imaging.from_fits(
-        DATA / "data.fits", DATA / "psf.fits", DATA / "noise_map.fits", pixel_scales=0.05
+fit = pl.FitImaging(dataset, tracer(1.6, (0.17647, 0.0), 0.15, 0.5))  # numbers: one fit
+print(fit.log_evidence)
+pl.plot.subplot_fit(fit)
+
+with pm.Model() as model:  # priors: a posterior
+    pl.PixelizedImage(
+        "image",
+        tracer(
+            pm.TruncatedNormal("einstein_radius", 1.6, 0.2, lower=0),
+            pl.priors.ell_comps("ell_comps", sigma=0.3),
+            pm.LogNormal("scale", -2.0, 1.0),
+            pm.LogNormal("amplitude", 0.0, 2.0),
+        ),
+        observed=dataset,
     )
-    mask = pl.Mask2D.circular(dataset.shape_native, dataset.pixel_scales, radius=3.6)
-    dataset = dataset.apply_mask(mask)
+    idata = pl.sample(250, tune=80, random_seed=1)
+    pl.reconstruct(idata, random_seed=1)
 
-    # Numbers: one fit. Rectangular follows the rays, as PyAutoLens's does; the vertices of the others are
-    # traced from the image plane, so that they are dense where the magnification is high. With positivity no
-    # source pixel may be negative.
-    overlay = pl.image_mesh.Overlay(shape=(40, 40))
-    pixelizations = {
-        "Rectangular": (pl.mesh.Rectangular(shape=(40, 40)), pl.regularization.Constant(coefficient=1.0)),
-        "DelaunayMagnification": (
-            pl.mesh.DelaunayMagnification(shape=(40, 40)),
-            pl.regularization.Constant(coefficient=1.0),
-        ),
-        "VoronoiNN": (pl.mesh.VoronoiNN(overlay), pl.regularization.MaternSPDE(scale=0.15, amplitude=0.5)),
-        "VoronoiNN_positive": (
-            pl.mesh.VoronoiNN(overlay),
-            pl.regularization.MaternSPDE(scale=0.15, amplitude=0.5),
-            "map",
-        ),
-    }
-    fits = {
-        name: pl.FitImaging(dataset, tracer(1.6, (0.17647, 0.0), *pixelization))
-        for name, pixelization in pixelizations.items()
-    }
-    for name, fit in fits.items():
-        print(
-            f"{name}: log evidence {fit.log_evidence:.2f}, reduced chi-squared {fit.reduced_chi_squared:.3f}"
-        )
-        pl.plot.subplot_fit(fit).savefig(out / f"fit_{name}.png", dpi=130)
-    pl.plot.subplot_fits(fits).savefig(out / "fits.png", dpi=110)
-
-    # Priors: a posterior.
-    with pm.Model():
-        pl.PixelizedImage(
-            "image",
-            tracer(
-                pm.TruncatedNormal("einstein_radius", 1.6, 0.2, lower=0.0),
-                pl.priors.ell_comps("ell_comps", sigma=0.3),
-                pl.mesh.VoronoiNN(overlay),
-                pl.regularization.MaternSPDE(
-                    scale=pm.LogNormal("scale", -2.0, 1.0), amplitude=pm.LogNormal("amplitude", 0.0, 2.0)
-                ),
-            ),
-            observed=dataset,
-        )
-        idata = pl.sample(draws, tune=tune, random_seed=1)
-        pl.reconstruct(idata, random_seed=1)
-    pl.save(idata, out / "posterior.nc")
-    names = ["einstein_radius", "ell_comps", "scale", "amplitude"]
-    pl.plot.subplot_posterior(idata, names).savefig(out / "posterior.png", dpi=110)
-    pl.plot.subplot_reconstruction(idata).savefig(out / "source.png", dpi=130)
-
-
-if __name__ == "__main__":
-    mpl.use("Agg")
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "overview"))
+pl.plot.subplot_posterior(idata)
+pl.plot.subplot_reconstruction(idata)

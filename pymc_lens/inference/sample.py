@@ -20,7 +20,6 @@ from pymc_lens.inference.mode import Mode, find_mode
 from pymc_lens.inference.nuts import nuts_at
 from pymc_lens.inference.whitened import WHITENED, whitened_model
 from pymc_lens.provenance import stamp
-from pymc_lens.provenance import stamp
 from pymc_lens.validation import require_instance
 
 _WARMUP = ("warmup_posterior", "warmup_sample_stats")
@@ -114,7 +113,6 @@ def sample(
         idata = _SAMPLERS[nuts_sampler](model, mode, rng, target_accept, max_treedepth, kwargs)
     if not isinstance(idata, DataTree):  # return_inferencedata=False
         return idata
-    stamp(idata, model)
     stamp(idata, model)
     return _finished(idata, mode, discard_tuned_samples)
 
