@@ -124,6 +124,27 @@ def test_issue13_line1_flat_ellipses_and_rivals_are_said():
     assert any("Another mode is only" in str(warning.message) for warning in caught)
 
 
+def test_issue13_F1_a_poor_fit_is_said():
+    """Light of a lens that the model does not have."""
+    with pytest.warns(UserWarning, match="noise does not explain"):
+        pl.find_mode(model(simulated(light=True)), starts={"einstein_radius": 1.0}, progressbar=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("einstein_radius", [0.60, 0.85, 0.93, 1.0, 1.15])
+def test_issue13_F1_first_fits_of_simulated_lenses_with_light(einstein_radius):
+    """71 x 71 pixels, no shear: the first fit of examples/lens_model.py ended 0.3" off."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+    import lens_model
+
+    lens = benchmark.Lens(einstein_radius, (0.1, 0.05), (0.0, 0.0), 0.05, True, benchmark.COMPACT)
+    dataset = benchmark.simulate(lens, shape=(71, 71))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        start, _ = lens_model.first_fit(dataset)
+    assert float(start["einstein_radius"]) == pytest.approx(einstein_radius, rel=0.02)
+
+
 def test_issue13_F1_noise_is_no_lens():
     dataset = simulated()
     noise = np.random.default_rng(5).standard_normal(dataset.shape_native) * dataset.noise_map

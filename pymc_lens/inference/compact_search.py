@@ -8,6 +8,7 @@ source plane can do neither.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -135,7 +136,10 @@ def prior_draws(model: pm.Model, n_draws: int, rng: np.random.Generator) -> np.n
     for rv in model.free_RVs:
         transform = model.rvs_to_transforms[rv]
         variables.append(rv if transform is None else transform.forward(rv, *rv.owner.inputs))
-    values = pm.draw(variables, n_draws, random_seed=rng)
+    with warnings.catch_warnings():
+        # Which priors numba compiles is nothing that a user can change.
+        warnings.filterwarnings("ignore", message="Numba will use object mode")
+        values = pm.draw(variables, n_draws, random_seed=rng)
     names = [model.rvs_to_values[rv].name for rv in model.free_RVs]
     by_name = dict(zip(names, values, strict=True))
     order = DictToArrayBijection.map(model.initial_point()).point_map_info

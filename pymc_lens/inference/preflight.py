@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pymc as pm
+import pytensor.tensor as pt
+from pytensor.graph.replace import graph_replace
+from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.distributions import pixelized_images
 from pymc_lens.errors import InadmissibleError
+from pymc_lens.fit import evaluate_once
 from pymc_lens.inversion.problem import InversionInputs
 
 
@@ -56,14 +60,19 @@ def _names_of_entries(point: dict[str, np.ndarray]) -> list[str]:
 def _explanations(model: pm.Model, point: dict[str, np.ndarray]) -> list[str]:
     explanations = []
     for image in pixelized_images(model).values():
-        parameters = model.replace_rvs_by_values(list(image.owner.op.dist_params(image.owner)))
-        function = model.compile_fn(parameters, inputs=model.value_vars, on_unused_input="ignore")
-        data = np.zeros(image.owner.op.problem.imaging.fitted.size)
         try:
-            image.owner.op.problem.invert(InversionInputs(data, *function(point)))
+            image.owner.op.problem.invert(inputs_at(model, image, point))
         except InadmissibleError as error:
             explanations.append(f"{image.name}: {error}")
     return explanations
+
+
+def inputs_at(model: pm.Model, image: TensorVariable, point: dict[str, np.ndarray]) -> InversionInputs:
+    """Evaluate what an image's inversion reads, at values of the model's value variables."""
+    parameters = model.replace_rvs_by_values(list(image.owner.op.dist_params(image.owner)))
+    values = {value: pt.constant(point[value.name], dtype=value.dtype) for value in model.value_vars}
+    inputs = graph_replace([model.rvs_to_values[image], *parameters], values, strict=False)
+    return InversionInputs(*evaluate_once(inputs))
 
 
 def compile_density(model: pm.Model) -> pm.model.core.ValueGradFunction:

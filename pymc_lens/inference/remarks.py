@@ -6,9 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pymc as pm
 from pymc.blocking import DictToArrayBijection
 
+from pymc_lens.distributions import pixelized_images
 from pymc_lens.inference.density import Density
+from pymc_lens.inference.preflight import inputs_at
 
 if TYPE_CHECKING:
     from pymc_lens.inference.mode import Mode
@@ -18,6 +21,8 @@ _EDGE = 4.0
 _ROUND = 0.9
 # Log-probability by which another mode may be lower and still hold a share of the posterior.
 _CLOSE = 5.0
+# Reduced chi-squared above which a fit is poor. Noise maps of real lenses are too large rather than too small.
+_POOR = 1.5
 
 
 def remarks_on(
@@ -43,6 +48,7 @@ def remarks_on(
     return (
         *_at_edges(mode, density, draws),
         *_flat_ellipses(mode),
+        *_poor_fits(mode, density.model),
         *_below_a_start(mode, starts, density),
         *_rivals(mode, ends, density),
     )
@@ -81,6 +87,18 @@ def _flat_ellipses(mode: Mode) -> Iterator[str]:
                     f"The mode has |{name}| = {size:.3f}, an axis ratio of {(1 - size) / (1 + size):.3f}: "
                     "this is hardly a galaxy. Give a narrower prior."
                 )
+
+
+def _poor_fits(mode: Mode, model: pm.Model) -> Iterator[str]:
+    for name, image in pixelized_images(model).items():
+        problem = image.owner.op.problem
+        chi_squared = problem.invert(inputs_at(model, image, mode.point)).terms.chi_squared
+        reduced = chi_squared / problem.imaging.fitted.size
+        if reduced > _POOR:
+            yield (
+                f"The mode leaves residuals in {name} that noise does not explain: its reduced chi-squared "
+                f"is {reduced:.2f}. The noise map, the light or the mass is wrong, or this is not the lens."
+            )
 
 
 def _below_a_start(mode: Mode, starts: Sequence[np.ndarray], density: Density) -> Iterator[str]:
