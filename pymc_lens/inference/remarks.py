@@ -21,7 +21,7 @@ _EDGE = 4.0
 _ROUND = 0.9
 # Log-probability by which another mode may be lower and still hold a share of the posterior.
 _CLOSE = 5.0
-# Reduced chi-squared above which a fit is poor. Noise maps of real lenses are too large rather than too small.
+# Reduced chi-squared above which a fit is poor. Noise maps are too large rather than too small.
 _POOR = 1.5
 
 
