@@ -18,6 +18,7 @@ from pymc_lens.imaging import Imaging
 from pymc_lens.inversion.problem import InversionInputs, PixelizedInversion
 from pymc_lens.ops import LogEvidence
 from pymc_lens.tracer import Tracer
+from pymc_lens.validation import require_instance
 
 _JUMPS = (
     "The log evidence jumps wherever an edge of the source's triangulation flips: its interpolation or its "
@@ -124,6 +125,9 @@ class PixelizedImage(pm.Continuous):
             raise TypeError(
                 "observed: give the dataset either as observed=... or as dataset=..., not both or none."
             )
+        require_instance("name", name, str)
+        if kwargs.keys() & {"shape", "size"}:
+            raise TypeError("shape: an image has that of its dataset's fitted pixels. Leave it out.")
         imaging = observed if observed is not None else dataset
         if not isinstance(imaging, Imaging):
             raise TypeError(f"observed: expected Imaging, got {type(imaging).__name__}.")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import numpy as np
+from typing import Any
 
 from pymc_lens.inversion.solver import SOLVERS
 from pymc_lens.light.base import LightProfile
 from pymc_lens.mass.base import MassProfile
 from pymc_lens.mesh.base import Mesh
 from pymc_lens.regularization.base import Regularization
-from pymc_lens.validation import is_numeric, require_instance
+from pymc_lens.validation import is_symbolic, number, require_instance
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +43,7 @@ class Pixelization:
     def __post_init__(self) -> None:
         require_instance("mesh", self.mesh, Mesh)
         require_instance("regularization", self.regularization, Regularization)
-        if self.positivity not in SOLVERS:
+        if not isinstance(self.positivity, str | None) or self.positivity not in SOLVERS:
             raise ValueError(f"positivity: expected one of {list(SOLVERS)}, got {self.positivity!r}.")
 
 
@@ -75,10 +74,28 @@ class Galaxy:
     pixelization: Pixelization | None = None
 
     def __post_init__(self) -> None:
-        if not is_numeric(self.redshift) or np.ndim(self.redshift) != 0:
-            raise TypeError(f"redshift: expected a number, got {self.redshift!r}.")
-        if not np.isfinite(self.redshift) or self.redshift < 0.0:
-            raise ValueError(f"redshift: expected a finite number >= 0, got {self.redshift!r}.")
+        object.__setattr__(self, "redshift", validated_redshift(self.redshift))
         for name, kind in (("mass", MassProfile), ("light", LightProfile), ("pixelization", Pixelization)):
             if getattr(self, name) is not None:
                 require_instance(name, getattr(self, name), kind)
+
+
+def validated_redshift(redshift: Any) -> float:
+    """Return a redshift as a float.
+
+    Raises
+    ------
+    TypeError
+        If it is no number, such as a random variable.
+    ValueError
+        If it is negative or not finite.
+    """
+    if is_symbolic(redshift):
+        raise TypeError(
+            f"redshift: expected a number, got the variable {redshift}. Redshifts are fixed, as the order of "
+            "the planes is; with a single lens plane nothing depends on their values."
+        )
+    value = number("redshift", redshift)
+    if value < 0.0:
+        raise ValueError(f"redshift: expected a number >= 0, got {redshift!r}.")
+    return value

@@ -12,8 +12,9 @@ from pymc_lens.galaxy import Pixelization
 from pymc_lens.imaging import Imaging
 from pymc_lens.inversion.problem import PixelizedInversion
 from pymc_lens.inversion.solver import SOLVERS
-from pymc_lens.light.base import LightProfile
+from pymc_lens.light.base import LightProfile, images_of
 from pymc_lens.tracer import Tracer
+from pymc_lens.validation import positive_number
 
 # Prior standard deviation of a light column's amplitude in units of the brightest pixel: wide enough for a
 # Gaussian much narrower than the PSF, whose peak the PSF lowers tenfold.
@@ -75,11 +76,12 @@ def _vector(parameters: tuple[Any, ...]) -> TensorVariable:
 
 def _amplitude_scales(lights: tuple[LightProfile, ...], dataset: Imaging) -> tuple[float, ...]:
     default = _AMPLITUDE_RANGE * float(np.abs(dataset.data_fitted).max())
-    return tuple(
-        default if light.intensity_scale is None else float(light.intensity_scale)
-        for light in lights
-        for _ in range(light.n_columns)
-    )
+    scales: list[float] = []
+    for light in lights:
+        given = light.intensity_scale
+        scale = default if given is None else positive_number("intensity_scale", given)
+        scales += [scale] * light.n_columns
+    return tuple(scales)
 
 
 def _light_columns(lights: tuple[LightProfile, ...], dataset: Imaging) -> TensorVariable:
@@ -91,7 +93,7 @@ def _light_columns(lights: tuple[LightProfile, ...], dataset: Imaging) -> Tensor
 def _pixel_averages(light: LightProfile, dataset: Imaging) -> TensorVariable:
     averages = []
     for sub_size, points in dataset.light_grid.groups:
-        images = light.images(points)
+        images = images_of(light, points)
         if sub_size > 1:
             images = images.reshape((light.n_columns, len(points) // sub_size**2, sub_size**2)).mean(axis=-1)
         averages.append(images)

@@ -14,8 +14,8 @@ from pymc.pytensorf import normalize_rng_param
 from pytensor.tensor.random.utils import normalize_size_param
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lens.symbolic import pair, scalar
-from pymc_lens.validation import is_numeric, require_positive
+from pymc_lens.symbolic import pair
+from pymc_lens.validation import positive_number
 
 # Keeps ratios below away from 0 / 0 at the mode, where they are stationary.
 _OFFSET = 1e-8
@@ -60,7 +60,7 @@ def ell_comps(name: str, sigma: float = 0.3) -> TensorVariable:
     ValueError
         If ``sigma`` is not positive.
     """
-    return EllComps(name, _width(sigma), dims=_registered(ELL_COMPS))
+    return EllComps(name, positive_number("sigma", sigma), dims=_registered(ELL_COMPS))
 
 
 def position(name: str, sigma: float, mu: Any = (0.0, 0.0)) -> TensorVariable:
@@ -86,7 +86,8 @@ def position(name: str, sigma: float, mu: Any = (0.0, 0.0)) -> TensorVariable:
     ValueError
         If ``sigma`` is not positive or ``mu`` is no pair.
     """
-    return pm.Normal(name, pt.stack(pair("mu", mu)), _width(sigma), dims=_registered(POSITION))
+    mean, width = pt.stack(pair("mu", mu)), positive_number("sigma", sigma)
+    return pm.Normal(name, mean, width, dims=_registered(POSITION))
 
 
 class EllCompsRV(SymbolicRandomVariable):
@@ -173,14 +174,6 @@ def _within(sigma: TensorVariable) -> TensorVariable:
 
 def _log_density(squared: TensorVariable, sigma: TensorVariable) -> TensorVariable:
     return -0.5 * squared / sigma**2 - pt.log(2.0 * np.pi * sigma**2 * _within(sigma))
-
-
-def _width(sigma: Any) -> float:
-    if not is_numeric(sigma):
-        raise TypeError(f"sigma: expected a number, got {sigma!r}.")
-    width = scalar("sigma", sigma)
-    require_positive("sigma", width)
-    return float(width)
 
 
 def _registered(components: Components) -> str:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytensor
 import pytensor.tensor as pt
+from pytensor.compile.mode import Mode
 from pytensor.graph.basic import Variable
+from pytensor.graph.utils import MissingInputError
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lens.validation import is_numeric, require_finite
+from pymc_lens.validation import number, real_numbers, require_scalar_variable
+
+# Rewrites that take a shape from its graph instead of from the value, and nothing that has to be compiled.
+_SHAPES_ONLY = Mode("py", "fast_compile")
 
 
 def split_positions(grid: Any) -> tuple[TensorVariable, TensorVariable]:
@@ -17,17 +24,19 @@ def split_positions(grid: Any) -> tuple[TensorVariable, TensorVariable]:
 
     Raises
     ------
+    TypeError
+        If they are no plain numbers.
     ValueError
         If the last axis is known not to have length 2.
     """
-    shape = grid.type.shape if isinstance(grid, Variable) else np.shape(grid)
+    positions = pt.as_tensor_variable(grid) if isinstance(grid, Variable) else real_numbers("grid", grid)
+    shape = positions.type.shape if isinstance(positions, Variable) else positions.shape
     if not shape or shape[-1] not in (2, None):
         raise ValueError(f"grid: expected (..., 2) positions in (y, x) order, got shape {shape}.")
-    if isinstance(grid, Variable):
-        positions = pt.as_tensor_variable(grid)
+    if isinstance(positions, Variable):
         return positions[..., 0], positions[..., 1]
     # Contiguous halves, so that every compiled loop over them is vectorized.
-    columns = np.moveaxis(np.asarray(grid, dtype=np.float64), -1, 0)
+    columns = np.moveaxis(positions, -1, 0)
     return pt.as_tensor_variable(np.array(columns[0])), pt.as_tensor_variable(np.array(columns[1]))
 
 
@@ -48,14 +57,26 @@ def pair(name: str, value: Any) -> tuple[Any, Any]:
     """
     if isinstance(value, Variable):
         vector = pt.as_tensor_variable(value)
-        if vector.type.ndim != 1 or vector.type.shape[0] not in (2, None):
-            raise ValueError(f"{name}: expected two components, got a variable of shape {vector.type.shape}.")
+        if vector.type.ndim != 1 or _length(vector) not in (2, None):
+            raise ValueError(
+                f"{name}: expected two components, got the variable {value} of shape {vector.type.shape}."
+            )
         return vector[0], vector[1]
     try:
         first, second = value
     except (TypeError, ValueError):
         raise ValueError(f"{name}: expected a pair (y, x) or a length-2 vector, got {value!r}.") from None
     return scalar(name, first), scalar(name, second)
+
+
+def _length(vector: TensorVariable) -> int | None:
+    """Length of a vector, also where it is that of a dimension of a model; None where nothing tells it."""
+    if vector.type.shape[0] is not None:
+        return int(vector.type.shape[0])
+    try:
+        return int(pytensor.function([], vector.shape[0], mode=_SHAPES_ONLY)())
+    except MissingInputError:
+        return None
 
 
 def scalar(name: str, value: Any) -> Any:
@@ -66,19 +87,46 @@ def scalar(name: str, value: Any) -> Any:
     ValueError
         If the value is not a scalar, or is a number that is not finite.
     TypeError
-        If it is neither a number nor a symbolic variable.
+        If it is neither a real number nor a symbolic variable.
     """
-    if isinstance(value, Variable):
-        variable = pt.as_tensor_variable(value)
-        if variable.type.ndim != 0:
-            raise ValueError(f"{name}: expected a scalar, got a variable of shape {variable.type.shape}.")
-        return variable
-    if not is_numeric(value):
-        raise TypeError(f"{name}: expected a number or a symbolic variable, got {value!r}.")
-    if np.ndim(value) != 0:
-        raise ValueError(f"{name}: expected a scalar, got shape {np.shape(value)}.")
-    require_finite(name, value)
-    return float(value)
+    if not isinstance(value, Variable):
+        return number(name, value)
+    require_scalar_variable(name, value)
+    return pt.as_tensor_variable(value)
+
+
+def called(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a user's function with symbolic variables.
+
+    Raises
+    ------
+    TypeError
+        If it fails, as functions of NumPy do that know no variables.
+    """
+    try:
+        return function(*arguments)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise TypeError(
+            f"{name}: it fails on PyTensor variables ({error}). Inside it use the functions of "
+            "pytensor.tensor, such as pt.hypot and pt.where, in the place of NumPy's."
+        ) from error
+
+
+def expression(name: str, value: Any) -> TensorVariable:
+    """Return what a user's function has returned as a variable.
+
+    Raises
+    ------
+    TypeError
+        If it is none, such as an array of variables that NumPy has made.
+    """
+    try:
+        return pt.as_tensor_variable(value)
+    except (NotImplementedError, TypeError, ValueError):
+        raise TypeError(
+            f"{name}: expected an expression of PyTensor, got {value!r}. Functions of NumPy do not give one: "
+            "use those of pytensor.tensor."
+        ) from None
 
 
 def zero_unless(condition: TensorVariable, value: Any) -> TensorVariable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import groupby
@@ -13,10 +13,11 @@ import numpy as np
 from astropy.cosmology import FLRW, Planck15
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lens.galaxy import Galaxy
-from pymc_lens.light.base import LightProfile
+from pymc_lens.galaxy import Galaxy, validated_redshift
+from pymc_lens.light.base import LightProfile, images_of
 from pymc_lens.mass.base import Hessian, MassProfile, MassSum
 from pymc_lens.symbolic import join_positions, split_positions
+from pymc_lens.validation import require_instance
 
 
 class _Plane(NamedTuple):
@@ -61,15 +62,16 @@ class Tracer:
     TypeError
         If an element is not a Galaxy.
     ValueError
-        If there is no galaxy, more than one has a pixelization, or there are masses and none lies in front of
-        the source (the pixelized galaxy, or the farthest one).
+        If there is no galaxy, more than one has a pixelization, or a mass lenses nothing: it lies neither in
+        front of the source (the pixelized galaxy, or the farthest one) nor of any light.
     """
 
     def __init__(self, galaxies: Sequence[Galaxy], cosmology: FLRW = Planck15) -> None:
+        if not isinstance(galaxies, Iterable):
+            raise TypeError(f"galaxies: expected a list of Galaxy, got {type(galaxies).__name__}.")
         galaxies = list(galaxies)
         for galaxy in galaxies:
-            if not isinstance(galaxy, Galaxy):
-                raise TypeError(f"galaxies: expected Galaxy objects, got {type(galaxy).__name__}.")
+            require_instance("galaxies", galaxy, Galaxy)
         if not galaxies:
             raise ValueError("galaxies: expected at least one galaxy, got none.")
         if not isinstance(cosmology, FLRW):
@@ -82,10 +84,11 @@ class Tracer:
             raise ValueError(
                 f"galaxies: {n_sources} have a pixelization; several pixelized sources are not supported."
             )
-        if self._planes and self._planes[0].redshift >= self.source_redshift:
+        lit = [galaxy.redshift for galaxy in galaxies if galaxy.light is not None]
+        if self._planes and self._planes[-1].redshift >= max([self.source_redshift, *lit]):
             raise ValueError(
-                f"galaxies: the source at redshift {self.source_redshift} is not behind a lens; the nearest "
-                f"mass is at {self._planes[0].redshift}. Give a galaxy behind it."
+                f"galaxies: the mass at redshift {self._planes[-1].redshift} lenses nothing: the source, at "
+                f"{self.source_redshift}, is not behind it, and no light is. Remove it or change a redshift."
             )
 
     @property
@@ -182,7 +185,8 @@ class Tracer:
         if redshift is None:
             return self.source_redshift
         farthest = self.galaxies[-1].redshift
-        if not 0.0 <= redshift <= farthest:
+        redshift = validated_redshift(redshift)
+        if redshift > farthest:
             raise ValueError(
                 f"redshift: expected 0 to {farthest}, that of the farthest galaxy, got {redshift!r}."
             )
@@ -257,7 +261,7 @@ class _LensedLight(LightProfile):
         return self.light.n_columns
 
     def images(self, grid: Any) -> TensorVariable:
-        return self.light.images(self.tracer.traced_grid(grid, self.redshift))
+        return images_of(self.light, self.tracer.traced_grid(grid, self.redshift))
 
 
 def _mass_planes(galaxies: tuple[Galaxy, ...]) -> list[_Plane]:

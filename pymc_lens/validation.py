@@ -11,13 +11,20 @@ from operator import index
 from typing import Any
 
 import numpy as np
+from astropy.units import UnitBase
 
 
 def require_instance(name: str, value: object, kind: type) -> None:
     """Raise TypeError unless a value is of a kind."""
     if not isinstance(value, kind):
         got = f"the class {value.__name__} itself" if isinstance(value, type) else type(value).__name__
-        raise TypeError(f"{name}: expected a {kind.__name__}, got {got}.")
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        raise TypeError(f"{name}: expected {article} {kind.__name__}, got {got}.")
+
+
+def is_symbolic(value: Any) -> bool:
+    """Whether a value is a variable of PyTensor, which numerics do not import."""
+    return hasattr(value, "owner") and hasattr(value, "type")
 
 
 def is_numeric(value: Any) -> bool:
@@ -27,41 +34,113 @@ def is_numeric(value: Any) -> bool:
     return isinstance(value, (Real, np.ndarray, np.number))
 
 
-def require_finite(name: str, value: Any) -> None:
-    """Raise ValueError unless a numeric value is finite."""
-    if is_numeric(value) and not np.isfinite(np.asarray(value, dtype=float)).all():
-        raise ValueError(f"{name}: expected finite numbers, got {value!r}.")
+def real_numbers(name: str, value: Any) -> np.ndarray:
+    """Return real numbers, in any shape, as floats.
+
+    Raises
+    ------
+    TypeError
+        If it is another thing: a variable, booleans, complex numbers, text, numbers with a unit or a mask.
+    """
+    if is_symbolic(value):
+        raise TypeError(f"{name}: expected plain numbers, got the variable {value}. It cannot be random.")
+    if isinstance(getattr(value, "unit", None), UnitBase):
+        raise TypeError(
+            f"{name}: expected plain numbers, got a Quantity in {value.unit!s}. Give an angle as "
+            "value.to_value('arcsec'), other things as their value."
+        )
+    if isinstance(getattr(value, "mask", None), (np.ndarray, np.bool_)):
+        raise TypeError(f"{name}: expected plain numbers, got a masked array. Fill it: value.filled(0.0).")
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: expected real numbers, got {value!r}.") from None
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"{name}: expected real numbers, got {value!r}.")
+    return array.astype(np.float64)
 
 
-def require_positive(name: str, value: Any) -> None:
-    """Raise ValueError unless a numeric value is finite and greater than zero."""
-    require_finite(name, value)
-    if is_numeric(value) and not np.all(np.asarray(value, dtype=float) > 0.0):
+def number(name: str, value: Any) -> float:
+    """Return one finite number as a float.
+
+    Raises
+    ------
+    TypeError
+        If it is no number, see `real_numbers`.
+    ValueError
+        If there are several, or it is not finite.
+    """
+    array = real_numbers(name, value)
+    if array.ndim:
+        raise ValueError(f"{name}: expected a single number, got shape {array.shape}.")
+    if not np.isfinite(array):
+        raise ValueError(f"{name}: expected a finite number, got {value!r}.")
+    return float(array)
+
+
+def positive_number(name: str, value: Any) -> float:
+    """Return one finite number greater than zero as a float."""
+    positive = number(name, value)
+    if positive <= 0.0:
         raise ValueError(f"{name}: expected a positive number, got {value!r}.")
+    return positive
+
+
+def integer(name: str, value: Any, minimum: int) -> int:
+    """Return a whole number of at least a minimum as an int.
+
+    Raises
+    ------
+    TypeError
+        If it is no integer; neither 2.0 nor True is one.
+    ValueError
+        If it is less.
+    """
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected an integer, got {value!r}.")
+    try:
+        count = index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected an integer, got {value!r}.") from None
+    if count < minimum:
+        raise ValueError(f"{name}: expected at least {minimum}, got {count}.")
+    return count
+
+
+def require_scalar_variable(name: str, variable: Any) -> None:
+    """Raise unless a symbolic variable is a real scalar.
+
+    Raises
+    ------
+    TypeError
+        If it holds no real numbers.
+    ValueError
+        If it has axes.
+    """
+    if getattr(variable.type, "dtype", "object")[:3] not in ("flo", "int", "uin"):
+        raise TypeError(f"{name}: expected a real number, got a variable of type {variable.type}.")
+    if variable.type.ndim != 0:
+        raise ValueError(
+            f"{name}: expected a scalar, got a variable of shape {variable.type.shape}. Take one element."
+        )
 
 
 def require_not_negative(name: str, value: Any) -> None:
-    """Raise ValueError unless a numeric value is finite and at least zero."""
-    require_finite(name, value)
-    if is_numeric(value) and np.any(np.asarray(value, dtype=float) < 0.0):
+    """Raise ValueError where a number is negative; a symbolic variable passes."""
+    if not is_symbolic(value) and value < 0.0:
         raise ValueError(f"{name}: expected a number >= 0, got {value!r}.")
 
 
-def require_ell_comps(name: str, value: Any) -> None:
-    """Raise ValueError unless a numeric pair of elliptical components lies inside the unit circle."""
-    require_finite(name, value)
-    if not is_numeric(value):
-        return
-    if np.shape(value) != (2,):
-        raise ValueError(f"{name}: expected a pair (e_y, e_x), got {value!r}.")
-    if np.hypot(*np.asarray(value, dtype=float)) >= 1.0:
-        raise ValueError(f"{name}: expected |{name}| < 1 (an axis ratio above 0), got {value!r}.")
+def require_ell_comps(name: str, components: tuple[Any, Any]) -> None:
+    """Raise ValueError unless those of the components that are numbers lie inside the unit circle."""
+    if sum(component**2 for component in components if not is_symbolic(component)) >= 1.0:
+        raise ValueError(f"{name}: expected |{name}| < 1 (an axis ratio above 0), got {components!r}.")
 
 
 def validated_shape(shape: tuple[int, int]) -> tuple[int, int]:
     """Return the shape of a mesh as two integers, each at least 2."""
     try:
-        ny, nx = (index(n) for n in shape)
+        ny, nx = (integer("shape", n, minimum=-(10**9)) for n in shape)
     except (TypeError, ValueError):
         raise TypeError(f"shape: expected two integers, got {shape!r}.") from None
     if min(ny, nx) < 2:
@@ -74,10 +153,12 @@ def validated_adapt_image(image: Any) -> np.ndarray:
 
     Raises
     ------
+    TypeError
+        If it does not consist of plain numbers.
     ValueError
         If it is not a two-dimensional image of finite values that are not negative and not all zero.
     """
-    image = np.asarray(image, dtype=np.float64)
+    image = real_numbers("adapt_image", image)
     if image.ndim != 2:
         raise ValueError(f"adapt_image: expected an image (n_y, n_x), got shape {image.shape}.")
     if not np.isfinite(image).all() or (image < 0.0).any() or not image.any():

@@ -218,7 +218,7 @@ def test_issue13_line13_a_parameter_that_stands_still():
         (lambda: pl.plot.subplot_fits([1]), TypeError, "fits: expected a Mapping, got list"),
         (lambda: pl.plot.subplot_fits({}), ValueError, "fits: expected at least one"),
         (lambda: pl.plot.subplot_fits({"a": 1}), TypeError, r"fits\['a'\]: expected a FitImaging, got int"),
-        (lambda: pl.plot.subplot_dataset(tracer()), TypeError, "dataset: expected a Imaging, got Tracer"),
+        (lambda: pl.plot.subplot_dataset(tracer()), TypeError, "dataset: expected an Imaging, got Tracer"),
         (lambda: pl.plot.subplot_posterior({}), TypeError, "idata: expected a DataTree, got dict"),
         (lambda: pl.plot.subplot_posterior(xr.DataTree()), ValueError, "idata: expected a posterior group"),
         (lambda: pl.plot.subplot_posterior(draws(), ["radius"]), ValueError, r"\['radius'\] are not in"),

@@ -142,5 +142,5 @@ def test_bad_widths_are_named(sigma: Any) -> None:
 
 
 def test_a_random_width_is_refused() -> None:
-    with pm.Model(), pytest.raises(TypeError, match="sigma: expected a number"):
+    with pm.Model(), pytest.raises(TypeError, match="sigma: expected plain numbers, got the variable"):
         priors.ell_comps("e", sigma=pm.HalfNormal("sigma"))

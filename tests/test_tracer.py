@@ -224,9 +224,9 @@ class TestErrors:
         ("galaxies", "message"),
         [
             ([], "at least one galaxy"),
-            ([Galaxy(0.5, mass=NEAR)], "is not behind a lens"),
-            ([Galaxy(1.0, mass=NEAR), Galaxy(0.5, pixelization=PIXELIZATION)], "is not behind a lens"),
-            ([Galaxy(0.5, mass=NEAR, pixelization=PIXELIZATION)], "is not behind a lens"),
+            ([Galaxy(0.5, mass=NEAR)], "is not behind it"),
+            ([Galaxy(1.0, mass=NEAR), Galaxy(0.5, pixelization=PIXELIZATION)], "is not behind it"),
+            ([Galaxy(0.5, mass=NEAR, pixelization=PIXELIZATION)], "is not behind it"),
             (
                 [
                     Galaxy(0.5, mass=NEAR),
@@ -242,7 +242,7 @@ class TestErrors:
             Tracer(galaxies)
 
     def test_wrong_kinds(self) -> None:
-        with pytest.raises(TypeError, match="galaxies: expected Galaxy objects, got Isothermal"):
+        with pytest.raises(TypeError, match="galaxies: expected a Galaxy, got Isothermal"):
             Tracer([NEAR])  # type: ignore[list-item]
         with pytest.raises(TypeError, match="cosmology: expected an astropy FLRW"):
             Tracer([Galaxy(1.0)], cosmology="Planck15")
@@ -253,19 +253,19 @@ class TestErrors:
 
     @pytest.mark.parametrize("redshift", [2.5, -0.1, np.nan])
     def test_redshifts_out_of_range(self, redshift: float) -> None:
-        with pytest.raises(ValueError, match=r"redshift: expected 0 to 2\.0"):
+        with pytest.raises(ValueError, match=r"redshift: expected (0 to 2\.0|a number >= 0|a finite number)"):
             two_planes().traced_grid([[0.0, 1.0]], redshift=redshift)
 
 
 class TestGalaxy:
     @pytest.mark.parametrize("redshift", [-0.1, np.nan, np.inf])
     def test_redshift_value(self, redshift: float) -> None:
-        with pytest.raises(ValueError, match="redshift: expected a finite number >= 0"):
+        with pytest.raises(ValueError, match=r"redshift: expected a (finite number|number >= 0)"):
             Galaxy(redshift)
 
-    @pytest.mark.parametrize("redshift", ["0.5", None, [0.5], pt.dscalar("z")])
+    @pytest.mark.parametrize("redshift", ["0.5", None, True, pt.dscalar("z")])
     def test_redshift_kind(self, redshift: Any) -> None:
-        with pytest.raises(TypeError, match="redshift: expected a number"):
+        with pytest.raises(TypeError, match=r"redshift: expected (a number|real numbers)"):
             Galaxy(redshift)
 
     @pytest.mark.parametrize(

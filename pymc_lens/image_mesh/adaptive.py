@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from operator import index
 
 import numpy as np
 
 from pymc_lens.image_mesh.base import ImageMesh
 from pymc_lens.imaging import Imaging
-from pymc_lens.validation import require_positive, validated_adapt_image
+from pymc_lens.validation import integer, positive_number, validated_adapt_image
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,11 +21,10 @@ class AdaptiveImageMesh(ImageMesh):
     weight_floor: float = 0.05
 
     def __post_init__(self) -> None:
-        if index(self.n_points) < 4:
-            raise ValueError(f"n_points: expected at least 4, got {self.n_points}.")
+        object.__setattr__(self, "n_points", integer("n_points", self.n_points, minimum=4))
         object.__setattr__(self, "adapt_image", validated_adapt_image(self.adapt_image))
         for name in ("weight_power", "weight_floor"):
-            require_positive(name, getattr(self, name))
+            positive_number(name, getattr(self, name))
 
     def weights(self, imaging: Imaging) -> np.ndarray:
         """Return the weight of each unmasked pixel (n_pixels,).

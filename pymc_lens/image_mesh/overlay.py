@@ -9,7 +9,7 @@ import numpy as np
 from pymc_lens.image_mesh.base import ImageMesh
 from pymc_lens.imaging import Imaging
 from pymc_lens.lattice import lattice
-from pymc_lens.validation import require_finite, validated_shape
+from pymc_lens.validation import number, require_instance, validated_shape
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Overlay(ImageMesh):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", validated_shape(self.shape))
-        require_finite("rotation", self.rotation)
+        number("rotation", self.rotation)
 
     def vertices(self, imaging: Imaging) -> np.ndarray:
         shape, scale = np.array(imaging.shape_native), imaging.pixel_scales
@@ -57,6 +57,14 @@ class Overlay(ImageMesh):
         unmasked[imaging.pixel_rows, imaging.pixel_cols] = True
         within[within] = unmasked[row[within], column[within]]
         return points[within]
+
+
+def as_image_mesh(value: ImageMesh | tuple[int, int]) -> ImageMesh:
+    """Return an image mesh as it is, and for a shape the overlay of that shape."""
+    if isinstance(value, (tuple, list)):
+        return Overlay(value)
+    require_instance("image_mesh", value, ImageMesh)
+    return value
 
 
 def _rotated(points: np.ndarray, centre: np.ndarray, degrees: float) -> np.ndarray:

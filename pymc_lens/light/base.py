@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from typing import Any, override
 
 import pytensor.tensor as pt
+from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
+
+from pymc_lens.symbolic import called, expression
+from pymc_lens.validation import require_instance
 
 
 class LightProfile(ABC):
@@ -62,9 +66,19 @@ class LightSum(LightProfile):
     Parameters
     ----------
     profiles : tuple of LightProfile
+
+    Raises
+    ------
+    TypeError
+        If one of them is something else.
     """
 
     profiles: tuple[LightProfile, ...]
+
+    def __post_init__(self) -> None:
+        require_instance("profiles", self.profiles, tuple)
+        for profile in self.profiles:
+            require_instance("profiles", profile, LightProfile)
 
     @property
     @override
@@ -79,3 +93,25 @@ class LightSum(LightProfile):
     @override
     def images(self, grid: Any) -> TensorVariable:
         return pt.concatenate([profile.images(grid) for profile in self.profiles])
+
+
+def images_of(light: LightProfile, grid: Any) -> TensorVariable:
+    """Images of a profile, which may be a user's, at positions (n_points, 2); see `LightProfile.images`.
+
+    Raises
+    ------
+    TypeError
+        If it fails on symbolic variables, or does not return one.
+    ValueError
+        If it does not return an image for each of its amplitudes.
+    """
+    name = f"{type(light).__name__}.images"
+    images = expression(name, called(name, light.images, grid))
+    expected = (light.n_columns, grid.type.shape[0] if isinstance(grid, Variable) else len(grid))
+    got = images.type.shape
+    if len(got) != 2 or not all(a == b or None in (a, b) for a, b in zip(got, expected, strict=True)):
+        raise ValueError(
+            f"{name}: expected (n_columns, n_points), here {expected}, got shape {got}. A profile of one "
+            "amplitude returns image[None]."
+        )
+    return images

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, override
 
@@ -13,7 +13,7 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.light.base import LightProfile
 from pymc_lens.symbolic import nan_unless, pair, split_positions, zero_unless
-from pymc_lens.validation import require_ell_comps, require_positive
+from pymc_lens.validation import integer, positive_number, real_numbers, require_ell_comps
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +37,8 @@ class MultiGaussian(LightProfile):
 
     Raises
     ------
+    TypeError
+        If an argument consists of other things than real numbers; widths cannot be random variables.
     ValueError
         If the numbers of groups differ, a width is not positive, or for numbers ``|ell_comps| >= 1`` or a
         centre that is not finite. Random variables with ``|ell_comps| >= 1`` give NaN.
@@ -61,9 +63,10 @@ class MultiGaussian(LightProfile):
                 raise ValueError(
                     f"sigmas: expected an array of widths for each group, got shape {widths.shape}."
                 )
-            require_positive("sigmas", widths)
+            if not (np.isfinite(widths).all() and (widths > 0.0).all()):
+                raise ValueError(f"sigmas: expected positive, finite widths, got {widths}.")
         if self.intensity_scale is not None:
-            require_positive("intensity_scale", self.intensity_scale)
+            positive_number("intensity_scale", self.intensity_scale)
 
     @classmethod
     def log_spaced(
@@ -87,14 +90,14 @@ class MultiGaussian(LightProfile):
 
         Raises
         ------
+        TypeError
+            If a width is no number, or ``n_per_group`` no integer.
         ValueError
             Unless ``0 < sigma_min < sigma_max`` and ``n_per_group >= 2``.
         """
-        if not 0.0 < sigma_min < sigma_max:
+        if not positive_number("sigma_min", sigma_min) < positive_number("sigma_max", sigma_max):
             raise ValueError(f"sigma_min: expected 0 < sigma_min < sigma_max, got {sigma_min}, {sigma_max}.")
-        if n_per_group < 2:
-            raise ValueError(f"n_per_group: expected at least 2, got {n_per_group}.")
-        widths = np.geomspace(sigma_min, sigma_max, n_per_group)
+        widths = np.geomspace(sigma_min, sigma_max, integer("n_per_group", n_per_group, minimum=2))
         return cls(centre, ell_comps, [widths] * len(_ellipticities(ell_comps)), intensity_scale)
 
     @property
@@ -118,9 +121,9 @@ class MultiGaussian(LightProfile):
 
     @property
     def _widths(self) -> list[np.ndarray]:
-        nested = not isinstance(self.sigmas, np.ndarray) and any(np.ndim(item) for item in self.sigmas)
+        nested = isinstance(self.sigmas, (list, tuple)) and any(np.ndim(item) for item in self.sigmas)
         groups: Sequence[Any] = self.sigmas if nested or np.ndim(self.sigmas) == 2 else [self.sigmas]
-        return [np.asarray(widths, dtype=np.float64) for widths in groups]
+        return [real_numbers("sigmas", widths) for widths in groups]
 
 
 def _ellipticities(ell_comps: Any) -> list[tuple[Any, Any]]:
@@ -132,7 +135,8 @@ def _ellipticities(ell_comps: Any) -> list[tuple[Any, Any]]:
                 "ell_comps: expected a variable whose number of groups is known, got shape (?, 2)."
             )
         ell_comps = [ell_comps[group] for group in range(n_groups)]
-    if isinstance(ell_comps, Variable) or all(_is_scalar(component) for component in ell_comps):
+    single = isinstance(ell_comps, Variable) or not isinstance(ell_comps, Iterable)
+    if single or all(map(_is_scalar, ell_comps)):
         ell_comps = [ell_comps]
     return [pair("ell_comps", ellipticity) for ellipticity in ell_comps]
 

@@ -10,7 +10,8 @@ import pytensor
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lens.symbolic import join_positions, split_positions
+from pymc_lens.symbolic import called, expression, join_positions, split_positions
+from pymc_lens.validation import require_instance
 
 
 class Hessian(NamedTuple):
@@ -105,9 +106,23 @@ class MassSum(MassProfile):
     Parameters
     ----------
     profiles : tuple of MassProfile
+
+    Raises
+    ------
+    TypeError
+        If one of them is something else.
+    ValueError
+        If there is none.
     """
 
     profiles: tuple[MassProfile, ...]
+
+    def __post_init__(self) -> None:
+        require_instance("profiles", self.profiles, tuple)
+        for profile in self.profiles:
+            require_instance("profiles", profile, MassProfile)
+        if not self.profiles:
+            raise ValueError("profiles: expected at least one mass profile, got none.")
 
     @override
     def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
@@ -134,6 +149,13 @@ class FromPotential(MassProfile):
         ``function(y, x)`` returns the potential (...) in arcsec^2 as a PyTensor expression, elementwise in y
         and x (arcsec, each (...)). Parameters are whatever the function closes over.
 
+    Raises
+    ------
+    TypeError
+        If the function fails on PyTensor variables, as functions of NumPy do, or does not return one.
+    ValueError
+        If what it returns has another number of axes than y.
+
     Examples
     --------
     >>> import pytensor.tensor as pt
@@ -147,10 +169,11 @@ class FromPotential(MassProfile):
 
     def __post_init__(self) -> None:
         _require_callable(self.function)
+        self.potential_yx(*_TRIAL)
 
     @override
     def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
-        return pt.as_tensor_variable(self.function(y, x))
+        return _elementwise("the potential", called("function", self.function, y, x), y)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,17 +185,27 @@ class FromDeflections(MassProfile):
     function : callable
         ``function(y, x)`` returns (alpha_y, alpha_x) in arcsec as PyTensor expressions, elementwise in y and
         x (arcsec, each (...)). Parameters are whatever the function closes over.
+
+    Raises
+    ------
+    TypeError
+        If the function fails on PyTensor variables, as functions of NumPy do, or does not return them.
+    ValueError
+        If it does not return two, or one has another number of axes than y.
     """
 
     function: Callable[[TensorVariable, TensorVariable], tuple[Any, Any]]
 
     def __post_init__(self) -> None:
         _require_callable(self.function)
+        self.deflections_yx(*_TRIAL)
 
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-        alpha_y, alpha_x = self.function(y, x)
-        return pt.as_tensor_variable(alpha_y), pt.as_tensor_variable(alpha_x)
+        alphas = called("function", self.function, y, x)
+        if not isinstance(alphas, (tuple, list)) or len(alphas) != 2:
+            raise ValueError(f"function: expected it to return a pair (alpha_y, alpha_x), got {alphas!r}.")
+        return _elementwise("alpha_y", alphas[0], y), _elementwise("alpha_x", alphas[1], x)
 
 
 def _parts(profile: MassProfile) -> tuple[MassProfile, ...]:
@@ -182,6 +215,23 @@ def _parts(profile: MassProfile) -> tuple[MassProfile, ...]:
 def _require_callable(function: Any) -> None:
     if not callable(function):
         raise TypeError(f"function: expected a function of (y, x), got {function!r}.")
+
+
+# What a user's function is tried on when a profile is built.
+_TRIAL = (pt.dvector("y"), pt.dvector("x"))
+
+
+def _elementwise(what: str, value: Any, like: TensorVariable) -> TensorVariable:
+    """Return what a function gives at every position; a constant counts for all of them."""
+    variable = expression(f"function: {what}", value)
+    if variable.type.ndim == 0:
+        return variable + pt.zeros_like(like)
+    if variable.type.ndim != like.type.ndim:
+        raise ValueError(
+            f"function: expected {what} elementwise in y and x, with {like.type.ndim} axes, got "
+            f"{variable.type.ndim}."
+        )
+    return variable
 
 
 def _gradient(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pymc_lens.imaging import Imaging
+from pymc_lens.validation import integer, number
 
 
 class Border(ABC):
@@ -30,15 +31,21 @@ class ZeroRing(Border):
     n_vertices : int
     radius_factor : float
         Radius in units of that of the mask.
+
+    Raises
+    ------
+    TypeError
+        If an argument is no number, or ``n_vertices`` no integer.
+    ValueError
+        If there are fewer than 8 vertices, or the factor is not above 1 or not finite.
     """
 
     n_vertices: int = 64
     radius_factor: float = 1.6
 
     def __post_init__(self) -> None:
-        if self.n_vertices < 8:
-            raise ValueError(f"n_vertices: expected at least 8, got {self.n_vertices}.")
-        if not self.radius_factor > 1.0:
+        object.__setattr__(self, "n_vertices", integer("n_vertices", self.n_vertices, minimum=8))
+        if number("radius_factor", self.radius_factor) <= 1.0:
             raise ValueError(f"radius_factor: expected more than 1, got {self.radius_factor}.")
 
     def ring(self, imaging: Imaging) -> np.ndarray:

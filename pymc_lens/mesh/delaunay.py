@@ -8,14 +8,14 @@ from typing import override
 import numpy as np
 
 from pymc_lens.image_mesh.base import ImageMesh
-from pymc_lens.image_mesh.overlay import Overlay
+from pymc_lens.image_mesh.overlay import Overlay, as_image_mesh
 from pymc_lens.imaging import Imaging
 from pymc_lens.linalg.kernel import kernel
 from pymc_lens.mesh.base import Interpolation, Mesh
 from pymc_lens.mesh.border import ZERO_RING, Border
 from pymc_lens.mesh.triangulated import TriangulatedGeometry, TriangulatedScheme
 from pymc_lens.mesh.triangulation import Triangulation
-from pymc_lens.validation import validated_shape
+from pymc_lens.validation import require_instance, validated_shape
 from pymc_lens.workspace import Workspace
 
 
@@ -28,14 +28,23 @@ class Delaunay(Mesh):
 
     Parameters
     ----------
-    image_mesh : ImageMesh
-        Where the vertices lie in the image plane.
+    image_mesh : ImageMesh or (int, int)
+        Where the vertices lie in the image plane; a shape is that of an `image_mesh.Overlay`.
     border : Border
         What lies beyond them.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another kind.
     """
 
     image_mesh: ImageMesh
     border: Border = ZERO_RING
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image_mesh", as_image_mesh(self.image_mesh))
+        require_instance("border", self.border, Border)
 
     @override
     def scheme(self, imaging: Imaging) -> TriangulatedScheme:
@@ -51,6 +60,13 @@ class DelaunayMagnification(Mesh):
     shape : (int, int)
         Of the overlay.
     border : Border
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another kind.
+    ValueError
+        If the shape is too small.
     """
 
     shape: tuple[int, int]
@@ -58,6 +74,7 @@ class DelaunayMagnification(Mesh):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", validated_shape(self.shape))
+        require_instance("border", self.border, Border)
 
     @override
     def scheme(self, imaging: Imaging) -> TriangulatedScheme:

@@ -19,7 +19,7 @@ from pymc_lens.mesh.base import (
     MeshScheme,
 )
 from pymc_lens.mesh.spline import DEGREES, spline, spline_pullback
-from pymc_lens.validation import validated_shape
+from pymc_lens.validation import integer, real_numbers, validated_shape
 from pymc_lens.workspace import Workspace
 
 # PyAutoLens widens the overlaid box by this much (arcsec), so that no ray lies on its border.
@@ -122,15 +122,15 @@ class RectangularBox(MeshScheme):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", validated_shape(self.shape))
-        extent = tuple(float(edge) for edge in self.extent)
-        if len(extent) != 4 or not np.isfinite(extent).all():
+        edges = real_numbers("extent", self.extent)
+        if edges.shape != (4,) or not np.isfinite(edges).all():
             raise ValueError(
                 f"extent: expected four finite numbers (y_min, y_max, x_min, x_max), got {self.extent!r}."
             )
-        if extent[0] >= extent[1] or extent[2] >= extent[3]:
+        if edges[0] >= edges[1] or edges[2] >= edges[3]:
             raise ValueError(f"extent: expected y_min < y_max and x_min < x_max, got {self.extent!r}.")
-        object.__setattr__(self, "extent", extent)
-        if self.degree not in DEGREES:
+        object.__setattr__(self, "extent", tuple(edges.tolist()))
+        if integer("degree", self.degree, minimum=0) not in DEGREES:
             raise ValueError(f"degree: expected 1 (bilinear) or 3 (cubic), got {self.degree!r}.")
 
     @property

@@ -21,7 +21,7 @@ from pymc_lens.mesh.base import (
 )
 from pymc_lens.mesh.rectangular import bilinear, bilinear_pullback, lattice_neighbors
 from pymc_lens.mesh.smoothed_count import SmoothedCount
-from pymc_lens.validation import require_positive, validated_adapt_image, validated_shape
+from pymc_lens.validation import positive_number, validated_adapt_image, validated_shape
 from pymc_lens.workspace import Workspace
 
 _OUTSIDE = -1e6
@@ -63,7 +63,7 @@ class RectangularAdaptive(Mesh):
         object.__setattr__(self, "shape", shape)
         if self.adapt_image is not None:
             object.__setattr__(self, "adapt_image", validated_adapt_image(self.adapt_image))
-        require_positive("bandwidth", self.bandwidth)
+        positive_number("bandwidth", self.bandwidth)
 
     @override
     def scheme(self, imaging: Imaging) -> RectangularAdaptiveScheme:

@@ -19,7 +19,7 @@ from pymc_lens.regularization.kernels import (
     inverse_covariance,
     inverse_covariance_pullback,
 )
-from pymc_lens.validation import require_positive, validated_adapt_image
+from pymc_lens.validation import positive_number, validated_adapt_image
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class MaternAdaptPowerKernel(Regularization):
     def __post_init__(self) -> None:
         object.__setattr__(self, "adapt_image", validated_adapt_image(self.adapt_image))
         super().__post_init__()
-        require_positive("nu", self.nu)
+        positive_number("nu", self.nu)
 
     @override
     def scheme(self, imaging: Imaging) -> AdaptiveKernelScheme:

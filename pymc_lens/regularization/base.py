@@ -10,7 +10,7 @@ import numpy as np
 from pymc_lens.imaging import Imaging
 from pymc_lens.linalg.precision import Precision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
-from pymc_lens.validation import require_positive
+from pymc_lens.validation import is_symbolic, positive_number, require_scalar_variable
 
 
 class RegularizationScheme(ABC):
@@ -67,7 +67,11 @@ class Regularization(ABC):
 
     def __post_init__(self) -> None:
         for name in self.parameter_names:
-            require_positive(name, getattr(self, name))
+            value = getattr(self, name)
+            if is_symbolic(value):
+                require_scalar_variable(name, value)
+            else:
+                positive_number(name, value)
 
     @abstractmethod
     def scheme(self, imaging: Imaging) -> RegularizationScheme:

@@ -17,7 +17,7 @@ from pymc_lens.linalg.precision import DensePrecision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.base import Regularization, RegularizationScheme
 from pymc_lens.regularization.graph import RIDGE, require_positive_parameters
-from pymc_lens.validation import require_positive
+from pymc_lens.validation import positive_number
 
 
 class KernelScheme(RegularizationScheme):
@@ -212,7 +212,7 @@ class MaternKernel(Regularization):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_positive("nu", self.nu)
+        positive_number("nu", self.nu)
 
     def scheme(self, imaging: Imaging) -> MaternKernelScheme:
         return MaternKernelScheme(float(self.nu))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from operator import index
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +16,7 @@ from pymc_lens.regularization.base import Regularization, RegularizationScheme
 from pymc_lens.regularization.dirichlet import stiffness_diagonal, stiffness_pullback
 from pymc_lens.regularization.graph import require_positive_parameters
 from pymc_lens.regularization.sparse import as_matrix, as_precision
+from pymc_lens.validation import integer
 
 
 @dataclass(frozen=True)
@@ -138,12 +138,7 @@ class MaternSPDE(Regularization):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        try:
-            nu = index(self.nu)
-        except TypeError:
-            raise TypeError(f"nu: expected an integer, got {self.nu!r}.") from None
-        if nu < 1:
-            raise ValueError(f"nu: expected at least 1, got {nu}.")
+        object.__setattr__(self, "nu", integer("nu", self.nu, minimum=1))
 
     def scheme(self, imaging: Imaging) -> MaternSPDEScheme:
         return MaternSPDEScheme(self.nu)
