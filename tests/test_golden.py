@@ -375,28 +375,29 @@ def image_of(dataset, rays, case, adapt_image):
     return of
 
 
+ABSOLUTE = pl.regularization.PYAUTOLENS_RIDGE
 ADAPT = [1.0, 10.0, 1.0]
 PRIORS = {
-    "constant_1": (lambda image, *mesh: ConstantScheme(), [1.0]),
-    "constant_100": (lambda image, *mesh: ConstantScheme(), [100.0]),
-    "constant_zeroth_1_0.5": (lambda image, *mesh: ConstantZerothScheme(), [1.0, 0.5]),
+    "constant_1": (lambda image, *mesh: ConstantScheme(ABSOLUTE), [1.0]),
+    "constant_100": (lambda image, *mesh: ConstantScheme(ABSOLUTE), [100.0]),
+    "constant_zeroth_1_0.5": (lambda image, *mesh: ConstantZerothScheme(ABSOLUTE), [1.0, 0.5]),
     "zeroth_1": (lambda image, *mesh: ZerothScheme(), [1.0]),
-    "adapt_1_10_1": (lambda image, *mesh: AdaptScheme(image, 2.0, 1.0), ADAPT),
-    "adapt_power_1_10_1": (lambda image, *mesh: AdaptScheme(image, 1.0, 0.5), ADAPT),
+    "adapt_1_10_1": (lambda image, *mesh: AdaptScheme(image, 2.0, 1.0, ABSOLUTE), ADAPT),
+    "adapt_power_1_10_1": (lambda image, *mesh: AdaptScheme(image, 1.0, 0.5, ABSOLUTE), ADAPT),
     "gaussian_kernel_1_0.1": (lambda image, *mesh: GaussianKernelScheme(), [1.0, 0.1]),
     "exponential_kernel_1_0.3": (lambda image, *mesh: RoundedDistances(0.5, 1e-10, *mesh), [1.0, 0.3]),
     "matern_kernel_1_0.3_0.5": (lambda image, *mesh: RoundedDistances(0.5, 1e-8, *mesh), [1.0, 0.3]),
     "matern_kernel_1_0.3_1.5": (lambda image, *mesh: RoundedDistances(1.5, 1e-8, *mesh), [1.0, 0.3]),
     "matern_adapt_power_0.3_0.5": (
         lambda image, *mesh: AdaptiveKernelScheme(
-            RoundedDistances(0.5, 1e-8, *mesh), AdaptScheme(image, None, 1.0)
+            RoundedDistances(0.5, 1e-8, *mesh), AdaptScheme(image, None, 1.0), ABSOLUTE
         ),
         [0.3, 1.0, 3.0, 1.0, 1.0],
     ),
-    "constant_split_1": (lambda image, *mesh: ConstantSplitScheme(), [1.0]),
-    "constant_split_100": (lambda image, *mesh: ConstantSplitScheme(), [100.0]),
-    "adapt_split_1_10_1": (lambda image, *mesh: AdaptSplitScheme(image, 2.0, 1.0), ADAPT),
-    "adapt_split_power_1_10_1": (lambda image, *mesh: AdaptSplitScheme(image, 1.0, 1.0), ADAPT),
+    "constant_split_1": (lambda image, *mesh: ConstantSplitScheme(ABSOLUTE), [1.0]),
+    "constant_split_100": (lambda image, *mesh: ConstantSplitScheme(ABSOLUTE), [100.0]),
+    "adapt_split_1_10_1": (lambda image, *mesh: AdaptSplitScheme(image, 2.0, 1.0, ABSOLUTE), ADAPT),
+    "adapt_split_power_1_10_1": (lambda image, *mesh: AdaptSplitScheme(image, 1.0, 1.0, ABSOLUTE), ADAPT),
 }
 BY_SOLVER = {"posneg": SOLVERS[None], "pos": SOLVERS["map"], "pos_edge0": EdgeZero()}
 # Absolute, of ln det H: PyAutoLens's ridge of 1e-8 leaves it four digits where squared weights are 1e4, and
@@ -508,7 +509,7 @@ def relocated(dataset, mesh, prior, positivity=None):
 
 
 def test_border_ellipse(golden, dataset, rays, orders):
-    inputs, inversion = relocated(dataset, MESH, pl.regularization.Constant(1.0))
+    inputs, inversion = relocated(dataset, MESH, pl.regularization.Constant(1.0, ridge=ABSOLUTE))
     traced, ellipse = golden("traced.npz"), inversion.geometry.ellipse
     centres, border = (
         np.ascontiguousarray(traced["traced_slim_yx"]),
@@ -536,7 +537,7 @@ def test_border_relocation(golden, dataset, orders, case, name, prior, positivit
     mesh = case(name)
     expected, order = mesh.expected, mesh.order
     regularization = {
-        "constant_1": pl.regularization.Constant(1.0),
+        "constant_1": pl.regularization.Constant(1.0, ridge=ABSOLUTE),
         "zeroth_1": pl.regularization.Zeroth(1.0),
         "gaussian_kernel_1_0.1": pl.regularization.GaussianKernel(1.0, 0.1),
     }[prior]
@@ -566,7 +567,7 @@ def test_border_relocation_of_triangles(dataset, rays, case):
     linear ones do, and the prior that counts neighbours, hence `LastDigits` in the test above.
     """
     mesh = case("delaunay_overlay_15")
-    _, inversion = relocated(dataset, mesh.scheme, pl.regularization.Constant(1.0))
+    _, inversion = relocated(dataset, mesh.scheme, pl.regularization.Constant(1.0, ridge=ABSOLUTE))
     ours = inversion.geometry
     theirs = mesh.scheme.geometry(rays, mesh.vertices, Workspace())
     np.testing.assert_allclose(ours.vertices, theirs.vertices, atol=1e-10)
@@ -590,7 +591,7 @@ def test_fit_without_relocation(golden, dataset, case, name):
         # No vertex is far enough out to be relocated, only rays are: the recorded ones are as traced.
         scheme = LastDigits(mesh.scheme.traced, mesh.scheme.ring, mesh.vertices)
     lens = pl.mass.Isothermal(ell_comps=(0.17647058823529413, 0.0), einstein_radius=1.2)
-    pixelization = pl.Pixelization(scheme, pl.regularization.Constant(1.0))
+    pixelization = pl.Pixelization(scheme, pl.regularization.Constant(1.0, ridge=ABSOLUTE))
     tracer = pl.Tracer([pl.Galaxy(0.5, mass=lens), pl.Galaxy(1.0, pixelization=pixelization)])
     fit = pl.FitImaging(dataset, tracer)
     terms = golden.json("scalars.json")[f"{name}|constant_1|posneg|no_border"]

@@ -143,16 +143,11 @@ def _laid_out(mesh: str) -> MeshGeometry:
 def has_digits(mesh: str, prior: str) -> bool:
     """Whether a prior goes with a mesh and ln E has the digits to be differentiated numerically.
 
-    The smallest cells of traced vertices leave few to a precision of the third power of M; and on a mesh
-    without a border only the ridge of 1e-8 makes a precision definite that moves with the rays.
+    The smallest cells of traced vertices leave few to a precision of the third power of M.
     """
     if prior == "MaternSPDE nu 2":
         return "Rectangular" in mesh
-    if "Split" in prior:
-        return "Rectangular" not in mesh
-    if mesh == "RectangularAdaptive" and prior == "Constant":
-        return False
-    return mesh not in ("Rectangular", "RectangularAdaptive") or "Adapt" not in prior
+    return "Split" not in prior or "Rectangular" not in mesh
 
 
 COMBINATIONS = [(mesh, prior) for mesh in MESHES for prior in PRIORS if has_digits(mesh, prior)]

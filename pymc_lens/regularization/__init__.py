@@ -8,10 +8,12 @@ from pymc_lens.regularization.constant import Constant
 from pymc_lens.regularization.dirichlet import Dirichlet
 from pymc_lens.regularization.kernels import ExponentialKernel, GaussianKernel, MaternKernel
 from pymc_lens.regularization.matern_spde import MaternSPDE
+from pymc_lens.regularization.ridge import PYAUTOLENS_RIDGE, Ridge
 from pymc_lens.regularization.split import AdaptSplit, AdaptSplitPower, ConstantSplit
 from pymc_lens.regularization.zeroth import ConstantZeroth, Zeroth
 
 __all__ = [
+    "PYAUTOLENS_RIDGE",
     "Adapt",
     "AdaptAmplitude",
     "AdaptPower",
@@ -28,5 +30,6 @@ __all__ = [
     "MaternKernel",
     "MaternSPDE",
     "Regularization",
+    "Ridge",
     "Zeroth",
 ]

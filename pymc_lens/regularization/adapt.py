@@ -12,6 +12,7 @@ from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
 from pymc_lens.mesh.base import GeometryCotangent, Interpolation, MeshGeometry
 from pymc_lens.regularization.base import Regularization, RegularizationScheme
 from pymc_lens.regularization.graph import graph_precision, graph_pullback, require_positive_parameters
+from pymc_lens.regularization.ridge import RIDGE, Ridge, RidgedRegularization
 from pymc_lens.validation import validated_adapt_image
 
 
@@ -27,6 +28,7 @@ class AdaptScheme(RegularizationScheme):
         Of the interpolated coefficients; where None, the fourth parameter.
     factor : float
         Of the sum of the squared weights of a pair.
+    ridge : Ridge
     """
 
     counts_neighbors: ClassVar[bool] = True
@@ -34,22 +36,24 @@ class AdaptScheme(RegularizationScheme):
     image: np.ndarray
     power: float | None
     factor: float
+    ridge: Ridge = RIDGE
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.image.tobytes()!r}, {self.power}, {self.factor})"
+        return f"{type(self).__name__}({self.image.tobytes()!r}, {self.power}, {self.factor}, {self.ridge})"
 
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
         require_positive_parameters(AdaptPower.parameter_names[: len(parameters)], parameters)
         weights = self.weights(parameters, geometry)
         pairs = geometry.neighbors
         edges = self.factor * (weights[pairs.rows] ** 2 + weights[pairs.cols] ** 2)
-        return graph_precision(geometry, edges, 2.0 * self.factor * weights**2 * geometry.boundary_degree)
+        boundary = 2.0 * self.factor * weights**2 * geometry.boundary_degree
+        return graph_precision(geometry, edges, boundary, self.ridge)
 
     def pullback(
         self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: SparseCotangent
     ) -> tuple[np.ndarray, GeometryCotangent]:
         weights = self.weights(parameters, geometry)
-        edges_bar, boundary_bar = graph_pullback(geometry, precision_bar)
+        edges_bar, boundary_bar = graph_pullback(geometry, precision_bar, self.ridge)
         pairs = geometry.neighbors
         touching = np.bincount(pairs.rows, edges_bar, pairs.size)
         touching += np.bincount(pairs.cols, edges_bar, pairs.size)
@@ -122,7 +126,7 @@ class AdaptScheme(RegularizationScheme):
 
 
 @dataclass(frozen=True, eq=False)
-class Adapt(Regularization):
+class Adapt(RidgedRegularization):
     """Neighbours are pulled together with a weight that depends on how bright the source is there.
 
     With the signal g of a source pixel, the mean of the adapt image over the rays it is interpolated to
@@ -138,6 +142,10 @@ class Adapt(Regularization):
         Where the source is bright and where it is faint; positive.
     signal_scale : float or random variable
         Positive.
+    ridge : Ridge
+        Makes H positive definite on a mesh without a border. By default 1e-8 of each pixel's own diagonal;
+        ``pl.regularization.PYAUTOLENS_RIDGE`` is 1e-8 itself, whatever the unit of the data, for comparison
+        with PyAutoLens.
 
     Raises
     ------
@@ -151,24 +159,25 @@ class Adapt(Regularization):
     inner_coefficient: Any = 1.0
     outer_coefficient: Any = 1.0
     signal_scale: Any = 1.0
+    ridge: Ridge = RIDGE
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "adapt_image", validated_adapt_image(self.adapt_image))
         super().__post_init__()
 
     def scheme(self, imaging: Imaging) -> AdaptScheme:
-        return AdaptScheme(imaging.slim("adapt_image", self.adapt_image), power=2.0, factor=1.0)
+        return AdaptScheme(imaging.slim("adapt_image", self.adapt_image), 2.0, 1.0, self.ridge)
 
 
 @dataclass(frozen=True, eq=False)
-class AdaptPower(Regularization):
+class AdaptPower(RidgedRegularization):
     """`Adapt` with another power: ``l = (inner_coefficient g + outer_coefficient (1 - g))^power``.
 
     A pair's weight is ``(l_i^2 + l_j^2) / 2``.
 
     Parameters
     ----------
-    adapt_image, inner_coefficient, outer_coefficient, signal_scale
+    adapt_image, inner_coefficient, outer_coefficient, signal_scale, ridge
         As of `Adapt`.
     power : float or random variable
         Positive.
@@ -186,13 +195,14 @@ class AdaptPower(Regularization):
     outer_coefficient: Any = 1.0
     signal_scale: Any = 1.0
     power: Any = 1.0
+    ridge: Ridge = RIDGE
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "adapt_image", validated_adapt_image(self.adapt_image))
         super().__post_init__()
 
     def scheme(self, imaging: Imaging) -> AdaptScheme:
-        return AdaptScheme(imaging.slim("adapt_image", self.adapt_image), power=None, factor=0.5)
+        return AdaptScheme(imaging.slim("adapt_image", self.adapt_image), None, 0.5, self.ridge)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -11,7 +11,7 @@ from pymc_lens.imaging import Imaging
 from pymc_lens.linalg.precision import DensePrecision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.adapt import AdaptPower, AdaptScheme
-from pymc_lens.regularization.base import Regularization, RegularizationScheme
+from pymc_lens.regularization.base import RegularizationScheme
 from pymc_lens.regularization.graph import require_positive_parameters
 from pymc_lens.regularization.kernels import (
     KernelScheme,
@@ -19,6 +19,7 @@ from pymc_lens.regularization.kernels import (
     inverse_covariance,
     inverse_covariance_pullback,
 )
+from pymc_lens.regularization.ridge import RIDGE, Ridge, RidgedRegularization
 from pymc_lens.validation import positive_number, validated_adapt_image
 
 
@@ -32,22 +33,27 @@ class AdaptiveKernelScheme(RegularizationScheme):
         Of the correlation k; the first parameter is its scale.
     adapt : AdaptScheme
         Of the weights l; the others are its parameters.
+    ridge : Ridge
+        On C.
     """
 
     kernel: KernelScheme
     adapt: AdaptScheme
+    ridge: Ridge = RIDGE
 
     @override
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> DensePrecision:
         require_positive_parameters(MaternAdaptPowerKernel.parameter_names, parameters)
-        return DensePrecision(inverse_covariance(self._covariance(parameters, geometry)))
+        return DensePrecision(inverse_covariance(self._covariance(parameters, geometry), self.ridge))
 
     @override
     def pullback(
         self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: np.ndarray
     ) -> tuple[np.ndarray, GeometryCotangent]:
         covariance = self._covariance(parameters, geometry)
-        covariance_bar = inverse_covariance_pullback(inverse_covariance(covariance), precision_bar)
+        inverse = inverse_covariance(covariance, self.ridge)
+        covariance_bar = inverse_covariance_pullback(inverse, precision_bar)
+        np.fill_diagonal(covariance_bar, self.ridge.pullback(covariance_bar.diagonal()))
         weights = self.adapt.weights(parameters[1:], geometry)
         scale_bar, vertices_bar = self.kernel.correlations_pullback(
             parameters[0], geometry.vertices, covariance_bar / np.outer(weights, weights)
@@ -65,7 +71,7 @@ class AdaptiveKernelScheme(RegularizationScheme):
 
 
 @dataclass(frozen=True, eq=False)
-class MaternAdaptPowerKernel(Regularization):
+class MaternAdaptPowerKernel(RidgedRegularization):
     """A Matern covariance that lets the source vary more where it is bright.
 
     ``H = C^-1`` with ``C_ij = k(|x_i - x_j| / scale) / (l_i l_j)``, the correlation k of `MaternKernel` and
@@ -85,6 +91,9 @@ class MaternAdaptPowerKernel(Regularization):
         As of `AdaptPower`.
     nu : float
         Smoothness; positive.
+    ridge : Ridge
+        On C: by default 1e-8 of each pixel's own variance; ``pl.regularization.PYAUTOLENS_RIDGE`` is 1e-8
+        itself, for comparison with PyAutoLens.
 
     Raises
     ------
@@ -101,6 +110,7 @@ class MaternAdaptPowerKernel(Regularization):
     signal_scale: Any = 1.0
     power: Any = 1.0
     nu: float = 0.5
+    ridge: Ridge = RIDGE
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "adapt_image", validated_adapt_image(self.adapt_image))
@@ -111,4 +121,6 @@ class MaternAdaptPowerKernel(Regularization):
     def scheme(self, imaging: Imaging) -> AdaptiveKernelScheme:
         image = imaging.slim("adapt_image", self.adapt_image)
         # The factor of the pairs of neighbours goes unused: a kernel has none.
-        return AdaptiveKernelScheme(MaternKernelScheme(float(self.nu)), AdaptScheme(image, None, 1.0))
+        return AdaptiveKernelScheme(
+            MaternKernelScheme(float(self.nu)), AdaptScheme(image, None, 1.0), self.ridge
+        )

@@ -10,31 +10,39 @@ import numpy as np
 from pymc_lens.imaging import Imaging
 from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
-from pymc_lens.regularization.base import Regularization, RegularizationScheme
+from pymc_lens.regularization.base import RegularizationScheme
 from pymc_lens.regularization.graph import graph_precision, graph_pullback, require_positive_parameters
+from pymc_lens.regularization.ridge import RIDGE, Ridge, RidgedRegularization
 
 
 @dataclass(frozen=True)
 class ConstantScheme(RegularizationScheme):
-    """Numerics of `Constant`."""
+    """Numerics of `Constant`.
+
+    Attributes
+    ----------
+    ridge : Ridge
+    """
 
     counts_neighbors: ClassVar[bool] = True
+
+    ridge: Ridge = RIDGE
 
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
         require_positive_parameters(("coefficient",), parameters)
         edges = np.full(geometry.neighbors.rows.size, parameters[0] ** 2)
-        return graph_precision(geometry, edges, parameters[0] ** 2 * geometry.boundary_degree)
+        return graph_precision(geometry, edges, parameters[0] ** 2 * geometry.boundary_degree, self.ridge)
 
     def pullback(
         self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: SparseCotangent
     ) -> tuple[np.ndarray, GeometryCotangent]:
-        edges_bar, boundary_bar = graph_pullback(geometry, precision_bar)
+        edges_bar, boundary_bar = graph_pullback(geometry, precision_bar, self.ridge)
         squared_bar = edges_bar.sum() + boundary_bar @ geometry.boundary_degree
         return np.array([2.0 * parameters[0] * squared_bar]), GeometryCotangent()
 
 
 @dataclass(frozen=True, eq=False)
-class Constant(Regularization):
+class Constant(RidgedRegularization):
     """Gradient regularization with one coefficient everywhere (Warren & Dye 2003, ApJ 590, 673).
 
     ``-log prior = 1/2 coefficient^2 sum over neighbours (s_i - s_j)^2 + ridge``, PyAutoLens's ``Constant``;
@@ -44,6 +52,10 @@ class Constant(Regularization):
     ----------
     coefficient : float or random variable
         Strength, in units of 1 / surface brightness; positive.
+    ridge : Ridge
+        Makes H positive definite on a mesh without a border. By default 1e-8 of each pixel's own diagonal;
+        ``pl.regularization.PYAUTOLENS_RIDGE`` is 1e-8 itself, whatever the unit of the data, for comparison
+        with PyAutoLens.
 
     Raises
     ------
@@ -54,6 +66,7 @@ class Constant(Regularization):
     parameter_names: ClassVar[tuple[str, ...]] = ("coefficient",)
 
     coefficient: Any = 1.0
+    ridge: Ridge = RIDGE
 
     def scheme(self, imaging: Imaging) -> ConstantScheme:
-        return ConstantScheme()
+        return ConstantScheme(self.ridge)

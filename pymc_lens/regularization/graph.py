@@ -7,12 +7,12 @@ import numpy as np
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
 from pymc_lens.mesh.base import MeshGeometry
-
-# PyAutoLens's ridge, which makes the graph Laplacian of a mesh without a border positive definite.
-RIDGE = 1e-8
+from pymc_lens.regularization.ridge import Ridge
 
 
-def graph_precision(geometry: MeshGeometry, edges: np.ndarray, boundary: np.ndarray) -> SparsePrecision:
+def graph_precision(
+    geometry: MeshGeometry, edges: np.ndarray, boundary: np.ndarray, ridge: Ridge
+) -> SparsePrecision:
     """``sum over neighbours edges (s_i - s_j)^2 + sum boundary s_i^2``, and the ridge.
 
     Parameters
@@ -22,16 +22,19 @@ def graph_precision(geometry: MeshGeometry, edges: np.ndarray, boundary: np.ndar
         Weight of each pair of neighbours.
     boundary : (n_source,) float64
         Weight of each pixel's own square.
+    ridge : Ridge
     """
     pairs = geometry.neighbors
     diagonal = np.bincount(pairs.rows, edges, pairs.size) + np.bincount(pairs.cols, edges, pairs.size)
-    return SparsePrecision(pairs, diagonal + boundary + RIDGE, -edges)
+    return SparsePrecision(pairs, ridge.added_to(diagonal + boundary), -edges)
 
 
-def graph_pullback(geometry: MeshGeometry, bar: SparseCotangent) -> tuple[np.ndarray, np.ndarray]:
+def graph_pullback(
+    geometry: MeshGeometry, bar: SparseCotangent, ridge: Ridge
+) -> tuple[np.ndarray, np.ndarray]:
     """Adjoint of `graph_precision`: cotangents of the edges and of the boundary."""
-    pairs = geometry.neighbors
-    return bar.diagonal[pairs.rows] + bar.diagonal[pairs.cols] - bar.off_diagonal, bar.diagonal
+    pairs, diagonal_bar = geometry.neighbors, ridge.pullback(bar.diagonal)
+    return diagonal_bar[pairs.rows] + diagonal_bar[pairs.cols] - bar.off_diagonal, diagonal_bar
 
 
 def require_positive_parameters(names: tuple[str, ...], parameters: np.ndarray) -> None:

@@ -16,7 +16,8 @@ from pymc_lens.imaging import Imaging
 from pymc_lens.linalg.precision import DensePrecision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.base import Regularization, RegularizationScheme
-from pymc_lens.regularization.graph import RIDGE, require_positive_parameters
+from pymc_lens.regularization.graph import require_positive_parameters
+from pymc_lens.regularization.ridge import RIDGE, Ridge
 from pymc_lens.validation import positive_number
 
 
@@ -52,14 +53,14 @@ class KernelScheme(RegularizationScheme):
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> DensePrecision:
         require_positive_parameters(_NAMES, parameters)
         coefficient, scale = parameters
-        matrix = coefficient * inverse_covariance(self.correlations(scale, geometry.vertices))
+        matrix = coefficient * inverse_covariance(self.correlations(scale, geometry.vertices), RIDGE)
         return DensePrecision(matrix + self.relative_ridge * matrix.diagonal().mean() * np.eye(len(matrix)))
 
     def pullback(
         self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: np.ndarray
     ) -> tuple[np.ndarray, GeometryCotangent]:
         coefficient, scale = parameters
-        inverse = inverse_covariance(self.correlations(scale, geometry.vertices))
+        inverse = inverse_covariance(self.correlations(scale, geometry.vertices), RIDGE)
         n = len(inverse)
         bar = precision_bar + self.relative_ridge * np.trace(precision_bar) / n * np.eye(n)
         scale_bar, vertices_bar = self.correlations_pullback(
@@ -69,17 +70,18 @@ class KernelScheme(RegularizationScheme):
         return np.array([coefficient_bar, scale_bar]), GeometryCotangent(vertices=vertices_bar)
 
 
-def inverse_covariance(covariance: np.ndarray) -> np.ndarray:
-    """Invert a covariance (n, n) with PyAutoLens's ridge.
+def inverse_covariance(covariance: np.ndarray, ridge: Ridge) -> np.ndarray:
+    """Invert a covariance (n, n) with a ridge.
 
     Raises
     ------
     InadmissibleError
         If it is not positive definite.
     """
-    identity = np.eye(len(covariance))
+    ridged = covariance.copy()
+    np.fill_diagonal(ridged, ridge.added_to(covariance.diagonal()))
     try:
-        inverse = cho_solve(cho_factor(covariance + RIDGE * identity), identity)
+        inverse = cho_solve(cho_factor(ridged), np.eye(len(covariance)))
     except np.linalg.LinAlgError:
         raise InadmissibleError(
             "singular prior",
@@ -90,7 +92,7 @@ def inverse_covariance(covariance: np.ndarray) -> np.ndarray:
 
 
 def inverse_covariance_pullback(inverse: np.ndarray, bar: np.ndarray) -> np.ndarray:
-    """Adjoint of `inverse_covariance` at its result, (n, n)."""
+    """Adjoint of `inverse_covariance` at its result, (n, n): the cotangent of what was inverted."""
     return -inverse @ bar @ inverse
 
 
@@ -98,7 +100,7 @@ def inverse_covariance_pullback(inverse: np.ndarray, bar: np.ndarray) -> np.ndar
 class GaussianKernelScheme(KernelScheme):
     """Numerics of `GaussianKernel`."""
 
-    relative_ridge: ClassVar[float] = RIDGE
+    relative_ridge: ClassVar[float] = 1e-8
 
     def correlation(self, separation: np.ndarray) -> np.ndarray:
         return np.exp(-0.5 * separation**2)

@@ -12,8 +12,9 @@ from pymc_lens.imaging import Imaging
 from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.adapt import Adapt, AdaptPower, AdaptScheme
-from pymc_lens.regularization.base import Regularization, RegularizationScheme
-from pymc_lens.regularization.graph import RIDGE, require_positive_parameters
+from pymc_lens.regularization.base import RegularizationScheme
+from pymc_lens.regularization.graph import require_positive_parameters
+from pymc_lens.regularization.ridge import RIDGE, Ridge, RidgedRegularization
 from pymc_lens.regularization.sparse import as_matrix, as_precision
 
 
@@ -27,17 +28,20 @@ def _differences(geometry: MeshGeometry) -> csr_array:
     return (own - weights).tocsr()
 
 
-def _precision(differences: csr_array, weights: np.ndarray) -> csr_array:
-    """``sum_i weights_i sum over the cross r r' + ridge``."""
-    across = differences.T @ diags_array(np.repeat(weights, 4)) @ differences
-    return (across + RIDGE * diags_array(np.ones(weights.size))).tocsr()
+def _precision(differences: csr_array, weights: np.ndarray, ridge: Ridge) -> csr_array:
+    """``sum_i weights_i sum over the cross r r'``, and the ridge."""
+    across = (differences.T @ diags_array(np.repeat(weights, 4)) @ differences).tocsr()
+    across.setdiag(ridge.added_to(across.diagonal()))
+    return across
 
 
 def _precision_pullback(
-    geometry: MeshGeometry, differences: csr_array, weights: np.ndarray, bar: SparseCotangent
+    geometry: MeshGeometry, weights: np.ndarray, bar: SparseCotangent, ridge: Ridge
 ) -> tuple[np.ndarray, np.ndarray]:
     """Adjoint of `_precision`: cotangents of the weights and of the crosses' interpolation (nnz,)."""
-    matrix_bar = as_matrix(_precision(differences, weights), bar)
+    differences = _differences(geometry)
+    bar = SparseCotangent(ridge.pullback(bar.diagonal), bar.off_diagonal)
+    matrix_bar = as_matrix(_precision(differences, weights, ridge), bar)
     product = (differences @ matrix_bar).tocsr()
     per_row = np.asarray((product * differences).sum(axis=1)).ravel()
     crosses = geometry.crosses
@@ -51,19 +55,27 @@ def _precision_pullback(
 
 @dataclass(frozen=True)
 class ConstantSplitScheme(RegularizationScheme):
-    """Numerics of `ConstantSplit`."""
+    """Numerics of `ConstantSplit`.
+
+    Attributes
+    ----------
+    ridge : Ridge
+    """
+
+    ridge: Ridge = RIDGE
 
     @override
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
         require_positive_parameters(("coefficient",), parameters)
-        return as_precision(_precision(_differences(geometry), self._weights(parameters, geometry)))
+        weights = self._weights(parameters, geometry)
+        return as_precision(_precision(_differences(geometry), weights, self.ridge))
 
     @override
     def pullback(
         self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: SparseCotangent
     ) -> tuple[np.ndarray, GeometryCotangent]:
         weights_bar, cross_weights_bar = _precision_pullback(
-            geometry, _differences(geometry), self._weights(parameters, geometry), precision_bar
+            geometry, self._weights(parameters, geometry), precision_bar, self.ridge
         )
         return (
             np.array([2.0 * parameters[0] * weights_bar.sum()]),
@@ -84,22 +96,20 @@ class AdaptSplitScheme(AdaptScheme):
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
         require_positive_parameters(AdaptPower.parameter_names[: len(parameters)], parameters)
         weights = self.weights(parameters, geometry)
-        return as_precision(_precision(_differences(geometry), weights**2))
+        return as_precision(_precision(_differences(geometry), weights**2, self.ridge))
 
     @override
     def pullback(
         self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: SparseCotangent
     ) -> tuple[np.ndarray, GeometryCotangent]:
         weights = self.weights(parameters, geometry)
-        squared_bar, cross_weights_bar = _precision_pullback(
-            geometry, _differences(geometry), weights**2, precision_bar
-        )
+        squared_bar, cross_weights_bar = _precision_pullback(geometry, weights**2, precision_bar, self.ridge)
         parameters_bar, weights_bar = self.weights_pullback(parameters, geometry, 2.0 * weights * squared_bar)
         return parameters_bar, GeometryCotangent(weights=weights_bar, cross_weights=cross_weights_bar)
 
 
 @dataclass(frozen=True, eq=False)
-class ConstantSplit(Regularization):
+class ConstantSplit(RidgedRegularization):
     """Each source pixel is pulled to the source around it, PyAutoLens's ``ConstantSplit``.
 
     ``-log prior = 1/2 coefficient^2 sum (s_i - s(x))^2`` over four points x around each pixel i, where the
@@ -110,6 +120,10 @@ class ConstantSplit(Regularization):
     ----------
     coefficient : float or random variable
         In units of 1 / surface brightness; positive.
+    ridge : Ridge
+        Makes H positive definite on a mesh without a border. By default 1e-8 of each pixel's own diagonal;
+        ``pl.regularization.PYAUTOLENS_RIDGE`` is 1e-8 itself, whatever the unit of the data, for comparison
+        with PyAutoLens.
 
     Raises
     ------
@@ -120,9 +134,10 @@ class ConstantSplit(Regularization):
     parameter_names: ClassVar[tuple[str, ...]] = ("coefficient",)
 
     coefficient: Any = 1.0
+    ridge: Ridge = RIDGE
 
     def scheme(self, imaging: Imaging) -> ConstantSplitScheme:
-        return ConstantSplitScheme()
+        return ConstantSplitScheme(self.ridge)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +149,7 @@ class AdaptSplit(Adapt):
 
     @override
     def scheme(self, imaging: Imaging) -> AdaptSplitScheme:
-        return AdaptSplitScheme(imaging.slim("adapt_image", self.adapt_image), power=2.0, factor=1.0)
+        return AdaptSplitScheme(imaging.slim("adapt_image", self.adapt_image), 2.0, 1.0, self.ridge)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,4 +158,4 @@ class AdaptSplitPower(AdaptPower):
 
     @override
     def scheme(self, imaging: Imaging) -> AdaptSplitScheme:
-        return AdaptSplitScheme(imaging.slim("adapt_image", self.adapt_image), power=None, factor=1.0)
+        return AdaptSplitScheme(imaging.slim("adapt_image", self.adapt_image), None, 1.0, self.ridge)
