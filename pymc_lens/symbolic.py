@@ -9,7 +9,7 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 from pytensor.compile.mode import Mode
-from pytensor.graph.basic import Variable
+from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.utils import MissingInputError
 from pytensor.tensor.variable import TensorVariable
 
@@ -131,6 +131,11 @@ def expression(name: str, value: Any) -> TensorVariable:
 
 def zero_unless(condition: TensorVariable, value: Any) -> TensorVariable:
     """Return a parameter where a condition on parameters holds, and zero where it does not."""
+    value = pt.as_tensor_variable(value)
+    # PyTensor's rewrite of a choice between two zeros makes the stack trace of that constant, which outlives
+    # the graph, three times as long with every compilation.
+    if isinstance(value, Constant) and not value.data.any():
+        return value
     return pt.switch(condition, value, 0.0)
 
 
