@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
+from operator import and_
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.validation import number, real_numbers, require_scalar_variable
 
+# Whatever the unit, no galaxy is that large or that far off the image.
+_FAR = 1e30
 # Rewrites that take a shape from its graph instead of from the value, and nothing that has to be compiled.
 _SHAPES_ONLY = Mode("py", "fast_compile")
 
@@ -127,6 +131,12 @@ def expression(name: str, value: Any) -> TensorVariable:
             f"{name}: expected an expression of PyTensor, got {value!r}. Functions of NumPy do not give one: "
             "use those of pytensor.tensor."
         ) from None
+
+
+def moderate(*values: Any) -> TensorVariable:
+    """Whether parameters are finite, and so small that powers of them do not overflow."""
+    small = [pt.abs(value) < _FAR for value in values if isinstance(value, Variable)]
+    return reduce(and_, small, pt.as_tensor_variable(np.array(True)))
 
 
 def zero_unless(condition: TensorVariable, value: Any) -> TensorVariable:

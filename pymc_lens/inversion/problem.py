@@ -393,7 +393,7 @@ class PixelizedInversion:
         self.evaluations["value and gradient"] += 1
         try:
             inversion = self.invert(inputs)
-            return inversion.terms.log_evidence, self.gradient(inputs, inversion)
+            return inversion.terms.log_evidence, self._finite(self.gradient(inputs, inversion))
         except InadmissibleError as error:
             self._count(error)
             return -np.inf, InversionInputs(*(np.zeros(part.shape) for part in inputs))
@@ -496,6 +496,16 @@ class PixelizedInversion:
         values = np.empty(self._tiles.n_pixels + 1)
         values[self._tiles.pixels] = tile_values
         return values[self.imaging.fitted]
+
+    def _finite(self, gradient: InversionInputs) -> InversionInputs:
+        """Return a gradient without NaN or infinities: extreme parameters overflow in it first."""
+        for name, part in zip(gradient._fields, gradient, strict=True):
+            if not np.isfinite(part).all():
+                raise InadmissibleError(
+                    f"gradient of {name}",
+                    f"The gradient in {name} overflows: the parameters of the prior are too extreme.",
+                )
+        return gradient
 
     def _require_finite(self, inputs: InversionInputs) -> None:
         for name, part in zip(inputs._fields, inputs, strict=True):

@@ -12,7 +12,7 @@ from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.light.base import LightProfile
-from pymc_lens.symbolic import nan_unless, pair, split_positions, zero_unless
+from pymc_lens.symbolic import moderate, nan_unless, pair, split_positions, zero_unless
 from pymc_lens.validation import integer, positive_number, real_numbers, require_ell_comps
 
 
@@ -109,9 +109,11 @@ class MultiGaussian(LightProfile):
     def images(self, grid: Any) -> TensorVariable:
         y, x = split_positions(grid)
         centre_y, centre_x = pair("centre", self.centre)
-        y, x = y - centre_y, x - centre_x
+        near = moderate(centre_y, centre_x)
+        y, x = y - zero_unless(near, centre_y), x - zero_unless(near, centre_x)
         # Rows of groups are read through an index: to join images would cost as much as the exponentials.
-        squared = pt.stack([_radius_squared(y, x, *ellipticity) for ellipticity in self._ellipticities])
+        radii = [nan_unless(near, _radius_squared(y, x, *ellipticity)) for ellipticity in self._ellipticities]
+        squared = pt.stack(radii)
         group = np.repeat(np.arange(len(self._widths)), [widths.size for widths in self._widths])
         return pt.exp(-0.5 / np.concatenate(self._widths)[:, None] ** 2 * squared[group])
 

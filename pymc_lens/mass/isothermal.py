@@ -11,7 +11,7 @@ from pytensor.tensor.variable import TensorVariable
 from pymc_lens.mass.base import Hessian, MassProfile
 from pymc_lens.mass.isothermal_formulas import SOFTENING
 from pymc_lens.mass.isothermal_op import IsothermalDeflections
-from pymc_lens.symbolic import nan_unless, pair, scalar, zero_unless
+from pymc_lens.symbolic import moderate, nan_unless, pair, scalar, zero_unless
 from pymc_lens.validation import require_ell_comps, require_not_negative
 
 
@@ -58,10 +58,8 @@ class Isothermal(MassProfile):
 
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-        admissible, *shape = self._shape_inside_the_domain()
-        parameters = pt.stack(
-            [pt.as_tensor_variable(part) for part in (*pair("centre", self.centre), *shape)]
-        )
+        admissible, *inside = self._inside_the_domain()
+        parameters = pt.stack([pt.as_tensor_variable(part) for part in inside])
         alpha_y, alpha_x = IsothermalDeflections()(y.ravel(), x.ravel(), parameters)
         return (
             nan_unless(admissible, alpha_y.reshape(y.shape)),
@@ -71,8 +69,7 @@ class Isothermal(MassProfile):
     @override
     def hessian_yx(self, y: TensorVariable, x: TensorVariable) -> Hessian:
         # Again by homogeneity the only second derivative is tangential: twice the convergence.
-        centre_y, centre_x = pair("centre", self.centre)
-        admissible, e_y, e_x, strength = self._shape_inside_the_domain()
+        admissible, centre_y, centre_x, e_y, e_x, strength = self._inside_the_domain()
         y, x = y - centre_y, x - centre_x
         stretched_squared = (y + e_x * y - e_y * x) ** 2 + (x - e_x * x - e_y * y) ** 2
         convergence = nan_unless(admissible, 0.5 * strength / pt.sqrt(stretched_squared + SOFTENING))
@@ -81,10 +78,13 @@ class Isothermal(MassProfile):
         yy, xx = tangential * (x * x + 0.5 * SOFTENING), tangential * (y * y + 0.5 * SOFTENING)
         return Hessian(yy, -tangential * x * y, xx)
 
-    def _shape_inside_the_domain(self) -> tuple[TensorVariable, ...]:
-        """Whether the parameters are admissible, then e_y, e_x and the strength; zeros where they are not."""
+    def _inside_the_domain(self) -> tuple[TensorVariable, ...]:
+        """Whether the parameters are admissible, then centre, e_y, e_x and strength; zero if not."""
+        centre = pair("centre", self.centre)
         parts = (*pair("ell_comps", self.ell_comps), scalar("einstein_radius", self.einstein_radius))
         e_y, e_x, radius = (pt.as_tensor_variable(part) for part in parts)
-        admissible = (radius >= 0.0) & (e_y * e_y + e_x * e_x < 1.0)
-        e_y, e_x, radius = (zero_unless(admissible, part) for part in (e_y, e_x, radius))
-        return admissible, e_y, e_x, radius * (1.0 - e_y * e_y - e_x * e_x)
+        admissible = (radius >= 0.0) & (e_y * e_y + e_x * e_x < 1.0) & moderate(*centre, radius)
+        centre_y, centre_x, e_y, e_x, radius = (
+            zero_unless(admissible, part) for part in (*centre, e_y, e_x, radius)
+        )
+        return admissible, centre_y, centre_x, e_y, e_x, radius * (1.0 - e_y * e_y - e_x * e_x)

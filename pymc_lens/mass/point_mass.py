@@ -9,7 +9,7 @@ import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.mass.base import Hessian, MassProfile
-from pymc_lens.symbolic import nan_unless, pair, scalar, zero_unless
+from pymc_lens.symbolic import moderate, nan_unless, pair, scalar, zero_unless
 from pymc_lens.validation import require_not_negative
 
 # arcsec^2: a ray through the mass itself is not deflected, and no derivative is infinite there.
@@ -62,8 +62,12 @@ class PointMass(MassProfile):
         return Hessian(-xx, xy, xx)
 
     def _inside_the_domain(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, ...]:
-        """Whether the radius is admissible, its square (zero where it is not), and y, x from the centre."""
+        """Whether the parameters are admissible, the square of the radius, and y, x from the centre.
+
+        Parameters that are not admissible are zero.
+        """
         centre_y, centre_x = pair("centre", self.centre)
         radius = pt.as_tensor_variable(scalar("einstein_radius", self.einstein_radius))
-        admissible = radius >= 0.0
-        return admissible, zero_unless(admissible, radius) ** 2, y - centre_y, x - centre_x
+        admissible = (radius >= 0.0) & moderate(centre_y, centre_x, radius)
+        centre_y, centre_x, radius = (zero_unless(admissible, part) for part in (centre_y, centre_x, radius))
+        return admissible, radius**2, y - centre_y, x - centre_x

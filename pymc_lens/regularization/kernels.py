@@ -76,8 +76,12 @@ def inverse_covariance(covariance: np.ndarray, ridge: Ridge) -> np.ndarray:
     Raises
     ------
     InadmissibleError
-        If it is not positive definite.
+        If it is not positive definite, or not finite.
     """
+    if not np.isfinite(covariance).all():
+        raise InadmissibleError(
+            "prior overflows", "The kernel's covariance overflows: a parameter is extreme."
+        )
     ridged = covariance.copy()
     np.fill_diagonal(ridged, ridge.added_to(covariance.diagonal()))
     try:
