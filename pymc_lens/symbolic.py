@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
-from operator import and_
 from typing import Any
 
 import numpy as np
@@ -133,10 +131,9 @@ def expression(name: str, value: Any) -> TensorVariable:
         ) from None
 
 
-def moderate(*values: Any) -> TensorVariable:
-    """Whether parameters are finite, and so small that powers of them do not overflow."""
-    small = [pt.abs(value) < _FAR for value in values if isinstance(value, Variable)]
-    return reduce(and_, small, pt.as_tensor_variable(np.array(True)))
+def moderate(*values: Any) -> list[TensorVariable]:
+    """Return conditions that variables are finite, and so small that powers of them do not overflow."""
+    return [pt.abs(value) < _FAR for value in values if isinstance(value, Variable)]
 
 
 def zero_unless(condition: TensorVariable, value: Any) -> TensorVariable:

@@ -8,7 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from numba.core import config as numba_config
+from numba.core.caching import CacheImpl
+
 import pymc_lens
+import pymc_lens.linalg.kernel
 
 PACKAGE = Path(pymc_lens.__file__).parent
 CALL = """
@@ -44,3 +49,56 @@ def test_no_kernel_bypasses_the_cache_key():
     folders = ("inversion", "linalg", "mesh", "regularization")
     files = [path for folder in folders for path in (PACKAGE / folder).rglob("*.py")]
     assert [path.name for path in files if "njit" in path.read_text()] == ["kernel.py"]
+
+
+def test_issue13_F7_a_damaged_cache_is_made_again(tmp_path):
+    """Files cut off, as by a disk that fills or a process that is killed."""
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent), "NUMBA_CACHE_DIR": str(tmp_path)}
+
+    def run() -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-W", "always", "-c", CALL],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+    assert run().stdout.strip() == "hits 0 misses 1"
+    for pattern in ("*.nbc", "*.nbi"):
+        for path in tmp_path.rglob(pattern):
+            path.write_bytes(path.read_bytes()[:100])
+        damaged = run()
+        assert damaged.stdout.strip() == "hits 0 misses 1"
+        assert damaged.stderr.count("is damaged") == 1
+        assert run().stdout.strip() == "hits 1 misses 0"
+
+
+def test_issue13_F7_nowhere_to_write(monkeypatch):
+    monkeypatch.setattr(CacheImpl, "_locator_classes", [])
+    monkeypatch.setattr(pymc_lens.linalg.kernel, "_said", set())
+
+    def twice(x):
+        return 2.0 * x
+
+    with pytest.warns(UserWarning, match="NUMBA_CACHE_DIR") as caught:
+        compiled, again = (pymc_lens.linalg.kernel.kernel()(twice) for _ in range(2))
+    assert compiled(2.0) == again(2.0) == 4.0
+    assert len(caught) == 1
+
+
+def test_issue13_F7_a_disk_that_is_full(monkeypatch, tmp_path):
+    monkeypatch.setattr(pymc_lens.linalg.kernel, "_said", set())
+    monkeypatch.setattr(numba_config, "CACHE_DIR", str(tmp_path))
+
+    def thrice(x):
+        return 3.0 * x
+
+    compiled = pymc_lens.linalg.kernel.kernel()(thrice)
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(compiled._cache._cache_file, "_save_data", full)
+    with pytest.warns(UserWarning, match="No space left"):
+        assert compiled(2.0) == 6.0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 from typing import Any, override
 
 import numpy as np
@@ -110,9 +112,11 @@ class MultiGaussian(LightProfile):
         y, x = split_positions(grid)
         centre_y, centre_x = pair("centre", self.centre)
         near = moderate(centre_y, centre_x)
-        y, x = y - zero_unless(near, centre_y), x - zero_unless(near, centre_x)
+        if near:
+            centre_y, centre_x = (zero_unless(reduce(and_, near), part) for part in (centre_y, centre_x))
+        y, x = y - centre_y, x - centre_x
         # Rows of groups are read through an index: to join images would cost as much as the exponentials.
-        radii = [nan_unless(near, _radius_squared(y, x, *ellipticity)) for ellipticity in self._ellipticities]
+        radii = [_radius_squared(y, x, *ellipticity, near) for ellipticity in self._ellipticities]
         squared = pt.stack(radii)
         group = np.repeat(np.arange(len(self._widths)), [widths.size for widths in self._widths])
         return pt.exp(-0.5 / np.concatenate(self._widths)[:, None] ** 2 * squared[group])
@@ -147,11 +151,14 @@ def _is_scalar(value: Any) -> bool:
     return value.type.ndim == 0 if isinstance(value, Variable) else np.ndim(value) == 0
 
 
-def _radius_squared(y: TensorVariable, x: TensorVariable, e_y: Any, e_x: Any) -> TensorVariable:
-    """Return ``q x^2 + y^2 / q`` of the major-axis frame."""
+def _radius_squared(
+    y: TensorVariable, x: TensorVariable, e_y: Any, e_x: Any, conditions: list[TensorVariable]
+) -> TensorVariable:
+    """Return ``q x^2 + y^2 / q`` of the major-axis frame; NaN unless all conditions hold."""
     # With Z = x + iy it is |Z - e conj(Z)|^2 / (1 - |e|^2).
     e_y, e_x = pt.as_tensor_variable(e_y), pt.as_tensor_variable(e_x)
     admissible = e_y * e_y + e_x * e_x < 1.0
     e_y, e_x = zero_unless(admissible, e_y), zero_unless(admissible, e_x)
     stretched = (y + e_x * y - e_y * x) ** 2 + (x - e_x * x - e_y * y) ** 2
-    return nan_unless(admissible, stretched / (1.0 - e_y * e_y - e_x * e_x))
+    squared = stretched / (1.0 - e_y * e_y - e_x * e_x)
+    return nan_unless(reduce(and_, conditions, admissible), squared)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import cache
 from hashlib import sha256
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from numba import njit
+from numba.core.caching import IndexDataCacheFile
 
 _PACKAGE = Path(__file__).parents[1]
 _NUMERICS = ("inversion", "linalg", "mesh", "regularization")
@@ -23,11 +25,42 @@ def _sources_stamp() -> tuple[str]:
     return (digest.hexdigest(),)
 
 
+class _SoundCacheFile(IndexDataCacheFile):
+    """Numba's cache of one function, which takes a damaged file for none: it is made again."""
+
+    def _load_index(self) -> dict:
+        return self._undamaged(super()._load_index) or {}
+
+    def load(self, key: Any) -> Any:
+        return self._undamaged(lambda: super(_SoundCacheFile, self).load(key))
+
+    def save(self, key: Any, data: Any) -> None:
+        try:
+            super().save(key, data)
+        except OSError as error:  # a full disk
+            _warn_once("unsaved", f"Compiled numerics cannot be kept in {self._cache_path}: {error}.")
+
+    def _undamaged(self, read: Callable[[], Any]) -> Any:
+        try:
+            return read()
+        except OSError:
+            raise
+        except Exception as error:  # whatever unpickling a part of a file, or another version's, may raise
+            _warn_once(
+                "damaged",
+                f"A file of compiled numerics in {self._cache_path} is damaged ({type(error).__name__}); "
+                "it is made again.",
+            )
+            return None
+
+
 def kernel(**options: Any) -> Callable[[Callable], Any]:
     """Compile a function with numba, cached on disk until any source of the numerics changes.
 
     Numba's own cache looks at the file of a function only: after a change in another file, from which it was
-    inlined or called, it would go on using the old code.
+    inlined or called, it would go on using the old code. It is kept beside the sources, or, where these
+    cannot be written to, in the user's cache folder; where there is neither, functions are compiled in every
+    process, which one warning says.
 
     Parameters
     ----------
@@ -36,8 +69,31 @@ def kernel(**options: Any) -> Callable[[Callable], Any]:
     """
 
     def compiled(function: Callable) -> Any:
-        dispatcher = njit(cache=True, nogil=True, **options)(function)
-        dispatcher._cache._cache_file._source_stamp = _sources_stamp()
+        try:
+            dispatcher = njit(cache=True, nogil=True, **options)(function)
+        except RuntimeError as error:
+            if "no locator available" not in str(error):
+                raise
+            _warn_once(
+                "nowhere",
+                "No folder can be written to where compiled numerics are kept: they are compiled anew in "
+                "every process, which takes about a minute. Set the environment variable NUMBA_CACHE_DIR to "
+                "a folder of your own.",
+            )
+            return njit(nogil=True, **options)(function)
+        found = dispatcher._cache._cache_file
+        dispatcher._cache._cache_file = _SoundCacheFile(
+            found._cache_path, Path(found._index_name).stem, _sources_stamp()
+        )
         return dispatcher
 
     return compiled
+
+
+_said: set[str] = set()
+
+
+def _warn_once(what: str, message: str) -> None:
+    if what not in _said:
+        _said.add(what)
+        warnings.warn(message, stacklevel=4)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 from typing import Any, override
 
 import pytensor.tensor as pt
@@ -83,7 +85,8 @@ class Isothermal(MassProfile):
         centre = pair("centre", self.centre)
         parts = (*pair("ell_comps", self.ell_comps), scalar("einstein_radius", self.einstein_radius))
         e_y, e_x, radius = (pt.as_tensor_variable(part) for part in parts)
-        admissible = (radius >= 0.0) & (e_y * e_y + e_x * e_x < 1.0) & moderate(*centre, radius)
+        in_domain = (radius >= 0.0) & (e_y * e_y + e_x * e_x < 1.0)
+        admissible = reduce(and_, moderate(*centre, radius), in_domain)
         centre_y, centre_x, e_y, e_x, radius = (
             zero_unless(admissible, part) for part in (*centre, e_y, e_x, radius)
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 from typing import Any, override
 
 import pytensor.tensor as pt
@@ -68,6 +70,6 @@ class PointMass(MassProfile):
         """
         centre_y, centre_x = pair("centre", self.centre)
         radius = pt.as_tensor_variable(scalar("einstein_radius", self.einstein_radius))
-        admissible = (radius >= 0.0) & moderate(centre_y, centre_x, radius)
+        admissible = reduce(and_, moderate(centre_y, centre_x, radius), radius >= 0.0)
         centre_y, centre_x, radius = (zero_unless(admissible, part) for part in (centre_y, centre_x, radius))
         return admissible, radius**2, y - centre_y, x - centre_x
