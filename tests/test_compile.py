@@ -25,13 +25,16 @@ def longest_trace() -> int:
 
 
 def grows(compile_once) -> bool:
-    """Whether the longest trace is more than twice as long after three more compilations: it was 27 times."""
+    """Whether the longest trace grows by a factor with every compilation: three made it 27 times as long.
+
+    PyTensor adds an entry or two to that of a variable with every compilation, which costs nothing.
+    """
     gc.collect()
     compile_once()
     first = longest_trace()
     for _ in range(3):
         compile_once()
-    return longest_trace() > 2 * first
+    return longest_trace() > 2 * first + 10
 
 
 def zero_mass(name: str) -> pl.mass.MassProfile:
