@@ -319,7 +319,7 @@ TABLE: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
 @pytest.mark.parametrize(
     ("call", "error", "words"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
 )
-def test_issue13_F8_bad_data(call: Callable[[], Any], error: type[Exception], words: str) -> None:
+def test_issue13_line8_bad_data(call: Callable[[], Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         call()
 
@@ -332,7 +332,7 @@ MASKED[3, 4] = MASKED[7, 7] = True
 
 
 @pytest.mark.parametrize("masked", [np.ma.array, Masked], ids=["numpy", "astropy"])
-def test_issue13_F8_masked_pixels_drop_out(masked: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_issue13_line8_masked_pixels_drop_out(masked: Any, caplog: pytest.LogCaptureFixture) -> None:
     spoilt = np.where(MASKED, 1e6, DATA)
     with caplog.at_level("INFO", logger="pymc_lens.imaging"):
         dataset = imaging(data=masked(spoilt, mask=MASKED))
@@ -348,7 +348,7 @@ def test_issue13_F8_masked_pixels_drop_out(masked: Any, caplog: pytest.LogCaptur
     np.testing.assert_array_equal(in_mjy.data, dataset.data)
 
 
-def test_issue13_F8_units_are_converted() -> None:
+def test_issue13_line8_units_are_converted() -> None:
     plain = imaging(unit="mJy")
     assert imaging(data=DATA * u.mJy, noise_map=(NOISE * u.mJy).to(u.Jy)) == plain
     assert imaging(data=DATA * u.mJy, noise_map=NOISE * u.mJy, unit="Jy").data[2, 3] == pytest.approx(
@@ -361,14 +361,14 @@ def test_issue13_F8_units_are_converted() -> None:
     assert RadialBins((2, 1), [100 * u.mas]) == RadialBins((2, 1), (0.1,))
 
 
-def test_issue13_F8_masked_quantities_drop_out_too() -> None:
+def test_issue13_line8_masked_quantities_drop_out_too() -> None:
     flux = Masked(DATA * u.mJy, mask=MASKED)
     np.testing.assert_array_equal(
         imaging(data=flux, noise_map=NOISE * u.mJy).data, np.where(MASKED, np.nan, DATA)
     )
 
 
-def test_issue13_F8_units_of_headers_are_converted(tmp_path: Path) -> None:
+def test_issue13_line8_units_of_headers_are_converted(tmp_path: Path) -> None:
     def written(name: str, image: np.ndarray, unit: str | None) -> Path:
         path = tmp_path / f"{name}.fits"
         header = fits.Header() if unit is None else fits.Header({"BUNIT": unit})
@@ -393,7 +393,7 @@ def test_issue13_F8_units_of_headers_are_converted(tmp_path: Path) -> None:
         pl.Imaging.from_fits(tmp_path / "data.fits", psf, tmp_path / "noise.fits", 0.1, noise_map_kind="rms")
 
 
-def test_issue13_F8_a_truncated_file_is_named(tmp_path: Path) -> None:
+def test_issue13_line8_a_truncated_file_is_named(tmp_path: Path) -> None:
     whole = tmp_path / "whole.fits"
     fits.writeto(whole, DATA)
     cut = tmp_path / "cut.fits"

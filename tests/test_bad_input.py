@@ -635,7 +635,7 @@ RESULTS = {"FitImaging", "InadmissibleError", "Mode", "mass.Hessian"}
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.id) for row in TABLE])
-def test_issue13_F8_bad_input_says_what_is_wrong(row: Row) -> None:
+def test_issue13_line8_bad_input_says_what_is_wrong(row: Row) -> None:
     model = pm.Model() if row.id.startswith("priors.") and "outside" not in row.id else nullcontext()
     with model, pytest.raises(row.error, match=row.words) as raised:
         row.call()
@@ -643,7 +643,7 @@ def test_issue13_F8_bad_input_says_what_is_wrong(row: Row) -> None:
 
 
 @pytest.mark.parametrize("constructor", MODEL, ids=lambda constructor: constructor.name)
-def test_issue13_F8_good_input_passes(constructor: Constructor) -> None:
+def test_issue13_line8_good_input_passes(constructor: Constructor) -> None:
     with pm.Model():
         find(constructor.name)(**constructor.good)
 
@@ -660,7 +660,7 @@ def public_names() -> set[str]:
     return names
 
 
-def test_issue13_F8_every_public_name_is_tried() -> None:
+def test_issue13_line8_every_public_name_is_tried() -> None:
     tried = {re.split(r"[ (]", row.id)[0] for row in TABLE}
     tried |= {".".join(name.split(".")[:2]) for name in tried}
     elsewhere = {name for names in ELSEWHERE.values() for name in names}
@@ -672,13 +672,13 @@ def test_issue13_F8_every_public_name_is_tried() -> None:
 
 
 @pytest.mark.parametrize("mesh", [pl.mesh.VoronoiNN, pl.mesh.Delaunay])
-def test_issue13_F11_a_shape_is_an_overlay(mesh: Any) -> None:
+def test_issue13_line11_a_shape_is_an_overlay(mesh: Any) -> None:
     assert mesh((40, 40)) == mesh([40, 40]) == mesh(pl.image_mesh.Overlay((40, 40)))
     vertices = mesh((12, 12)).scheme(dataset()).image_plane_vertices
     np.testing.assert_array_equal(vertices, pl.image_mesh.Overlay((12, 12)).vertices(dataset()))
 
 
-def test_issue13_F8_what_looks_bad_and_is_good() -> None:
+def test_issue13_line8_what_looks_bad_and_is_good() -> None:
     """Arrays without axes, integers of NumPy, variables, and mass that lenses only light pass."""
     assert pl.mass.Isothermal(einstein_radius=np.array(1.0), centre=np.zeros(2)).centre[0] == 0.0
     assert (
@@ -691,7 +691,7 @@ def test_issue13_F8_what_looks_bad_and_is_good() -> None:
     np.testing.assert_array_equal(constant.deflections([[1.0, 2.0], [0.0, 0.0]]).eval(), [[0.1, 0.0]] * 2)
 
 
-def test_issue13_F8_a_dimension_of_three_is_no_position() -> None:
+def test_issue13_line8_a_dimension_of_three_is_no_position() -> None:
     with pm.Model(coords={"axis": ["y", "x", "z"], "yx": ["y", "x"]}):
         assert pl.mass.PointMass(centre=pm.Normal("two", dims="yx"))
         three = pm.Normal("three", dims="axis")

@@ -54,7 +54,7 @@ def read(tmp_path: Path) -> pl.Imaging:
     return dataset.apply_mask(lens.mask)
 
 
-def test_issue13_F15_world_coordinates_are_kept_and_take_no_part(read: pl.Imaging, tmp_path: Path) -> None:
+def test_issue13_line15_world_coordinates_are_kept_and_take_no_part(read: pl.Imaging, tmp_path: Path) -> None:
     lens = simulated()
     assert read == lens
     assert hash(read) == hash(lens)
@@ -68,7 +68,7 @@ def test_issue13_F15_world_coordinates_are_kept_and_take_no_part(read: pl.Imagin
         assert separation(here, there) < 1e-6
 
 
-def test_issue13_F15_a_fit_is_written_on_the_sky_of_the_data(read: pl.Imaging, tmp_path: Path) -> None:
+def test_issue13_line15_a_fit_is_written_on_the_sky_of_the_data(read: pl.Imaging, tmp_path: Path) -> None:
     fit = pl.FitImaging(read, tracer())
     paths = fit.to_fits(tmp_path / "new" / "folder")
     assert [path.name for path in paths.values()] == [
@@ -89,7 +89,7 @@ def test_issue13_F15_a_fit_is_written_on_the_sky_of_the_data(read: pl.Imaging, t
 
 
 @pytest.mark.parametrize("has_wcs", [True, False])
-def test_issue13_F15_the_source_lies_where_it_would_be_seen(
+def test_issue13_line15_the_source_lies_where_it_would_be_seen(
     read: pl.Imaging, tmp_path: Path, has_wcs: bool
 ) -> None:
     dataset = read if has_wcs else simulated()
@@ -110,7 +110,7 @@ def test_issue13_F15_the_source_lies_where_it_would_be_seen(
     assert fits.getheader(path).get("BUNIT") == "electron / s"
 
 
-def test_issue13_F15_distortions_and_unreadable_headers(tmp_path: Path) -> None:
+def test_issue13_line15_distortions_and_unreadable_headers(tmp_path: Path) -> None:
     lens = simulated()
     header = sky_of(SCALE).to_header()
     header["CTYPE1"], header["CTYPE2"] = "RA---TAN-SIP", "DEC--TAN-SIP"
@@ -129,7 +129,7 @@ def test_issue13_F15_distortions_and_unreadable_headers(tmp_path: Path) -> None:
 # --- pixel scales
 
 
-def test_issue13_F4_headers_that_contradict_the_pixel_scale_are_said(tmp_path: Path) -> None:
+def test_issue13_line4_headers_that_contradict_the_pixel_scale_are_said(tmp_path: Path) -> None:
     lens = simulated()
     paths = written(
         tmp_path, lens, data=sky_of(SCALE).to_header(), psf=sky_of(SCALE / 4).to_header()
@@ -153,7 +153,7 @@ def test_issue13_F4_headers_that_contradict_the_pixel_scale_are_said(tmp_path: P
         assert pl.Imaging.from_fits(*same, pixel_scales=0.1).wcs is not None
 
 
-def test_issue13_F4_the_example_reads_the_scale_of_the_header(
+def test_issue13_line4_the_example_reads_the_scale_of_the_header(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.syspath_prepend(str(EXAMPLES))
@@ -181,7 +181,7 @@ def shifted(rows: int, cols: int) -> np.ndarray:
     return np.roll(gaussian_psf((11, 11)), (rows, cols), axis=(0, 1))
 
 
-def test_issue13_F4_a_psf_off_centre_or_with_negative_wings_is_said() -> None:
+def test_issue13_line4_a_psf_off_centre_or_with_negative_wings_is_said() -> None:
     data, noise = np.random.default_rng(1).standard_normal((2, 40, 40))
     noise = np.ones_like(noise)
     wings = gaussian_psf((11, 11)) - 0.01

@@ -36,7 +36,7 @@ MESHES = {
 
 
 @pytest.mark.parametrize("mesh", MESHES)
-def test_issue13_F14_three_ways_to_mask_a_neighbour_give_one_fit(mesh: str) -> None:
+def test_issue13_line14_three_ways_to_mask_a_neighbour_give_one_fit(mesh: str) -> None:
     source = pl.Galaxy(redshift=1.0, pixelization=pl.Pixelization(*MESHES[mesh]))
     light = pl.light.MultiGaussian.log_spaced(
         (0.0, 0.0), [(0.0, 0.0)], sigma_min=0.1, sigma_max=0.6, n_per_group=3
@@ -53,7 +53,7 @@ def test_issue13_F14_three_ways_to_mask_a_neighbour_give_one_fit(mesh: str) -> N
         np.testing.assert_allclose(fit.model_image, reference.model_image, rtol=1e-9)
 
 
-def test_issue13_F14_light_is_blurred_out_of_a_hole() -> None:
+def test_issue13_line14_light_is_blurred_out_of_a_hole() -> None:
     lens = simulated()
     dataset = masked_three_ways(lens, NEIGHBOUR)["hole"]
     fit = pl.FitImaging(dataset, tracer())
@@ -70,7 +70,7 @@ def test_issue13_F14_light_is_blurred_out_of_a_hole() -> None:
     assert chi_squared == pytest.approx(np.mean(unmasked.chi_squared_map[rim]), rel=0.3)
 
 
-def test_issue13_F14_holes_are_enclosed() -> None:
+def test_issue13_line14_holes_are_enclosed() -> None:
     circle = pl.Mask2D.circular(SHAPE, SCALE, radius=1.5)
     assert circle.without_holes == circle
     annulus = pl.Mask2D.annular(SHAPE, SCALE, 0.5, 1.5)

@@ -29,7 +29,7 @@ if SLACS.is_dir():
 
 
 @pytest.mark.parametrize("folder", LENSES, ids=lambda path: path.name)
-def test_issue13_F4_real_lenses_give_no_warning_and_their_variances_do(folder: Path, tmp_path: Path) -> None:
+def test_issue13_line4_real_lenses_give_no_warning_and_their_variances_do(folder: Path, tmp_path: Path) -> None:
     image, psf, noise = files(folder)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
@@ -86,7 +86,7 @@ def innocent(rng: np.random.Generator) -> dict[str, tuple[np.ndarray, np.ndarray
 
 
 @pytest.mark.parametrize("name", sorted(innocent(np.random.default_rng(0))))
-def test_issue13_F4_sound_noise_maps_are_not_doubted(name: str) -> None:
+def test_issue13_line4_sound_noise_maps_are_not_doubted(name: str) -> None:
     for seed in range(3):
         data, noise = innocent(np.random.default_rng(seed))[name]
         with warnings.catch_warnings():
@@ -104,7 +104,7 @@ def test_issue13_F4_sound_noise_maps_are_not_doubted(name: str) -> None:
         (10.0, "data scatter by at most .* Check its units"),
     ],
 )
-def test_issue13_F4_wrong_noise_maps_are_said(rng: np.random.Generator, noise: float, words: str) -> None:
+def test_issue13_line4_wrong_noise_maps_are_said(rng: np.random.Generator, noise: float, words: str) -> None:
     data = 0.01 * sky(rng)
     with pytest.warns(UserWarning, match=f"^noise_map: .*{words}"):
         dataset = pl.Imaging(data, np.full(data.shape, noise), gaussian_psf(), 0.05)
@@ -114,7 +114,7 @@ def test_issue13_F4_wrong_noise_maps_are_said(rng: np.random.Generator, noise: f
         dataset.apply_mask(pl.Mask2D.circular(data.shape, 0.05, 1.0)).apply_over_sampling(3)
 
 
-def test_issue13_F8_noise_that_drops_out_is_said(rng: np.random.Generator) -> None:
+def test_issue13_line8_noise_that_drops_out_is_said(rng: np.random.Generator) -> None:
     data, noise = sky(rng), np.ones((60, 60))
     negative = np.where(rng.uniform(size=noise.shape) < 0.6, -1.0, noise)
     with pytest.warns(
