@@ -29,7 +29,9 @@ if SLACS.is_dir():
 
 
 @pytest.mark.parametrize("folder", LENSES, ids=lambda path: path.name)
-def test_issue13_line4_real_lenses_give_no_warning_and_their_variances_do(folder: Path, tmp_path: Path) -> None:
+def test_issue13_line4_real_lenses_give_no_warning_and_their_variances_do(
+    folder: Path, tmp_path: Path
+) -> None:
     image, psf, noise = files(folder)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
