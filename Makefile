@@ -1,7 +1,9 @@
 # `make demo` and `make test` set up everything they need; `make help` lists the rest.
 #
 # PYTHON=/path/to/python   the Python to build .venv with (default: .ci/find-python looks for one)
-# PYTEST_ARGS="-n 2 -x"    extra arguments of pytest
+# WORKERS=2                processes of pytest; 0 runs the tests in one, as `pytest tests` does
+# PYTEST_ARGS="-x"         extra arguments of pytest
+WORKERS ?= 2
 PYTEST_ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -11,6 +13,8 @@ unexport PYTHONPATH PYTHONHOME
 
 VENV := .venv/bin/python
 PEERS := .venv-peers/bin/python
+# A file's tests run in one process: they share what its fixtures have sampled. In the order of tests/conftest.py.
+PYTEST := $(VENV) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 USABLE := $(VENV) -c 'import pip, sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null
 
 .DEFAULT_GOAL := help
@@ -23,10 +27,10 @@ demo: .venv/.installed ## Sample the posterior of a real Hubble lens; results in
 	$(VENV) examples/demo.py
 
 test: lint ## Lint, type check and run the default tests
-	$(VENV) -m pytest $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 
 test-all: lint ## The same with the tests marked slow
-	$(VENV) -m pytest -m "" $(PYTEST_ARGS)
+	$(PYTEST) -m "" --hypothesis-profile=thorough $(PYTEST_ARGS)
 
 lint: .venv/.installed ## Lint and type check
 	$(VENV) -m ruff check .

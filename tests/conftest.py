@@ -18,9 +18,26 @@ from threadpoolctl import threadpool_limits
 # A test run has no display; plots go to files.
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+# One thread each for the scripts that tests start, and for JAX, which reads this when it is imported: the
+# workers of pytest-xdist and the chains of samplers share the cores.
+for library in ("OPENBLAS", "OMP", "MKL", "VECLIB"):
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+
 # Kernels compile inside the first example, which no per-example deadline survives; failures must repeat.
-settings.register_profile("pymc_lens", deadline=None, derandomize=True)
+# `make test-all` takes the thorough profile.
+settings.register_profile("pymc_lens", deadline=None, derandomize=True, max_examples=60)
+settings.register_profile("thorough", deadline=None, derandomize=True, max_examples=400)
 settings.load_profile("pymc_lens")
+
+# Files that sample or search, longest first: no worker shall begin with one of them when the others are done.
+LONG = ("test_readme", "test_inference", "test_search", "test_examples", "test_positive")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first."""
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
 
 
 class Golden:

@@ -63,7 +63,6 @@ def laid_out(seed: int, mesh: str = "VoronoiNN") -> tuple[MeshGeometry, np.ndarr
 @pytest.mark.parametrize("mesh", ["VoronoiNN", "RectangularAdaptive"])
 @pytest.mark.parametrize("name", ["Dirichlet", "MaternSPDE"])
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=200)
 def test_pullback(name, mesh, seed):
     """Through mesh and prior, along a random direction of rays, vertices and parameters."""
     rng = np.random.default_rng(seed)
@@ -217,12 +216,13 @@ def test_all_parameters_may_be_random_variables(positivity, tolerance):
     exact = function(at)[1]
     assert exact.size == 5
     for k in range(at.size):
-        errors = []
-        for h in (1e-3, 1e-4, 1e-5, 1e-6):
+
+        def error(h, k=k):
             values = [function(at + m * h * np.eye(5)[k])[0] for m in (-2, -1, 1, 2)]
             slope = (8 * (values[2] - values[1]) - (values[3] - values[0])) / (12 * h)
-            errors.append(abs(slope - exact[k]) / max(abs(exact[k]), 1.0))
-        assert min(errors) < tolerance, (model.value_vars[k], errors)
+            return abs(slope - exact[k]) / max(abs(exact[k]), 1.0)
+
+        assert any(error(h) < tolerance for h in (1e-4, 1e-3, 1e-5, 1e-6)), model.value_vars[k]
 
 
 def test_the_adapt_image_enters_the_digest():

@@ -122,7 +122,7 @@ def check(idata, truth=1.0):
 @pytest.fixture(scope="module", name="reference")
 def _reference(small, mode):
     """A long run of PyMC's NUTS."""
-    return pl.sample(1200, chains=2, mode=mode, random_seed=5, progressbar=False, model=small)
+    return pl.sample(900, chains=2, mode=mode, random_seed=5, progressbar=False, model=small)
 
 
 def assert_same_posterior(idata, reference):
@@ -150,7 +150,7 @@ def test_issue13_line2_pymc_has_the_truth_and_agrees(reference):
 def test_issue13_line2_every_sampler_has_the_same_posterior(small, mode, reference, sampler):
     """Two chains of `pl.sample`; SMC below. The truth is within three standard deviations."""
     with small:
-        idata = pl.sample(1000, chains=2, mode=mode, nuts_sampler=sampler, random_seed=11, progressbar=False)
+        idata = pl.sample(600, chains=2, mode=mode, nuts_sampler=sampler, random_seed=11, progressbar=False)
     assert_same_posterior(idata, reference)
     assert_converged(idata)
     assert set(idata["posterior"].data_vars) == set(NAMES)
@@ -198,7 +198,7 @@ def test_blackjax(small):
 def test_issue13_line2_smc_has_the_same_posterior(small, reference):
     with small:
         idata = pm.sample_smc(
-            800, chains=2, cores=1, random_seed=1, progressbar=False, compute_convergence_checks=False
+            400, chains=2, cores=1, random_seed=1, progressbar=False, compute_convergence_checks=False
         )
     assert_same_posterior(idata, reference)
     assert small["image"].owner.op.problem.evaluations["value"] > 100

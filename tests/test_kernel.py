@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from numba.core import config as numba_config
@@ -30,6 +32,8 @@ print("hits", sum(stats.cache_hits.values()), "misses", sum(stats.cache_misses.v
 
 def test_a_change_in_another_file_recompiles(tmp_path):
     shutil.copytree(PACKAGE, tmp_path / "pymc_lens", ignore=shutil.ignore_patterns("__pycache__"))
+    # Kernels need neither PyMC nor PyTensor, which take longer to import than kernels to compile.
+    (tmp_path / "pymc_lens" / "__init__.py").write_text("")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
 
     def run() -> str:
@@ -102,3 +106,23 @@ def test_issue13_F7_a_disk_that_is_full(monkeypatch, tmp_path):
     monkeypatch.setattr(compiled._cache._cache_file, "_save_data", full)
     with pytest.warns(UserWarning, match="No space left"):
         assert compiled(2.0) == 6.0
+
+
+def test_two_processes_never_save_one_kernel_at_once(monkeypatch, tmp_path):
+    monkeypatch.setattr(numba_config, "CACHE_DIR", str(tmp_path))
+
+    def fourfold(x):
+        return 4.0 * x
+
+    compiled = pymc_lens.linalg.kernel.kernel()(fourfold)
+    index = Path(compiled._cache._cache_file._index_path)
+    index.parent.mkdir(parents=True, exist_ok=True)
+    with index.with_suffix(".lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        other = Thread(target=compiled, args=(2.0,))
+        other.start()
+        other.join(2.0)
+        assert other.is_alive()
+        assert not index.exists()
+    other.join(10.0)
+    assert index.exists()

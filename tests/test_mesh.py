@@ -148,7 +148,6 @@ def test_stiffness_is_differentiable_at_a_flip():
 
 @pytest.mark.parametrize("kind", SCHEMES)
 @given(geometry=geometries(), seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=200)
 def test_pullback(kind, geometry, seed):
     """Along a random direction; the step stays below the distance to the next flip."""
     vertices, rays = geometry
@@ -181,12 +180,11 @@ def test_pullback(kind, geometry, seed):
         ) / (2 * h)
 
     # A flip or a ray that crosses an edge within the step spoils the difference, not the derivative.
-    errors = [abs(slope(h) - exact) / scale for h in (1e-5, 3e-6, 1e-6, 1e-7)]
-    assert min(errors) < 1e-6
+    errors = (abs(slope(h) - exact) / scale for h in (1e-6, 3e-6, 1e-5, 1e-7))
+    assert any(error < 1e-6 for error in errors)
 
 
 @given(seed=st.integers(0, 2**32 - 1), bandwidth=st.sampled_from([0.5, 1.0, 3.0]))
-@settings(max_examples=200)
 def test_adaptive_rectangle(seed, bandwidth):
     """Its weights against the sum over all points, and its pullback along a random direction."""
     rng = np.random.default_rng(seed)
@@ -292,7 +290,6 @@ RECTANGULAR = {
 
 @pytest.mark.parametrize("name", RECTANGULAR)
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=200)
 def test_rectangular_pullbacks(name, seed):
     rng = np.random.default_rng(seed)
     check_pullback(RECTANGULAR[name], rng.uniform(-1.3, 1.3, (50, 2)), np.empty((0, 2)), rng)
@@ -330,7 +327,6 @@ def relocated(kind, vertices, n_border):
 
 @pytest.mark.parametrize("kind", ["Rectangular", "VoronoiNN", "Delaunay"])
 @given(geometry=geometries(), seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=200)
 def test_border_relocation_pullback(kind, geometry, seed):
     vertices, rays = geometry
     rng = np.random.default_rng(seed)

@@ -149,8 +149,8 @@ def test_gradient(mesh):
             moved = (part + t * step for part, step in zip(inputs, steps, strict=True))
             return problem.log_evidence(InversionInputs(*moved))
 
-        differences = [(along(h) - along(-h)) / (2 * h) for h in (1e-2, 1e-3, 1e-4)]
-        assert min(abs(difference / exact - 1.0) for difference in differences) < 1e-5
+        differences = ((along(h) - along(-h)) / (2 * h) for h in (1e-3, 1e-4, 1e-2))
+        assert any(abs(difference / exact - 1.0) < 1e-5 for difference in differences)
 
 
 def exact_log_probability(mean, covariance):
@@ -324,9 +324,8 @@ def test_gradient_of_the_marginal_evidence(mesh, prior, n_points):
             def along(t, name=name, part=part, step=step, inputs=inputs):
                 return problem.log_evidence(inputs._replace(**{name: part + t * step}))
 
-            differences = [(along(h) - along(-h)) / (2 * h) for h in (1e-1, 1e-2, 1e-3, 1e-4)]
-            errors = [abs(difference / exact - 1.0) for difference in differences]
-            assert min(errors) < 1e-4, (name, errors)
+            differences = ((along(h) - along(-h)) / (2 * h) for h in (1e-2, 1e-3, 1e-1, 1e-4))
+            assert any(abs(difference / exact - 1.0) < 1e-4 for difference in differences), name
 
 
 def test_draws_follow_the_truncated_normal(rng):

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 from geometries import RING, geometries
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from problems import mass, simulated
 from scipy.special import gamma, kv
@@ -171,8 +171,8 @@ def test_gradient_of_the_evidence(rng, mesh, prior):
 
             return (8 * (value(h) - value(-h)) - (value(2 * h) - value(-2 * h))) / (12 * h)
 
-        errors = [abs(slope(h) - exact) / size for h in (1e-3, 1e-4, 3e-5, 1e-5, 3e-6)]
-        assert min(errors) < 1e-6, (part, errors)
+        errors = (abs(slope(h) - exact) / size for h in (1e-4, 3e-5, 1e-3, 1e-5, 3e-6))
+        assert any(error < 1e-6 for error in errors), part
 
 
 SMALL = pl.Imaging(np.ones((5, 5)), np.ones((5, 5)), np.ones((3, 3)), 0.1)
@@ -181,7 +181,6 @@ ALONE = priors(BRIGHTNESS) | {"BrightnessZeroth": pl.regularization.BrightnessZe
 
 
 @given(geometry=geometries(), seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=200)
 def test_pullback_of_every_precision(geometry, seed):
     """Through the mesh to rays, vertices and parameters at once, for a random linear form of H."""
     vertices, rays = geometry

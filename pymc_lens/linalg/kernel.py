@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -26,7 +28,12 @@ def _sources_stamp() -> tuple[str]:
 
 
 class _SoundCacheFile(IndexDataCacheFile):
-    """Numba's cache of one function, which takes a damaged file for none: it is made again."""
+    """Numba's cache of one function, which takes a damaged file for none: it is made again.
+
+    One process saves at a time. Numba reads the index, picks a name for the machine code that is not in it, and
+    writes both: two processes that save a function for different arguments might pick the same name, and each
+    would run the other's code.
+    """
 
     def _load_index(self) -> dict:
         return self._undamaged(super()._load_index) or {}
@@ -36,7 +43,8 @@ class _SoundCacheFile(IndexDataCacheFile):
 
     def save(self, key: Any, data: Any) -> None:
         try:
-            super().save(key, data)
+            with _locked(Path(self._index_path).with_suffix(".lock")):
+                super().save(key, data)
         except OSError as error:  # a full disk
             _warn_once("unsaved", f"Compiled numerics cannot be kept in {self._cache_path}: {error}.")
 
@@ -52,6 +60,15 @@ class _SoundCacheFile(IndexDataCacheFile):
                 "it is made again.",
             )
             return None
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        # Where the file system has no locks, numba's own behaviour has to do.
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def kernel(**options: Any) -> Callable[[Callable], Any]:
