@@ -30,23 +30,26 @@ print("hits", sum(stats.cache_hits.values()), "misses", sum(stats.cache_misses.v
 """
 
 
-def test_a_change_in_another_file_recompiles(tmp_path):
+@pytest.fixture(name="copied")
+def _copied(tmp_path):
+    """A copy of the package that imports neither PyMC nor PyTensor, which kernels do not need."""
     shutil.copytree(PACKAGE, tmp_path / "pymc_lens", ignore=shutil.ignore_patterns("__pycache__"))
-    # Kernels need neither PyMC nor PyTensor, which take longer to import than kernels to compile.
     (tmp_path / "pymc_lens" / "__init__.py").write_text("")
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    return tmp_path
 
-    def run() -> str:
-        command = [sys.executable, "-c", CALL]
-        return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
-        ).stdout.strip()
 
-    assert run() == "hits 0 misses 1"
-    assert run() == "hits 1 misses 0"
-    with (tmp_path / "pymc_lens" / "mesh" / "triangulation.py").open("a") as source:
+def call(folder):
+    environment = {**os.environ, "PYTHONPATH": str(folder), "NUMBA_CACHE_DIR": str(folder / "cache")}
+    command = [sys.executable, "-W", "always", "-c", CALL]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+
+
+def test_a_change_in_another_file_recompiles(copied):
+    assert call(copied).stdout == "hits 0 misses 1\n"
+    assert call(copied).stdout == "hits 1 misses 0\n"
+    with (copied / "pymc_lens" / "mesh" / "triangulation.py").open("a") as source:
         source.write("\n# changed\n")
-    assert run() == "hits 0 misses 1"
+    assert call(copied).stdout == "hits 0 misses 1\n"
 
 
 def test_no_kernel_bypasses_the_cache_key():
@@ -55,27 +58,16 @@ def test_no_kernel_bypasses_the_cache_key():
     assert [path.name for path in files if "njit" in path.read_text()] == ["kernel.py"]
 
 
-def test_issue13_F7_a_damaged_cache_is_made_again(tmp_path):
+def test_issue13_F7_a_damaged_cache_is_made_again(copied):
     """Files cut off, as by a disk that fills or a process that is killed."""
-    environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent), "NUMBA_CACHE_DIR": str(tmp_path)}
-
-    def run() -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [sys.executable, "-W", "always", "-c", CALL],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-
-    assert run().stdout.strip() == "hits 0 misses 1"
+    assert call(copied).stdout == "hits 0 misses 1\n"
     for pattern in ("*.nbc", "*.nbi"):
-        for path in tmp_path.rglob(pattern):
+        for path in (copied / "cache").rglob(pattern):
             path.write_bytes(path.read_bytes()[:100])
-        damaged = run()
-        assert damaged.stdout.strip() == "hits 0 misses 1"
+        damaged = call(copied)
+        assert damaged.stdout == "hits 0 misses 1\n"
         assert damaged.stderr.count("is damaged") == 1
-        assert run().stdout.strip() == "hits 1 misses 0"
+        assert call(copied).stdout == "hits 1 misses 0\n"
 
 
 def test_issue13_F7_nowhere_to_write(monkeypatch):

@@ -30,9 +30,9 @@ def _sources_stamp() -> tuple[str]:
 class _SoundCacheFile(IndexDataCacheFile):
     """Numba's cache of one function, which takes a damaged file for none: it is made again.
 
-    One process saves at a time. Numba reads the index, picks a name for the machine code that is not in it, and
-    writes both: two processes that save a function for different arguments might pick the same name, and each
-    would run the other's code.
+    One process saves at a time. Numba reads the index, picks a name for the machine code that is not in it,
+    and writes both: two processes that save a function for different arguments might pick the same name, and
+    each would run the other's code.
     """
 
     def _load_index(self) -> dict:
