@@ -12,6 +12,7 @@ import pymc_lens as pl
 from pymc_lens.fit import evaluate_once
 from pymc_lens.graph import build_inversion
 from pymc_lens.inversion.problem import InversionInputs
+from pymc_lens.regularization.kernels import MaternKernelScheme
 
 EXTREMES = (0.0, 5e-324, 1e-300, 1e-150, 1e-30, 1e-8, 1.0, 1e3, 1e8, 1e30, 1e150, 1e300, np.inf, np.nan, -1.0)
 
@@ -58,7 +59,6 @@ def combine(dataset, mesh, prior):
     return problem, InversionInputs(dataset.data_fitted, *evaluate_once(list(symbolic)))
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("mesh", MESHES)
 @pytest.mark.parametrize("name", NAMES)
 def test_issue13_F5_extreme_parameters_of_every_prior(dataset, name, mesh, rng):
@@ -79,6 +79,29 @@ def test_issue13_F5_extreme_parameters_of_every_prior(dataset, name, mesh, rng):
             assert not any(part.any() for part in gradient)
         else:
             assert np.isfinite(value), parameters
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_issue13_F5_a_value_where_there_is_a_gradient(dataset, name):
+    """Each parameter extreme in turn; and where the caller has NumPy raise, it raises nothing either."""
+    problem, inputs = combine(dataset, MESHES["VoronoiNN"], priors(np.clip(dataset.data, 0.0, None))[name])
+    for place in range(inputs.regularization.size):
+        for extreme in EXTREMES:
+            parameters = inputs.regularization.copy()
+            parameters[place] = extreme
+            at = inputs._replace(regularization=parameters)
+            with np.errstate(all="raise"):
+                assert problem.log_evidence(at) == problem.log_evidence_and_gradient(at)[0], parameters
+
+
+@pytest.mark.parametrize("nu", [0.5, 1.5, 20.0])
+def test_issue13_F5_a_matern_kernel_has_its_limits(nu, rng):
+    vertices, bar = rng.uniform(-1.0, 1.0, (20, 2)), np.ones((20, 20))
+    kernel = MaternKernelScheme(nu)
+    for scale, limit in ((1e300, np.ones((20, 20))), (1e-300, np.eye(20))):
+        np.testing.assert_allclose(kernel.correlations(scale, vertices), limit, rtol=1e-14)
+        for part in kernel.correlations_pullback(scale, vertices, bar):
+            np.testing.assert_allclose(part, 0.0, atol=1e-290)
 
 
 @pytest.fixture(scope="module", name="likelihood")

@@ -67,6 +67,12 @@ class InversionInputs(NamedTuple):
     regularization: np.ndarray
 
 
+def _require_finite(inputs: InversionInputs, reason: str, message: str) -> None:
+    for name, part in inputs._asdict().items():
+        if not np.isfinite(part).all():
+            raise InadmissibleError(reason.format(name), message.format(name))
+
+
 class EvidenceTerms(NamedTuple):
     """The terms of ln E: minus half the sum of the first five, with that of the prior's determinant negative.
 
@@ -293,6 +299,7 @@ class PixelizedInversion:
 
     # --- evaluation
 
+    @np.errstate(all="ignore")
     def invert(self, inputs: InversionInputs) -> Inversion:
         """Solve for the source and the light amplitudes.
 
@@ -311,7 +318,11 @@ class PixelizedInversion:
             Where the likelihood is zero: rays that are not finite or leave the mesh, parameters outside their
             domain, a matrix that is not positive definite.
         """
-        self._require_finite(inputs)
+        _require_finite(
+            inputs,
+            "non-finite {}",
+            "{}: not finite. Check the mass, light and regularization parameters that it is made of.",
+        )
         workspace = self._workspace
         n = self.n_source + self.n_light
         matrix = workspace.array("matrix", n, n)
@@ -333,10 +344,16 @@ class PixelizedInversion:
             noise_normalization=self._noise_normalization,
             log_positivity=solved.log_positivity,
         )
+        if not np.isfinite(terms.log_evidence):
+            raise InadmissibleError(
+                "non-finite evidence",
+                "A term of the log evidence is beyond what numbers hold: the parameters are extreme.",
+            )
         return Inversion(
             terms, solved, basis, image.data_vector, residual, geometry, mapping, blocks, precision, matrix
         )
 
+    @np.errstate(all="ignore")
     def gradient(self, inputs: InversionInputs, inversion: Inversion) -> InversionInputs:
         """Gradient of the log evidence in all inputs; consumes the inversion's factor.
 
@@ -348,6 +365,11 @@ class PixelizedInversion:
         inputs : InversionInputs
         inversion : Inversion
             Result of `invert` at these inputs.
+
+        Raises
+        ------
+        InadmissibleError
+            Where a derivative is beyond what numbers hold.
         """
         solved = inversion.solved
         mean, covariance, prior = self.solver.moments(solved, inversion.factor, inversion.precision)
@@ -371,13 +393,19 @@ class PixelizedInversion:
         rays_bar, traced_vertices_bar = self.mesh.pullback(
             inversion.geometry, inputs.rays, weights_bar, geometry_bar
         )
-        return InversionInputs(
+        gradient = InversionInputs(
             data=-self._fitted(residual) / self.imaging.noise_fitted,
             rays=rays_bar,
             vertices=traced_vertices_bar,
             light=self._light_blur.pullback(inversion.light_basis.columns_pullback(light_bar)),
             regularization=parameters_bar,
         )
+        _require_finite(
+            gradient,
+            "non-finite derivative in {}",
+            "{}: the derivative of the evidence is beyond what numbers hold. The parameters are extreme.",
+        )
+        return gradient
 
     def log_evidence(self, inputs: InversionInputs) -> float:
         """Log evidence; -inf at inadmissible points, which are counted in `evaluations`."""
@@ -393,7 +421,7 @@ class PixelizedInversion:
         self.evaluations["value and gradient"] += 1
         try:
             inversion = self.invert(inputs)
-            return inversion.terms.log_evidence, self._finite(self.gradient(inputs, inversion))
+            return inversion.terms.log_evidence, self.gradient(inputs, inversion)
         except InadmissibleError as error:
             self._count(error)
             return -np.inf, InversionInputs(*(np.zeros(part.shape) for part in inputs))
@@ -496,25 +524,6 @@ class PixelizedInversion:
         values = np.empty(self._tiles.n_pixels + 1)
         values[self._tiles.pixels] = tile_values
         return values[self.imaging.fitted]
-
-    def _finite(self, gradient: InversionInputs) -> InversionInputs:
-        """Return a gradient without NaN or infinities: extreme parameters overflow in it first."""
-        for name, part in zip(gradient._fields, gradient, strict=True):
-            if not np.isfinite(part).all():
-                raise InadmissibleError(
-                    f"gradient of {name}",
-                    f"The gradient in {name} overflows: the parameters of the prior are too extreme.",
-                )
-        return gradient
-
-    def _require_finite(self, inputs: InversionInputs) -> None:
-        for name, part in zip(inputs._fields, inputs, strict=True):
-            if not np.isfinite(part).all():
-                raise InadmissibleError(
-                    f"non-finite {name}",
-                    f"{name}: not finite. Check the mass, light and regularization parameters that it "
-                    "is made of.",
-                )
 
     def _count(self, error: InadmissibleError) -> None:
         if not self.evaluations[error.reason]:

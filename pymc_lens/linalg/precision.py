@@ -25,6 +25,8 @@ _SINGULAR = (
     "The regularization matrix is not positive definite. Check that the regularization coefficients are "
     "positive and finite."
 )
+# Of an element on the diagonal of a Cholesky factor: the inverse of its square overflows a little below.
+_SMALLEST_PIVOT = 1e-140
 
 
 class Precision(ABC):
@@ -170,6 +172,7 @@ class SparsePrecision(Precision):
         band[self.pattern.band] = self.off_diagonal
         if not np.isfinite(self.diagonal).all() or banded_cholesky_in_place(band) != 0:
             raise InadmissibleError("singular prior", _SINGULAR)
+        _require_invertible(band[:, 0])
         return band
 
     @property
@@ -235,7 +238,9 @@ class SparsePrecision(Precision):
     def solve(self, vector: np.ndarray) -> np.ndarray:
         ordered = np.empty(vector.size)
         ordered[self.pattern.rank] = vector
-        return np.asarray(cho_solve_banded((self._factor.T, True), ordered))[self.pattern.rank]
+        return np.asarray(cho_solve_banded((self._factor.T, True), ordered, check_finite=False))[
+            self.pattern.rank
+        ]
 
     @override
     def inverse_diagonal(self) -> np.ndarray:
@@ -340,6 +345,12 @@ class DensePrecision(Precision):
 def _require_factorised(matrix: np.ndarray) -> None:
     """Factorise the upper triangle (n, n) in place."""
     if not np.isfinite(matrix).all() or cholesky_in_place(matrix) != 0:
+        raise InadmissibleError("singular prior", _SINGULAR)
+    _require_invertible(matrix.diagonal())
+
+
+def _require_invertible(pivots: np.ndarray) -> None:
+    if not (pivots > _SMALLEST_PIVOT).all():
         raise InadmissibleError("singular prior", _SINGULAR)
 
 

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pymc_lens.errors import InadmissibleError
 from pymc_lens.imaging import Imaging
 from pymc_lens.linalg.kernel import kernel
 from pymc_lens.linalg.precision import Precision, SparsePrecision
@@ -106,10 +105,6 @@ class AdaptAmplitudeScheme(RegularizationScheme):
     ) -> tuple[np.ndarray, FiniteVolumes]:
         """Adjoint of `_brightness`: cotangents of the interpolation's weights (nnz,) and of the volumes."""
         pairs, conductances = geometry.couplings, geometry.volumes.conductances
-        if not np.isfinite(brightness_bar).all():
-            raise InadmissibleError(
-                "gradient of the prior", "The gradient in the prior's brightness overflows."
-            )
         known_bar = equations.solve(brightness_bar)
         weights_bar = np.zeros(geometry.interpolation.weights.size)
         _collect_pullback(*self._rays(geometry), brightness, known_bar, weights_bar)

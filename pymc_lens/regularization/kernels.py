@@ -20,6 +20,9 @@ from pymc_lens.regularization.graph import require_positive_parameters
 from pymc_lens.regularization.ridge import RIDGE, Ridge
 from pymc_lens.validation import positive_number
 
+# In units of the scale: no kernel reaches as far, and its square is a number.
+_FAR = 1e150
+
 
 class KernelScheme(RegularizationScheme):
     """``H = coefficient C^-1`` with the covariance ``C_ij = k(|x_i - x_j| / scale)`` and a ridge."""
@@ -37,18 +40,20 @@ class KernelScheme(RegularizationScheme):
 
     def correlations(self, scale: float, vertices: np.ndarray) -> np.ndarray:
         """Return k (n, n) between vertices (n, 2)."""
-        return self.correlation(cdist(vertices, vertices) / scale)
+        return self.correlation(_separations(scale, vertices))
 
     def correlations_pullback(
         self, scale: float, vertices: np.ndarray, correlations_bar: np.ndarray
     ) -> tuple[float, np.ndarray]:
         """Adjoint of `correlations`, whose cotangents are symmetric: of the scale and the vertices."""
-        separation = cdist(vertices, vertices) / scale
+        separation = _separations(scale, vertices)
         # d separation / d vertex is the unit vector over the scale; the slope holds the length of the vector.
         pull = correlations_bar * self.slope(separation)
         np.fill_diagonal(pull, 0.0)
         scale_bar = -float((pull * separation**2).sum()) / scale
-        return scale_bar, 2.0 / scale**2 * (pull.sum(axis=1)[:, None] * vertices - pull @ vertices)
+        # Not over the square of the scale, which may be none.
+        vertices_bar = 2.0 * (pull.sum(axis=1)[:, None] * vertices - pull @ vertices) / scale / scale
+        return scale_bar, vertices_bar
 
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> DensePrecision:
         require_positive_parameters(_NAMES, parameters)
@@ -70,6 +75,11 @@ class KernelScheme(RegularizationScheme):
         return np.array([coefficient_bar, scale_bar]), GeometryCotangent(vertices=vertices_bar)
 
 
+def _separations(scale: float, vertices: np.ndarray) -> np.ndarray:
+    """Return separations (n, n) of vertices in units of the scale, as long as they have squares."""
+    return np.minimum(cdist(vertices, vertices) / scale, _FAR)
+
+
 def inverse_covariance(covariance: np.ndarray, ridge: Ridge) -> np.ndarray:
     """Invert a covariance (n, n) with a ridge.
 
@@ -85,13 +95,14 @@ def inverse_covariance(covariance: np.ndarray, ridge: Ridge) -> np.ndarray:
     ridged = covariance.copy()
     np.fill_diagonal(ridged, ridge.added_to(covariance.diagonal()))
     try:
-        inverse = cho_solve(cho_factor(ridged), np.eye(len(covariance)))
+        factor = cho_factor(ridged, check_finite=False)
     except np.linalg.LinAlgError:
         raise InadmissibleError(
             "singular prior",
             "The kernel's covariance is not positive definite: its scale is much larger than the "
             "distances of the vertices.",
         ) from None
+    inverse = cho_solve(factor, np.eye(len(covariance)), check_finite=False)
     return 0.5 * (inverse + inverse.T)
 
 
@@ -126,15 +137,18 @@ class MaternKernelScheme(KernelScheme):
 
     def correlation(self, separation: np.ndarray) -> np.ndarray:
         argument = np.sqrt(2.0 * self.nu) * separation
-        near = argument == 0.0
-        argument = np.where(near, 1.0, argument)
-        values = 2.0 ** (1.0 - self.nu) / gamma(self.nu) * argument**self.nu * kv(self.nu, argument)
-        return np.where(near, 1.0, values)
+        bessel = kv(self.nu, argument)
+        # Where a factor of the product overflows or underflows, the limit: at no distance, and far away.
+        near, far = np.isinf(bessel), bessel == 0.0
+        values = 2.0 ** (1.0 - self.nu) / gamma(self.nu) * argument**self.nu * bessel
+        return np.where(near, 1.0, np.where(far, 0.0, values))
 
     def slope(self, separation: np.ndarray) -> np.ndarray:
         # d/dx [x^nu K_nu(x)] = -x^nu K_(nu - 1)(x)
         argument = np.sqrt(2.0 * self.nu) * np.where(separation == 0.0, 1.0, separation)
         values = argument ** (self.nu - 1.0) * kv(self.nu - 1.0, argument)
+        # Where it overflows or underflows in between, the square of the separation makes nothing of it.
+        values = np.where(np.isfinite(values), values, 0.0)
         return -(2.0 ** (1.0 - self.nu)) / gamma(self.nu) * 2.0 * self.nu * values
 
 
