@@ -20,10 +20,16 @@ from pymc_lens.ops import LogEvidence
 from pymc_lens.tracer import Tracer
 from pymc_lens.validation import require_instance
 
-_JUMPS = (
+_AT_FLIPS = (
     "The log evidence jumps wherever an edge of the source's triangulation flips: its interpolation or its "
     "prior depends on who is whose neighbour. Gradients hold the triangulation fixed. VoronoiNN with "
     "MaternSPDE or Dirichlet is smooth."
+)
+_AT_CROSSINGS = (
+    "The log evidence jumps wherever a ray passes from one source pixel to another: the prior takes the "
+    "adapt image's mean over the rays of each source pixel, whose number is whole. Gradients hold these "
+    "numbers fixed. AdaptAmplitude of MaternSPDE or Dirichlet adapts to the same image and jumps neither on "
+    "VoronoiNN nor on rectangular meshes."
 )
 
 
@@ -148,8 +154,10 @@ class PixelizedImage(pm.Continuous):
     def dist(cls, tracer: Tracer, dataset: Imaging, **kwargs: Any) -> TensorVariable:
         """Return an image that is not registered in a model; see the class for the parameters."""
         problem, inputs = build_inversion(tracer, dataset)
-        if problem.jumps:
-            warnings.warn(_JUMPS, stacklevel=3)
+        if problem.jumps_at_flips:
+            warnings.warn(_AT_FLIPS, stacklevel=3)
+        if problem.regularization.counts_rays:
+            warnings.warn(_AT_CROSSINGS, stacklevel=3)
         image = super().dist(inputs, problem=problem, **kwargs)
         image.tag.tracer = tracer
         return image

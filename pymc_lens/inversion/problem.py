@@ -249,9 +249,14 @@ class PixelizedInversion:
         return len(self.light_scales)
 
     @property
-    def jumps(self) -> bool:
+    def jumps_at_flips(self) -> bool:
         """Whether the log evidence jumps where the triangulation flips."""
         return self.mesh.flips and (self.mesh.follows_edges or self.regularization.counts_neighbors)
+
+    @property
+    def jumps(self) -> bool:
+        """Whether the log evidence jumps anywhere: at flips, or where rays pass between source pixels."""
+        return self.jumps_at_flips or self.regularization.counts_rays
 
     @cached_property
     def _pixel_root_weights(self) -> np.ndarray:

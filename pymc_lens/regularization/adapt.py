@@ -32,6 +32,8 @@ class AdaptScheme(RegularizationScheme):
     """
 
     counts_neighbors: ClassVar[bool] = True
+    # The signal of a source pixel is a mean over rays, whose number is whole.
+    counts_rays: ClassVar[bool] = True
 
     image: np.ndarray
     power: float | None

@@ -52,6 +52,10 @@ class AdaptAmplitudeScheme(RegularizationScheme):
     def counts_neighbors(self) -> bool:
         return self.prior.counts_neighbors
 
+    @property
+    def counts_rays(self) -> bool:
+        return self.prior.counts_rays
+
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> Precision:
         require_positive_parameters(AdaptAmplitude.parameter_names, parameters[-2:])
         prior = self.prior.precision(parameters[:-2], geometry)

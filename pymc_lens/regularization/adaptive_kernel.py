@@ -37,6 +37,8 @@ class AdaptiveKernelScheme(RegularizationScheme):
         On C.
     """
 
+    counts_rays: ClassVar[bool] = True
+
     kernel: KernelScheme
     adapt: AdaptScheme
     ridge: Ridge = RIDGE

@@ -24,6 +24,11 @@ class RegularizationScheme(ABC):
         """Whether the precision jumps where two source pixels become or cease to be neighbours."""
         return False
 
+    @property
+    def counts_rays(self) -> bool:
+        """Whether the precision jumps where a ray begins or ceases to be interpolated from a source pixel."""
+        return False
+
     @abstractmethod
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> Precision:
         """Return H for parameters (n_parameters,) on a mesh.
