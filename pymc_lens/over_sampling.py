@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from pymc_lens._quantities import in_arcsec, is_count, position
 from pymc_lens.mask import Mask2D, pixel_centres
+from pymc_lens.validation import require_memory
 
 # Of Gauss-Legendre quadrature with two points, in a part of unit size about its middle.
 _GAUSS_NODES = np.array([-0.5, 0.5]) / np.sqrt(3.0)
@@ -164,15 +164,8 @@ def checked_sub_size(name: str, size: Any) -> int:
 
 def require_memory_for(name: str, n_positions: int) -> None:
     """Raise ValueError if so many positions are more than this machine's memory holds."""
-    if not hasattr(os, "sysconf"):
-        return
-    need, have = _BYTES_A_POSITION * n_positions, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if need > have:
-        raise ValueError(
-            f"{name}: expected positions that fit into the {have / 2**30:.0f} GiB of memory, got "
-            f"{n_positions:.2g} of them, which take about {need / 2**30:.0f} GiB. Over-sample less, or mask "
-            "more pixels."
-        )
+    advice = "Over-sample less, or mask more pixels."
+    require_memory(name, _BYTES_A_POSITION * n_positions, f"{n_positions:.2g} positions", advice)
 
 
 def checked_over_sample_size(

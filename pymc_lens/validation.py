@@ -6,6 +6,7 @@ of the model.
 
 from __future__ import annotations
 
+import os
 from numbers import Real
 from operator import index
 from typing import Any
@@ -167,3 +168,15 @@ def validated_adapt_image(image: Any) -> np.ndarray:
             "np.clip(image, 0, None)."
         )
     return image
+
+
+def require_memory(name: str, n_bytes: int, what: str, advice: str) -> None:
+    """Raise ValueError if something takes more than this machine's memory."""
+    if not hasattr(os, "sysconf"):
+        return
+    have = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if n_bytes > have:
+        raise ValueError(
+            f"{name}: expected what fits into the {have / 2**30:.0f} GiB of memory, got {what}, which take "
+            f"about {n_bytes / 2**30:.0f} GiB. {advice}"
+        )

@@ -232,13 +232,13 @@ TABLE: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
         "too many rays",
         lambda: pl.FitImaging(simulated().apply_over_sampling(4000), tracer()),
         ValueError,
-        "over_sample_size_pixelization: expected positions that fit into the .* GiB of memory, got 1.4e.10",
+        "over_sample_size_pixelization: expected what fits into the .* GiB of memory, got 1.4e.10",
     ),
     (
         "too many positions",
         lambda: simulated().apply_over_sampling(over_sample_size_lp=40000).light_grid,
         ValueError,
-        "over_sample_size_lp: expected positions that fit into the .* GiB",
+        "over_sample_size_lp: expected what fits into the .* GiB",
     ),
     # simulations
     (
@@ -308,7 +308,7 @@ TABLE: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
         "far too many rays",
         lambda: simulation(over_sample_size=40000),
         ValueError,
-        "over_sample_size: expected posit",
+        "over_sample_size: expected what fits",
     ),
     ("psf as a string", lambda: simulation(psf="hst.fits"), TypeError, "psf: expected .* real numbers"),
     ("complex image", lambda: Image(DATA + 1j, 0.1), TypeError, "array: expected .* got complex128"),

@@ -274,3 +274,38 @@ def test_bad_parameters():
     for prior, parameters in ((PRIORS["MaternSPDE"], [0.3, -1.0]), (PRIORS["Dirichlet"], [-2.0])):
         with pytest.raises(InadmissibleError, match="positive"):
             prior.scheme(simulated()).precision(np.array(parameters), geometry)
+
+
+def pixelized(mesh, prior):
+    source = pl.Galaxy(1.0, pixelization=pl.Pixelization(mesh, prior))
+    lens = pl.Galaxy(0.5, mass=pl.mass.Isothermal())
+    return pl.PixelizedImage.dist(pl.Tracer([lens, source]), simulated())
+
+
+WINDOW = pl.mesh.RectangularWindow((8, 8), (-0.5, 0.5, -0.5, 0.5))
+NO_BORDER = pl.mesh.VoronoiNN(pl.image_mesh.Overlay((8, 8)), border=pl.mesh.NearestVertex())
+IMAGE = np.clip(simulated().data, 0.0, None)
+
+
+@pytest.mark.parametrize(
+    ("mesh", "prior", "words"),
+    [
+        (WINDOW, pl.regularization.ConstantSplit(), "split priors need a mesh of traced vertices"),
+        (
+            pl.mesh.BorderRelocation(pl.mesh.Rectangular((8, 8))),
+            pl.regularization.AdaptSplit(IMAGE),
+            "split priors",
+        ),
+        (NO_BORDER, pl.regularization.MaternSPDE(), "MaternSPDE needs a mesh whose cells all have an area"),
+        (NO_BORDER, pl.regularization.AdaptAmplitude(pl.regularization.MaternSPDE(), IMAGE), "ZeroRing"),
+        (
+            pl.mesh.Rectangular((250, 250)),
+            pl.regularization.Constant(),
+            "62500 source pixels, which take about",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_issue13_line8_wrong_pairs_and_sizes_are_refused_at_construction(mesh, prior, words):
+    with pytest.raises(ValueError, match=words):
+        pixelized(mesh, prior)

@@ -35,9 +35,13 @@ from pymc_lens.inversion.tiles import (
 from pymc_lens.linalg.precision import Precision
 from pymc_lens.mesh.base import MeshGeometry, MeshScheme
 from pymc_lens.regularization.base import RegularizationScheme
+from pymc_lens.validation import require_memory
 from pymc_lens.workspace import Workspace
 
 _log = logging.getLogger(__name__)
+
+# Of the size of the curvature matrix, that an evaluation with its gradient holds at once.
+_MATRICES = 4
 
 # A source is seen in pixels where its image exceeds this many standard deviations of the noise, and this
 # fraction of its brightest pixel.
@@ -177,6 +181,20 @@ def _image_parts(inputs: InversionInputs) -> list[tuple[str, np.ndarray]]:
     return [(name, part) for name, part in inputs._asdict().items() if name != "regularization"]
 
 
+def _require_pair(mesh: MeshScheme, regularization: RegularizationScheme) -> None:
+    """Raise ValueError if a mesh lacks what a prior reads of it, which no parameters would mend."""
+    if regularization.needs_crosses and not mesh.has_crosses:
+        raise ValueError(
+            "regularization: split priors need a mesh of traced vertices, such as VoronoiNN or Delaunay, got "
+            f"{type(mesh).__name__}."
+        )
+    if regularization.needs_areas and not mesh.all_cells_have_areas:
+        raise ValueError(
+            "regularization: MaternSPDE needs a mesh whose cells all have an area, and those on the border "
+            "of this one have none. Let it end in a ZeroRing: border=ZeroRing()."
+        )
+
+
 class PixelizedInversion:
     """The static part of the likelihood: dataset, mesh, prior and everything that can be prepared from them.
 
@@ -201,6 +219,11 @@ class PixelizedInversion:
         light_scales: tuple[float, ...] = (),
         solver: Solver = SOLVERS[None],
     ) -> None:
+        _require_pair(mesh, regularization)
+        require_memory(
+            "mesh", _MATRICES * 8 * mesh.n_source**2, f"the matrices of {mesh.n_source} source pixels",
+            "Take fewer source pixels.",
+        )  # fmt: skip
         self.imaging = imaging
         self.mesh = mesh
         self.regularization = regularization

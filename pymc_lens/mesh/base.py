@@ -155,6 +155,16 @@ class MeshScheme(Mesh):
         return False
 
     @property
+    def has_crosses(self) -> bool:
+        """Whether its geometry has `MeshGeometry.crosses`."""
+        return False
+
+    @property
+    def all_cells_have_areas(self) -> bool:
+        """Whether every source pixel has a cell of finite area."""
+        return True
+
+    @property
     def digest(self) -> str:
         """Identifies the content."""
         return repr(self)

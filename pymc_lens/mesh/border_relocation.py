@@ -114,6 +114,16 @@ class RelocatedScheme(MeshScheme):
 
     @property
     @override
+    def has_crosses(self) -> bool:
+        return self.inner.has_crosses
+
+    @property
+    @override
+    def all_cells_have_areas(self) -> bool:
+        return self.inner.all_cells_have_areas
+
+    @property
+    @override
     def digest(self) -> str:
         return f"BorderRelocation {sha256(self.border.tobytes()).hexdigest()} of {self.inner.digest}"
 

@@ -85,6 +85,16 @@ class TriangulatedScheme(MeshScheme):
     traced: np.ndarray
     ring: np.ndarray
 
+    @property
+    @override
+    def has_crosses(self) -> bool:
+        return True
+
+    @property
+    @override
+    def all_cells_have_areas(self) -> bool:
+        return len(self.ring) > 0
+
     @abstractmethod
     def weights(
         self, triangulation: Triangulation, containing: np.ndarray, points: np.ndarray, workspace: Workspace

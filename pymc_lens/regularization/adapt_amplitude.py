@@ -56,6 +56,14 @@ class AdaptAmplitudeScheme(RegularizationScheme):
     def counts_rays(self) -> bool:
         return self.prior.counts_rays
 
+    @property
+    def needs_crosses(self) -> bool:
+        return self.prior.needs_crosses
+
+    @property
+    def needs_areas(self) -> bool:
+        return self.prior.needs_areas
+
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> Precision:
         require_positive_parameters(AdaptAmplitude.parameter_names, parameters[-2:])
         prior = self.prior.precision(parameters[:-2], geometry)

@@ -29,6 +29,16 @@ class RegularizationScheme(ABC):
         """Whether the precision jumps where a ray begins or ceases to be interpolated from a source pixel."""
         return False
 
+    @property
+    def needs_crosses(self) -> bool:
+        """Whether it reads `MeshGeometry.crosses`."""
+        return False
+
+    @property
+    def needs_areas(self) -> bool:
+        """Whether it reads areas of cells, all of which must have one."""
+        return False
+
     @abstractmethod
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> Precision:
         """Return H for parameters (n_parameters,) on a mesh.

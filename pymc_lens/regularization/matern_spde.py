@@ -32,6 +32,8 @@ class MaternSPDEScheme(RegularizationScheme):
     nu : int
     """
 
+    needs_areas: ClassVar[bool] = True
+
     nu: int
 
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:

@@ -62,6 +62,8 @@ class ConstantSplitScheme(RegularizationScheme):
     ridge : Ridge
     """
 
+    needs_crosses: ClassVar[bool] = True
+
     ridge: Ridge = RIDGE
 
     @override
@@ -91,6 +93,7 @@ class AdaptSplitScheme(AdaptScheme):
     """Numerics of `AdaptSplit` and `AdaptSplitPower`: `AdaptScheme`'s weights on crosses, not on pairs."""
 
     counts_neighbors: ClassVar[bool] = False
+    needs_crosses: ClassVar[bool] = True
 
     @override
     def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
