@@ -27,6 +27,8 @@ class Hilbert(AdaptiveImageMesh):
 
     Raises
     ------
+    TypeError
+        If an argument is of another kind: text, a boolean, a Quantity.
     ValueError
         If a number is outside its domain, or the image is not finite, negative somewhere or zero.
     """

@@ -28,6 +28,8 @@ class KMeans(AdaptiveImageMesh):
 
     Raises
     ------
+    TypeError
+        If an argument is of another kind: text, a boolean, a Quantity.
     ValueError
         As `Hilbert`.
     """

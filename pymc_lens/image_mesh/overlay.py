@@ -31,6 +31,8 @@ class Overlay(ImageMesh):
 
     Raises
     ------
+    TypeError
+        If an argument is of another kind: text, a boolean, a Quantity.
     ValueError
         If an argument is outside its domain.
     """

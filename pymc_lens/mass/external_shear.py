@@ -22,6 +22,8 @@ class ExternalShear(MassProfile):
 
     Raises
     ------
+    TypeError
+        If an argument is of another kind: text, a boolean, a Quantity.
     ValueError
         For numbers that are not finite.
     """

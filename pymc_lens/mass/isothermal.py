@@ -37,6 +37,8 @@ class Isothermal(MassProfile):
 
     Raises
     ------
+    TypeError
+        If an argument is of another kind: text, a boolean, a Quantity.
     ValueError
         For numbers: a negative or non-finite Einstein radius, ``|ell_comps| >= 1``, a centre that is not
         finite. Random variables outside these domains give NaN.

@@ -25,6 +25,8 @@ class MassSheet(MassProfile):
 
     Raises
     ------
+    TypeError
+        If an argument is of another kind: text, a boolean, a Quantity.
     ValueError
         For numbers that are not finite.
     """

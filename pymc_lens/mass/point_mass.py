@@ -31,6 +31,8 @@ class PointMass(MassProfile):
 
     Raises
     ------
+    TypeError
+        If an argument is of another kind: text, a boolean, a Quantity.
     ValueError
         For numbers: a negative or non-finite Einstein radius, a centre that is not finite. A random variable
         that is negative gives NaN.

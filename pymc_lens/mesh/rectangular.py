@@ -38,6 +38,13 @@ class Rectangular(MeshScheme):
     ----------
     shape : (int, int)
         Pixels along y and x, each at least 2.
+
+    Raises
+    ------
+    TypeError
+        If the shape is not two integers.
+    ValueError
+        If it is too small.
     """
 
     shape: tuple[int, int]
@@ -114,6 +121,13 @@ class RectangularBox(MeshScheme):
         kink where a ray crosses a line between them. 3, cubic: the source pixels are the coefficients of
         uniform B-splines, whose weighted means are the brightness, and the evidence is twice continuously
         differentiable.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another kind; the box is fixed, its edges cannot be random variables.
+    ValueError
+        If the shape is too small, the extent not four finite numbers in that order, or the degree another.
     """
 
     shape: tuple[int, int]
@@ -202,6 +216,11 @@ class RectangularWindow(RectangularBox):
     ----------
     shape, extent
         See `RectangularBox`. At least one ray must enter the window.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `RectangularBox`.
     """
 
     def geometry(self, rays: np.ndarray, vertices: np.ndarray, workspace: Workspace) -> MeshGeometry:

@@ -48,6 +48,8 @@ class RectangularAdaptive(Mesh):
 
     Raises
     ------
+    TypeError
+        If an argument is of another kind: text, a boolean, a Quantity.
     ValueError
         If an argument is outside its domain.
     """

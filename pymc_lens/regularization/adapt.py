@@ -151,6 +151,8 @@ class Adapt(RidgedRegularization):
 
     Raises
     ------
+    TypeError
+        If an argument is of another kind: text, a boolean, a Quantity.
     ValueError
         If a number is not positive and finite, or the image is not finite, negative somewhere or zero.
     """
@@ -186,6 +188,8 @@ class AdaptPower(RidgedRegularization):
 
     Raises
     ------
+    TypeError
+        If an argument is of another kind: text, a boolean, a Quantity.
     ValueError
         As `Adapt`.
     """
@@ -249,6 +253,8 @@ class BrightnessZeroth(Regularization):
 
     Raises
     ------
+    TypeError
+        If an argument is of another kind: text, a boolean, a Quantity.
     ValueError
         As `Adapt`.
     """

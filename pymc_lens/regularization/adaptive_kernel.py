@@ -99,6 +99,8 @@ class MaternAdaptPowerKernel(RidgedRegularization):
 
     Raises
     ------
+    TypeError
+        If an argument is of another kind: text, a boolean, a Quantity.
     ValueError
         As `Adapt`.
     """

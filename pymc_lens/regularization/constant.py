@@ -59,6 +59,8 @@ class Constant(RidgedRegularization):
 
     Raises
     ------
+    TypeError
+        If an argument is of another kind: text, a boolean, a Quantity.
     ValueError
         If ``coefficient`` is a number that is not positive and finite.
     """

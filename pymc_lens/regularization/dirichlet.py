@@ -62,6 +62,8 @@ class Dirichlet(Regularization):
 
     Raises
     ------
+    TypeError
+        If an argument is of another kind: text, a boolean, a Quantity.
     ValueError
         If ``coefficient`` is a number that is not positive and finite.
     """

@@ -168,6 +168,8 @@ class GaussianKernel(Regularization):
 
     Raises
     ------
+    TypeError
+        If an argument is of another kind: text, a boolean, a Quantity.
     ValueError
         If a number is not positive and finite.
     """
@@ -192,6 +194,8 @@ class ExponentialKernel(Regularization):
 
     Raises
     ------
+    TypeError
+        If an argument is of another kind: text, a boolean, a Quantity.
     ValueError
         If a number is not positive and finite.
     """
@@ -220,6 +224,8 @@ class MaternKernel(Regularization):
 
     Raises
     ------
+    TypeError
+        If an argument is of another kind: text, a boolean, a Quantity.
     ValueError
         If a number is not positive and finite.
     """

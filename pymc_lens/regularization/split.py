@@ -130,6 +130,8 @@ class ConstantSplit(RidgedRegularization):
 
     Raises
     ------
+    TypeError
+        If an argument is of another kind: text, a boolean, a Quantity.
     ValueError
         If ``coefficient`` is a number that is not positive and finite.
     """

@@ -60,6 +60,8 @@ class ConstantZeroth(RidgedRegularization):
 
     Raises
     ------
+    TypeError
+        If an argument is of another kind: text, a boolean, a Quantity.
     ValueError
         If a number is not positive and finite.
     """
@@ -101,6 +103,8 @@ class Zeroth(Regularization):
 
     Raises
     ------
+    TypeError
+        If an argument is of another kind: text, a boolean, a Quantity.
     ValueError
         If ``coefficient`` is a number that is not positive and finite.
     """
