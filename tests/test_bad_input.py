@@ -137,6 +137,7 @@ BAD = {
     "not negative": _numbers(negative=-1.0),
     "positive": _numbers(negative=-1.0, zero=0.0),
     "fixed": _fixed(),
+    "fixed, not negative": _fixed(negative=-1.0),
     "fixed positive": _fixed(negative=-1.0, zero=0.0),
     "fixed positive, optional": _optional(_fixed(negative=-1.0, zero=0.0)),
     "above one": _fixed(one=1.0, negative=-2.0),
@@ -155,6 +156,7 @@ BAD = {
     "border": _kind(Border),
     "mesh": Bad(_kind(pl.mesh.Mesh).types | {"shape": (40, 40)}, {}),
     "prior": _kind(pl.regularization.Regularization),
+    "ridge": _kind(pl.regularization.Ridge),
     "positivity": Bad({}, {"boolean": True, "word": "yes", "list": ["map"], "number": 1}),
     "mass": _optional(Bad(_kind(pl.mass.MassProfile).types | {"light": LIGHT}, {})),
     "light": _optional(Bad(_kind(pl.light.LightProfile).types | {"mass": pl.mass.MassSheet()}, {})),
@@ -197,6 +199,7 @@ _ADAPT = {
     "inner_coefficient": "positive",
     "outer_coefficient": "positive",
     "signal_scale": "positive",
+    "ridge": "ridge",
 }
 _SPREAD = {
     "n_points": "count",
@@ -250,14 +253,17 @@ MODEL = [
     Constructor("mesh.DelaunayMagnification", {"shape": (6, 6)}, {"shape": "shape", "border": "border"}),
     Constructor("mesh.BorderRelocation", {"mesh": MESH}, {"mesh": "mesh"}),
     Constructor("mesh.ZeroRing", {}, {"n_vertices": "count", "radius_factor": "above one"}),
-    Constructor("regularization.Constant", {}, {"coefficient": "positive"}),
-    Constructor("regularization.ConstantSplit", {}, {"coefficient": "positive"}),
+    Constructor(
+        "regularization.Ridge", {}, {"relative": "fixed, not negative", "absolute": "fixed, not negative"}
+    ),
+    Constructor("regularization.Constant", {}, {"coefficient": "positive", "ridge": "ridge"}),
+    Constructor("regularization.ConstantSplit", {}, {"coefficient": "positive", "ridge": "ridge"}),
     Constructor("regularization.Dirichlet", {}, {"coefficient": "positive"}),
     Constructor("regularization.Zeroth", {}, {"coefficient": "positive"}),
     Constructor(
         "regularization.ConstantZeroth",
         {},
-        {"coefficient_neighbor": "positive", "coefficient_zeroth": "positive"},
+        {"coefficient_neighbor": "positive", "coefficient_zeroth": "positive", "ridge": "ridge"},
     ),
     Constructor("regularization.Adapt", {"adapt_image": IMAGE}, _ADAPT),
     Constructor("regularization.AdaptSplit", {"adapt_image": IMAGE}, _ADAPT),
@@ -631,7 +637,7 @@ ELSEWHERE = {
     "test_point.py": ("fit_at",),
     "test_results.py": ("reconstruct", "sample_posterior_predictive", "save", "make_folder"),
 }
-RESULTS = {"FitImaging", "InadmissibleError", "Mode", "mass.Hessian"}
+RESULTS = {"FitImaging", "InadmissibleError", "Mode", "mass.Hessian", "regularization.PYAUTOLENS_RIDGE"}
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.id) for row in TABLE])

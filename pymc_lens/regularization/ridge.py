@@ -8,7 +8,7 @@ from typing import override
 import numpy as np
 
 from pymc_lens.regularization.base import Regularization
-from pymc_lens.validation import require_instance, require_not_negative
+from pymc_lens.validation import number, require_instance, require_not_negative
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Ridge:
 
     Raises
     ------
+    TypeError
+        If an argument is no number.
     ValueError
         If a number is negative or not finite.
     """
@@ -36,8 +38,8 @@ class Ridge:
     absolute: float = 0.0
 
     def __post_init__(self) -> None:
-        require_not_negative("relative", self.relative)
-        require_not_negative("absolute", self.absolute)
+        for name in ("relative", "absolute"):
+            require_not_negative(name, number(name, getattr(self, name)))
 
     def added_to(self, diagonal: np.ndarray) -> np.ndarray:
         """Return a diagonal (n,) with the ridge."""
