@@ -19,6 +19,8 @@ from pymc_lens.validation import positive_number
 # Prior standard deviation of a light column's amplitude in units of the brightest pixel: wide enough for a
 # Gaussian much narrower than the PSF, whose peak the PSF lowers tenfold.
 _AMPLITUDE_RANGE = 10.0
+# Of the distance of sub-pixels: of a narrower Gaussian the nearest may see less than 2 % of the peak.
+_RESOLVED = 0.25
 
 
 class SymbolicInputs(NamedTuple):
@@ -51,6 +53,7 @@ def build_inversion(tracer: Tracer, dataset: Imaging) -> tuple[PixelizedInversio
     if not isinstance(dataset, Imaging):
         raise TypeError(f"dataset: expected Imaging, got {type(dataset).__name__}.")
     pixelization = cast(Pixelization, tracer.source_galaxy.pixelization)
+    _require_resolved(tracer.lights, dataset)
     mesh = pixelization.mesh.scheme(dataset)
     problem = PixelizedInversion(
         dataset,
@@ -66,6 +69,19 @@ def build_inversion(tracer: Tracer, dataset: Imaging) -> tuple[PixelizedInversio
         regularization=_vector(pixelization.regularization.parameters),
     )
     return problem, inputs
+
+
+def _require_resolved(lights: tuple[LightProfile, ...], dataset: Imaging) -> None:
+    """Raise ValueError if a profile's light could fall between the sub-pixels."""
+    spacing = dataset.pixel_scales / max(sub_size for sub_size, _ in dataset.light_grid.groups)
+    for light in lights:
+        scale = light.smallest_scale
+        if scale is not None and scale < _RESOLVED * spacing:
+            raise ValueError(
+                f"light: expected structure of at least {_RESOLVED * spacing:.2g} arcsec, got {scale:.2g}: "
+                f"its light falls between the sub-pixels, which are {spacing:.2g} arcsec apart at best. "
+                "Leave out what is that narrow, or raise over_sample_size_lp."
+            )
 
 
 def _vector(parameters: tuple[Any, ...]) -> TensorVariable:

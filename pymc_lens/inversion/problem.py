@@ -40,6 +40,8 @@ from pymc_lens.workspace import Workspace
 
 _log = logging.getLogger(__name__)
 
+# Of the peak of a light profile, below which it is not there.
+_DARK = 1e-12
 # Of the size of the curvature matrix, that an evaluation with its gradient holds at once.
 _MATRICES = 4
 
@@ -538,6 +540,12 @@ class PixelizedInversion:
         return image
 
     def _light_basis(self, light: np.ndarray) -> LightBasis:
+        if (np.abs(light).max(axis=1, initial=0.0) < _DARK).any():
+            raise InadmissibleError(
+                "light without light",
+                "light: a profile shines on no pixel of the image, so that its amplitude is unknown. Its "
+                "centre lies far off, or it falls between the sub-pixels.",
+            )
         blurred = self._light_blur.blur(light)
         if self.solver.confines_amplitudes:
             return profile_basis(blurred, self._light_precision)

@@ -29,6 +29,11 @@ class LightProfile(ABC):
     intensity_scale: float | None = None
 
     @property
+    def smallest_scale(self) -> float | None:
+        """Scale of its finest structure, arcsec, where that is known: sub-pixels must not miss it."""
+        return None
+
+    @property
     def parts(self) -> tuple[LightProfile, ...]:
         """The profiles of which a sum consists; of another profile, itself."""
         return (self,)

@@ -104,6 +104,11 @@ class MultiGaussian(LightProfile):
 
     @property
     @override
+    def smallest_scale(self) -> float:
+        return min(float(widths.min()) for widths in self._widths)
+
+    @property
+    @override
     def n_columns(self) -> int:
         return sum(widths.size for widths in self._widths)
 
