@@ -109,7 +109,8 @@ def _likelihood(dataset):
     """Return log-likelihood and gradient as a function of profiles' parameters by name."""
     usual = {
         "centre": 0.0, "einstein_radius": 1.0, "ell_comps": 0.1, "light_centre": 0.0, "light_ell_comps": 0.0,
-        "gamma": 0.0, "point_radius": 0.1, "sheet": 0.0,
+        "gamma": 0.0, "point_radius": 0.1, "sheet": 0.01,
+        "sheet_centre": 0.0,
     }  # fmt: skip
     with pm.Model() as model:
         free = {name: pm.Normal(name, value, 1.0) for name, value in usual.items()}
@@ -117,7 +118,7 @@ def _likelihood(dataset):
             pl.mass.Isothermal((free["centre"], 0.0), (free["ell_comps"], 0.0), free["einstein_radius"])
             + pl.mass.ExternalShear(gamma_1=free["gamma"])
             + pl.mass.PointMass(einstein_radius=free["point_radius"])
-            + pl.mass.MassSheet(kappa=free["sheet"])
+            + pl.mass.MassSheet((free["sheet_centre"], 0.1), free["sheet"])
         )
         light = pl.light.MultiGaussian(
             (free["light_centre"], 0.0), (free["light_ell_comps"], 0.0), np.array([0.1, 0.5])
@@ -141,6 +142,7 @@ def _likelihood(dataset):
         "gamma",
         "point_radius",
         "sheet",
+        "sheet_centre",
     ],
 )
 def test_issue13_F5_extreme_lenses_have_a_finite_gradient(likelihood, name, extreme):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 from typing import Any, override
 
+import numpy as np
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.mass.base import Hessian, MassProfile
-from pymc_lens.symbolic import pair, scalar
+from pymc_lens.symbolic import moderate, nan_unless, pair, scalar, zero_unless
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,16 +43,22 @@ class MassSheet(MassProfile):
 
     @override
     def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
-        centre_y, centre_x = pair("centre", self.centre)
-        return 0.5 * scalar("kappa", self.kappa) * ((y - centre_y) ** 2 + (x - centre_x) ** 2)
+        admissible, kappa, y, x = self._inside_the_domain(y, x)
+        return nan_unless(admissible, 0.5 * kappa * (y**2 + x**2))
 
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-        centre_y, centre_x = pair("centre", self.centre)
-        kappa = scalar("kappa", self.kappa)
-        return kappa * (y - centre_y), kappa * (x - centre_x)
+        admissible, kappa, y, x = self._inside_the_domain(y, x)
+        return nan_unless(admissible, kappa * y), nan_unless(admissible, kappa * x)
 
     @override
     def hessian_yx(self, y: TensorVariable, x: TensorVariable) -> Hessian:
         kappa = scalar("kappa", self.kappa) * pt.ones_like(x)
         return Hessian(kappa, pt.zeros_like(x), kappa)
+
+    def _inside_the_domain(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, ...]:
+        """Whether the parameters are admissible, kappa, and y, x from the centre; with zeros if not."""
+        parts = (*pair("centre", self.centre), scalar("kappa", self.kappa))
+        admissible = reduce(and_, moderate(*parts), pt.as_tensor_variable(np.array(True)))
+        centre_y, centre_x, kappa = (zero_unless(admissible, part) for part in parts)
+        return admissible, kappa, y - centre_y, x - centre_x
