@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from operator import index
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from pymc_lens.inversion.problem import EvidenceTerms, InversionInputs, Pixelize
 from pymc_lens.lattice import lattice, square_around
 from pymc_lens.point import find_image, needed_variables, observed_data
 from pymc_lens.provenance import pixel_coords, require_same_dataset
-from pymc_lens.validation import require_instance
+from pymc_lens.validation import integer, require_instance
 
 _SOURCE_GRID = 100
 # Median, 68 % and 95 % intervals.
@@ -244,18 +243,8 @@ def _chosen_draws(
         checked_value(rv, one[name].values)
     stacked = posterior.stack(sample=("chain", "draw"))
     n_draws = stacked.sizes["sample"]
-    count = min(_checked_count("num_draws", num_draws), n_draws)
+    count = min(integer("num_draws", num_draws, 1), n_draws)
     return stacked.isel(sample=np.unique(np.linspace(0, n_draws - 1, count).astype(int)))
-
-
-def _checked_count(name: str, value: Any) -> int:
-    try:
-        count = index(value)
-    except TypeError:
-        raise TypeError(f"{name}: expected a whole number, got {value!r}.") from None
-    if isinstance(value, bool) or count < 1:
-        raise ValueError(f"{name}: expected at least 1, got {value!r}.")
-    return count
 
 
 def _counted(n: int, title: str, progressbar: bool) -> Iterator[int]:

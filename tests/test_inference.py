@@ -237,7 +237,7 @@ def test_issue13_line8_wrong_arguments_of_sample(small, options, error, words):
 
 
 def test_issue13_line8_wrong_arguments_of_find_mode(small):
-    with pytest.raises(TypeError, match="keep: expected a number"):
+    with pytest.raises(TypeError, match="keep: expected an integer"):
         pl.find_mode(small, keep=True)
     with pytest.raises(TypeError, match="model: expected a Model"):
         pl.find_modes(small["image"])

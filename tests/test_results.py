@@ -188,7 +188,7 @@ def test_issue13_line8_draws_know_their_dataset(posterior):
         (xr.DataTree(), {}, ValueError, r"idata: .* posterior group, .* got the groups \[\]"),
         ({}, {}, TypeError, "idata: expected a DataTree, got dict"),
         (small_idata(), {"var_name": "picture"}, ValueError, "var_name: 'picture' is not"),
-        (small_idata(), {"num_draws": 1e9}, TypeError, "num_draws: expected a whole number, got 1000000000"),
+        (small_idata(), {"num_draws": 1e9}, TypeError, "num_draws: expected an integer, got 1000000000"),
         (small_idata(), {"num_draws": 0}, ValueError, "num_draws: expected at least 1"),
         (small_idata().sel(chain=0), {}, ValueError, r"no dimension \['chain'\]"),
         (small_idata(posterior=xr.Dataset({"a": (("chain", "draw"), np.ones((1, 2)))})), {}, ValueError,

@@ -22,7 +22,7 @@ from pymc_lens.inference.density import Density
 from pymc_lens.inference.preflight import preflight
 from pymc_lens.inference.remarks import remarks_on, rounded, within_posterior
 from pymc_lens.inference.starts import checked_starts, free_values, initial_point
-from pymc_lens.validation import require_instance
+from pymc_lens.validation import integer, require_instance
 
 _log = logging.getLogger(__name__)
 
@@ -176,10 +176,7 @@ def _search(
     """Climb, settle what is to be kept of the ends, and look at the highest."""
     model = pm.modelcontext(model)
     require_instance("model", model, pm.Model)
-    if isinstance(keep, bool) or not isinstance(keep, (int, np.integer)):
-        raise TypeError(f"keep: expected a number of starts, got {keep!r}.")
-    if keep < 1:
-        raise ValueError(f"keep: expected at least 1 start to follow to the end, got {keep!r}.")
+    integer("keep", keep, 1)
     given = None if starts is None else [free_values(model, start) for start in checked_starts(starts)]
     density = Density(model)
     rng = np.random.default_rng(0)  # the same search finds the same mode

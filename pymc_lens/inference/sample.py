@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from pymc_lens.inference.mode import Mode, find_mode
 from pymc_lens.inference.nuts import nuts_at
 from pymc_lens.inference.whitened import WHITENED, whitened_model
 from pymc_lens.provenance import stamp
-from pymc_lens.validation import require_instance
+from pymc_lens.validation import integer, require_instance
 
 _WARMUP = ("warmup_posterior", "warmup_sample_stats")
 
@@ -90,7 +91,9 @@ def sample(
     """
     model = pm.modelcontext(model)
     require_instance("model", model, pm.Model)
-    _require_counts(draws=draws, tune=tune, chains=chains, max_treedepth=max_treedepth)
+    for name, count in {"draws": draws, "chains": chains, "max_treedepth": max_treedepth}.items():
+        integer(name, count, 1)
+    integer("tune", tune, 0)
     if nuts_sampler not in _SAMPLERS:
         raise ValueError(
             f"nuts_sampler: expected one of {list(_SAMPLERS)}, got {nuts_sampler!r}. SMC is pm.sample_smc."
@@ -139,46 +142,24 @@ def _sample_pymc(
     return idata
 
 
-def _sample_nutpie(
-    model: pm.Model,
-    mode: Mode,
-    rng: np.random.Generator,
-    target_accept: float,
-    max_treedepth: int,
-    kwargs: dict[str, Any],
-) -> DataTree:
-    nuts = {"target_accept": target_accept, "max_treedepth": max_treedepth}
-    return _sample_whitened(model, mode, rng, "nutpie", nuts, kwargs)
-
-
-def _sample_numpyro(
-    model: pm.Model,
-    mode: Mode,
-    rng: np.random.Generator,
-    target_accept: float,
-    max_treedepth: int,
-    kwargs: dict[str, Any],
-) -> DataTree:
-    nuts = {"target_accept": target_accept, "max_tree_depth": max_treedepth}
-    return _sample_whitened(model, mode, rng, "numpyro", nuts, kwargs)
-
-
-_SAMPLERS = {"pymc": _sample_pymc, "nutpie": _sample_nutpie, "numpyro": _sample_numpyro}
+# What each calls the doublings of a trajectory.
+_MAX_TREEDEPTH = {"nutpie": "max_treedepth", "numpyro": "max_tree_depth"}
 
 
 def _sample_whitened(
+    sampler: str,
     model: pm.Model,
     mode: Mode,
     rng: np.random.Generator,
-    sampler: str,
-    nuts: dict[str, Any],
+    target_accept: float,
+    max_treedepth: int,
     kwargs: dict[str, Any],
 ) -> DataTree:
     """Sample in whitened coordinates, and return the variables of the model."""
     idata = pm.sample(
         model=whitened_model(model, mode),
         nuts_sampler=sampler,
-        nuts=nuts,
+        nuts={"target_accept": target_accept, _MAX_TREEDEPTH[sampler]: max_treedepth},
         random_seed=rng.spawn(1)[0],
         **kwargs,
     )
@@ -187,6 +168,12 @@ def _sample_whitened(
             idata[group] = DataTree(idata[group].to_dataset().drop_dims(f"{WHITENED}_dim_0", errors="ignore"))
     _add_data(idata, model)
     return idata
+
+
+_SAMPLERS: dict[str, Callable[..., Any]] = {
+    "pymc": _sample_pymc,
+    **{sampler: partial(_sample_whitened, sampler) for sampler in _MAX_TREEDEPTH},
+}
 
 
 def _add_data(idata: DataTree, model: pm.Model) -> None:
@@ -239,16 +226,6 @@ def _initial_values(
         parameters = to_parameters(DictToArrayBijection.rmap(start))
         values.append({rv.name: value for rv, value in zip(model.free_RVs, parameters, strict=True)})
     return values
-
-
-def _require_counts(**counts: Any) -> None:
-    """Raise unless numbers of draws and the like are positive integers; ``tune`` may be zero."""
-    for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, (int, np.integer)):
-            raise TypeError(f"{name}: expected an integer, got {count!r}.")
-        least = 0 if name == "tune" else 1
-        if count < least:
-            raise ValueError(f"{name}: expected at least {least}, got {count!r}.")
 
 
 def _require_same_variables(mode: Mode, model: pm.Model) -> None:
