@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pymc_lens.inversion.solver import SOLVERS
-from pymc_lens.light.base import LightProfile
-from pymc_lens.mass.base import MassProfile
+from pymc_lens.light.base import LightProfile, require_columns
+from pymc_lens.mass.base import MassProfile, require_deflections
 from pymc_lens.mesh.base import Mesh
 from pymc_lens.regularization.base import Regularization
 from pymc_lens.validation import is_symbolic, number, require_instance
@@ -63,9 +63,11 @@ class Galaxy:
     Raises
     ------
     TypeError
-        If an argument is of another kind; the redshift cannot be a random variable.
+        If an argument is of another kind; the redshift cannot be a random variable. If a profile of the
+        user's own fails on PyTensor variables.
     ValueError
-        If the redshift is negative or not finite.
+        If the redshift is negative or not finite, or a profile of the user's own has deflections of another
+        shape than the positions, or no amplitude.
     """
 
     redshift: float
@@ -78,6 +80,10 @@ class Galaxy:
         for name, kind in (("mass", MassProfile), ("light", LightProfile), ("pixelization", Pixelization)):
             if getattr(self, name) is not None:
                 require_instance(name, getattr(self, name), kind)
+        if self.mass is not None:
+            require_deflections(self.mass)
+        if self.light is not None:
+            require_columns(self.light)
 
 
 def validated_redshift(redshift: Any) -> float:

@@ -15,7 +15,9 @@ from pytensor.tensor.random.utils import normalize_size_param
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.symbolic import pair
-from pymc_lens.validation import positive_number
+from pymc_lens.validation import is_symbolic, positive_number, real_numbers
+
+__all__ = ["ell_comps", "position"]
 
 # Keeps ratios below away from 0 / 0 at the mode, where they are stationary.
 _OFFSET = 1e-8
@@ -58,7 +60,7 @@ def ell_comps(name: str, sigma: float = 0.3) -> TensorVariable:
     TypeError
         If ``sigma`` is not a number.
     ValueError
-        If ``sigma`` is not positive.
+        If ``sigma`` is not positive, or the model has another dimension of that name.
     """
     return EllComps(name, positive_number("sigma", sigma), dims=_registered(ELL_COMPS))
 
@@ -115,7 +117,17 @@ class EllComps(pm.Continuous):
 
     @classmethod
     def dist(cls, sigma: Any, **kwargs: Any) -> TensorVariable:
-        """Return components that are not registered in a model."""
+        """Return components that are not registered in a model.
+
+        Raises
+        ------
+        TypeError
+            If ``sigma`` consists of other things than real numbers.
+        ValueError
+            If a number is not positive.
+        """
+        if not is_symbolic(sigma) and not (real_numbers("sigma", sigma) > 0.0).all():
+            raise ValueError(f"sigma: expected positive numbers, got {sigma!r}.")
         return super().dist([pt.as_tensor_variable(sigma)], **kwargs)
 
     def support_point(rv: TensorVariable, size: Any, sigma: TensorVariable) -> TensorVariable:
@@ -178,5 +190,11 @@ def _log_density(squared: TensorVariable, sigma: TensorVariable) -> TensorVariab
 
 def _registered(components: Components) -> str:
     """Name a pair's dimension, which the model on the context stack then has coordinates of."""
-    pm.modelcontext(None).add_coord(components.dim, components.labels)
-    return components.dim
+    model, (dim, labels) = pm.modelcontext(None), components
+    if tuple(model.coords.get(dim) or labels) != labels:
+        raise ValueError(
+            f"{dim}: expected the coordinates {labels} of the model's dimension of this name, got "
+            f"{tuple(model.coords[dim])}. Give that dimension another name."
+        )
+    model.add_coord(dim, labels)
+    return dim

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.utils import MissingInputError
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lens.validation import number, real_numbers, require_scalar_variable
+from pymc_lens.validation import number, real_numbers, require_real_variable, require_scalar_variable
 
 # Whatever the unit, no galaxy is that large or that far off the image.
 _FAR = 1e30
@@ -65,7 +65,8 @@ def pair(name: str, value: Any) -> tuple[Any, Any]:
             )
         return vector[0], vector[1]
     try:
-        first, second = value
+        # A set has no order, and what is read only once is gone afterwards.
+        first, second = value if isinstance(value, Sequence) else np.asanyarray(value)
     except (TypeError, ValueError):
         raise ValueError(f"{name}: expected a pair (y, x) or a length-2 vector, got {value!r}.") from None
     return scalar(name, first), scalar(name, second)
@@ -120,15 +121,24 @@ def expression(name: str, value: Any) -> TensorVariable:
     Raises
     ------
     TypeError
-        If it is none, such as an array of variables that NumPy has made.
+        If it is none, such as an array of variables that NumPy has made, or does not hold real numbers.
     """
     try:
-        return pt.as_tensor_variable(value)
+        variable = pt.as_tensor_variable(value)
     except (NotImplementedError, TypeError, ValueError):
         raise TypeError(
             f"{name}: expected an expression of PyTensor, got {value!r}. Functions of NumPy do not give one: "
             "use those of pytensor.tensor."
         ) from None
+    require_real_variable(name, variable)
+    return variable
+
+
+def may_be_equal(shape: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:
+    """Whether two shapes, of which some lengths are not known, may be the same."""
+    if len(shape) != len(other):
+        return False
+    return all(a == b or None in (a, b) for a, b in zip(shape, other, strict=True))
 
 
 def moderate(*values: Any) -> list[TensorVariable]:

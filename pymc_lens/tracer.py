@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import groupby
@@ -67,9 +67,10 @@ class Tracer:
     """
 
     def __init__(self, galaxies: Sequence[Galaxy], cosmology: FLRW = Planck15) -> None:
-        if not isinstance(galaxies, Iterable):
-            raise TypeError(f"galaxies: expected a list of Galaxy, got {type(galaxies).__name__}.")
-        galaxies = list(galaxies)
+        try:
+            galaxies = list(galaxies)
+        except TypeError:
+            raise TypeError(f"galaxies: expected a list of Galaxy, got {type(galaxies).__name__}.") from None
         for galaxy in galaxies:
             require_instance("galaxies", galaxy, Galaxy)
         if not galaxies:

@@ -108,6 +108,12 @@ def integer(name: str, value: Any, minimum: int) -> int:
     return count
 
 
+def require_real_variable(name: str, variable: Any) -> None:
+    """Raise TypeError unless a symbolic variable holds real numbers."""
+    if getattr(variable.type, "dtype", "object")[:3] not in ("flo", "int", "uin"):
+        raise TypeError(f"{name}: expected real numbers, got a variable of type {variable.type}.")
+
+
 def require_scalar_variable(name: str, variable: Any) -> None:
     """Raise unless a symbolic variable is a real scalar.
 
@@ -118,8 +124,7 @@ def require_scalar_variable(name: str, variable: Any) -> None:
     ValueError
         If it has axes.
     """
-    if getattr(variable.type, "dtype", "object")[:3] not in ("flo", "int", "uin"):
-        raise TypeError(f"{name}: expected a real number, got a variable of type {variable.type}.")
+    require_real_variable(name, variable)
     if variable.type.ndim != 0:
         raise ValueError(
             f"{name}: expected a scalar, got a variable of shape {variable.type.shape}. Take one element."

@@ -79,6 +79,9 @@ def _pairs(**values: Any) -> Bad:
             "three": (0.1, 0.1, 0.1),
             "one": [0.1],
             "none": None,
+            "set": {0.1, 0.2},
+            "iterator": iter((0.1, 0.2)),
+            "array without axes": np.array(0.1),
             "nan": (0.1, np.nan),
             "variable": SCALAR,
             "variable of three": VECTOR,
@@ -164,7 +167,7 @@ BAD = {
     "function": Bad({"number": 1.0, "none": None, "profile": pl.mass.MassSheet()}, {}),
     "widths": Bad(
         {"strings": ["a"], "none": None, "booleans": [True], "quantity": [0.1, 0.2] * u.arcsec,
-         "variable": VECTOR, "complex": [1j], "text": "ab"},
+         "variable": VECTOR, "matrix variable": MATRIX, "complex": [1j], "text": "ab"},
         {"negative": [-0.1], "zero": [0.0], "nan": [np.nan], "nothing": [], "number": 0.1,
          "two groups": [[0.1], [0.1]], "cube": np.ones((1, 2, 3))},
     ),
@@ -178,7 +181,7 @@ BAD = {
     "name": Bad({"number": 1, "none": None, "variable": SCALAR}, {}),
     "galaxies": Bad(
         {"one galaxy": pl.Galaxy(0.5), "number": 1.0, "none": None, "class": [pl.Galaxy],
-         "mass": [pl.mass.MassSheet()]},
+         "mass": [pl.mass.MassSheet()], "variable": SCALAR, "array without axes": np.array(1.0)},
         {"none at all": []},
     ),
     "profiles": Bad({"a list": [pl.mass.MassSheet()], "other things": (1.0,), "none": None}, {}),
@@ -368,6 +371,41 @@ class Disk(pl.light.LightProfile):
         return self.function(grid)
 
 
+class Halo(pl.mass.MassProfile):
+    """A user's profile, whose deflections are what it is told."""
+
+    def __init__(self, function: Callable[[Any, Any], Any]) -> None:
+        self.function = function
+
+    def deflections_yx(self, y: Any, x: Any) -> Any:
+        return self.function(y, x)
+
+
+def with_mass(function: Callable[[Any, Any], Any]) -> pl.Galaxy:
+    return pl.Galaxy(0.5, mass=pl.mass.ExternalShear() + Halo(function))
+
+
+class Method(Disk):
+    """A user's profile, whose number of amplitudes is no property."""
+
+    def n_columns(self) -> int:
+        return 1
+
+
+class NoColumns(Disk):
+    """A user's profile without amplitudes."""
+
+    n_columns = 0
+
+    def __init__(self) -> None:
+        super().__init__(np.ones)
+
+
+def in_a_model_of(coords: dict[str, Any], function: Callable[..., Any], *arguments: Any) -> Any:
+    with pm.Model(coords=coords):
+        return function(*arguments)
+
+
 def with_light(light: pl.light.LightProfile) -> Any:
     return image(tracer=tracer(light=light))
 
@@ -428,7 +466,37 @@ HAND = [
         "mass.FromDeflections of sums of rows",
         lambda: pl.mass.FromDeflections(lambda y, x: (y[:, None] * x, x)),
         ValueError,
-        "function: expected alpha_y elementwise in y and x, with 1 axes, got 2",
+        "function: expected alpha_y elementwise in y and x, of shape",
+    ),
+    Row(
+        "mass.FromDeflections of an array",
+        lambda: pl.mass.FromDeflections(lambda y, x: (np.zeros(3), x)),
+        ValueError,
+        r"function: expected alpha_y elementwise .* got shape \(3,\)",
+    ),
+    Row(
+        "mass.FromDeflections of complex numbers",
+        lambda: pl.mass.FromDeflections(lambda y, x: (y, x * 1j)),
+        TypeError,
+        "function: alpha_x: expected real numbers, got a variable of type .*complex128",
+    ),
+    Row(
+        "mass.MassProfile of numpy's hypot",
+        lambda: with_mass(lambda y, x: (y / np.hypot(y, x), x)),
+        TypeError,
+        "Halo.deflections_yx: it fails on PyTensor variables .*pytensor.tensor, such as pt.hypot",
+    ),
+    Row(
+        "mass.MassProfile of one angle",
+        lambda: with_mass(lambda y, x: y),
+        ValueError,
+        r"Halo.deflections_yx: expected it to return a pair \(alpha_y, alpha_x\), got y",
+    ),
+    Row(
+        "mass.MassProfile of an array",
+        lambda: with_mass(lambda y, x: (y, np.zeros(3))),
+        ValueError,
+        "Halo.deflections_yx: expected alpha_x elementwise in y and x",
     ),
     Row(
         "mass.FromPotential of numpy's maximum",
@@ -503,6 +571,24 @@ HAND = [
         "Disk.images: it fails on PyTensor variables .*pytensor.tensor",
     ),
     Row(
+        "light.LightProfile.images of complex numbers",
+        lambda: with_light(Disk(lambda grid: np.ones((1, len(grid))) * 1j)),
+        TypeError,
+        "Disk.images: expected real numbers, got a variable of type .*complex128",
+    ),
+    Row(
+        "light.LightProfile.n_columns as a method",
+        lambda: pl.Galaxy(0.5, light=Method(np.ones)),
+        TypeError,
+        "Method.n_columns: expected an integer, got <bound method",
+    ),
+    Row(
+        "light.LightProfile.n_columns of zero",
+        lambda: pl.Galaxy(0.5, light=LIGHT + NoColumns()),
+        ValueError,
+        "NoColumns.n_columns: expected at least 1, got 0",
+    ),
+    Row(
         "light.LightProfile.intensity_scale",
         lambda: with_light(Disk(lambda grid: np.ones((1, len(grid))), intensity_scale="a")),
         TypeError,
@@ -515,6 +601,12 @@ HAND = [
         "mesh.NearestVertex of a number", lambda: pl.mesh.NearestVertex(1.0), TypeError, "positional argument"
     ),
     Row("regularization.Regularization", lambda: pl.regularization.Regularization(), TypeError, "abstract"),
+    Row(
+        "image_mesh.Overlay of far too many points",
+        lambda: pl.mesh.VoronoiNN((10**6, 10**6)),
+        ValueError,
+        "shape: expected what fits into the .* GiB of memory, got 1000000 x 1000000 points",
+    ),
     Row(
         "mesh.RectangularAdaptive of few pixels",
         lambda: pl.mesh.RectangularAdaptive((4, 9)),
@@ -626,6 +718,25 @@ HAND = [
     Row("priors.ell_comps outside", lambda: pl.priors.ell_comps("e"), TypeError, "No model on context stack"),
 ]
 
+for prior, dim in (("ell_comps", "e_yx"), ("position", "yx")):
+    HAND.append(
+        Row(
+            f"priors.{prior} beside a dimension of that name",
+            partial(in_a_model_of, {dim: ["a", "b", "c"]}, find(f"priors.{prior}"), "name", 0.1),
+            ValueError,
+            rf"{dim}: expected the coordinates \(.* of the model's dimension .* got \('a', 'b', 'c'",
+        )
+    )
+for error, width in ((TypeError, "a"), (TypeError, True), (ValueError, -1.0), (ValueError, [0.1, 0.0])):
+    HAND.append(
+        Row(
+            f"priors.EllComps of width {width}",
+            partial(pl.priors.EllComps.dist, width),
+            error,
+            "sigma: expected",
+        )
+    )
+
 TABLE = [*of_constructors(), *HAND]
 
 # Public names that other files try, or that hold results and are never built by hand.
@@ -661,8 +772,7 @@ def public_names() -> set[str]:
         if not isinstance(member, ModuleType) or name in ("convert", "plot"):
             names.add(name)
         else:
-            inside = getattr(member, "__all__", [n for n in vars(member) if n in ("ell_comps", "position")])
-            names.update(f"{name}.{inner}" for inner in inside)
+            names.update(f"{name}.{inner}" for inner in member.__all__)
     return names
 
 
@@ -679,7 +789,9 @@ def test_issue13_line8_every_public_name_is_tried() -> None:
 
 @pytest.mark.parametrize("mesh", [pl.mesh.VoronoiNN, pl.mesh.Delaunay])
 def test_issue13_line11_a_shape_is_an_overlay(mesh: Any) -> None:
-    assert mesh((40, 40)) == mesh([40, 40]) == mesh(pl.image_mesh.Overlay((40, 40)))
+    assert (
+        mesh((40, 40)) == mesh([40, 40]) == mesh(np.array([40, 40])) == mesh(pl.image_mesh.Overlay((40, 40)))
+    )
     vertices = mesh((12, 12)).scheme(dataset()).image_plane_vertices
     np.testing.assert_array_equal(vertices, pl.image_mesh.Overlay((12, 12)).vertices(dataset()))
 

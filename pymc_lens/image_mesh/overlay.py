@@ -9,7 +9,10 @@ import numpy as np
 from pymc_lens.image_mesh.base import ImageMesh
 from pymc_lens.imaging import Imaging
 from pymc_lens.lattice import lattice
-from pymc_lens.validation import number, require_instance, validated_shape
+from pymc_lens.validation import number, require_instance, require_memory, validated_shape
+
+# Arrays of what is laid out beyond the mask on every side, see `Overlay.vertices`.
+_BYTES_A_POINT = 9 * 64
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,9 @@ class Overlay(ImageMesh):
     rotation: float = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", validated_shape(self.shape))
+        ny, nx = validated_shape(self.shape)
+        require_memory("shape", _BYTES_A_POINT * ny * nx, f"{ny} x {nx} points", "Take fewer.")
+        object.__setattr__(self, "shape", (ny, nx))
         number("rotation", self.rotation)
 
     def vertices(self, imaging: Imaging) -> np.ndarray:
@@ -63,7 +68,7 @@ class Overlay(ImageMesh):
 
 def as_image_mesh(value: ImageMesh | tuple[int, int]) -> ImageMesh:
     """Return an image mesh as it is, and for a shape the overlay of that shape."""
-    if isinstance(value, (tuple, list)):
+    if isinstance(value, (tuple, list, np.ndarray)):
         return Overlay(value)
     require_instance("image_mesh", value, ImageMesh)
     return value

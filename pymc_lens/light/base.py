@@ -10,8 +10,8 @@ import pytensor.tensor as pt
 from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lens.symbolic import called, expression
-from pymc_lens.validation import require_instance
+from pymc_lens.symbolic import called, expression, may_be_equal
+from pymc_lens.validation import integer, require_instance
 
 
 class LightProfile(ABC):
@@ -100,6 +100,12 @@ class LightSum(LightProfile):
         return pt.concatenate([profile.images(grid) for profile in self.profiles])
 
 
+def require_columns(light: LightProfile) -> None:
+    """Raise unless the number of amplitudes of a profile, which may be a user's, is an integer above zero."""
+    for part in light.parts:
+        integer(f"{type(part).__name__}.n_columns", part.n_columns, minimum=1)
+
+
 def images_of(light: LightProfile, grid: Any) -> TensorVariable:
     """Images of a profile, which may be a user's, at positions (n_points, 2); see `LightProfile.images`.
 
@@ -114,7 +120,7 @@ def images_of(light: LightProfile, grid: Any) -> TensorVariable:
     images = expression(name, called(name, light.images, grid))
     expected = (light.n_columns, grid.type.shape[0] if isinstance(grid, Variable) else len(grid))
     got = images.type.shape
-    if len(got) != 2 or not all(a == b or None in (a, b) for a, b in zip(got, expected, strict=True)):
+    if not may_be_equal(got, expected):
         raise ValueError(
             f"{name}: expected (n_columns, n_points), here {expected}, got shape {got}. A profile of one "
             "amplitude returns image[None]."

@@ -133,7 +133,8 @@ class MultiGaussian(LightProfile):
     @property
     def _widths(self) -> list[np.ndarray]:
         nested = isinstance(self.sigmas, (list, tuple)) and any(np.ndim(item) for item in self.sigmas)
-        groups: Sequence[Any] = self.sigmas if nested or np.ndim(self.sigmas) == 2 else [self.sigmas]
+        flat = isinstance(self.sigmas, Variable) or (not nested and np.ndim(self.sigmas) != 2)
+        groups: Sequence[Any] = [self.sigmas] if flat else self.sigmas
         return [real_numbers("sigmas", widths) for widths in groups]
 
 
@@ -147,7 +148,8 @@ def _ellipticities(ell_comps: Any) -> list[tuple[Any, Any]]:
             )
         ell_comps = [ell_comps[group] for group in range(n_groups)]
     single = isinstance(ell_comps, Variable) or not isinstance(ell_comps, Iterable)
-    if single or all(map(_is_scalar, ell_comps)):
+    # An array without axes is iterable by its type only.
+    if single or getattr(ell_comps, "ndim", 1) == 0 or all(map(_is_scalar, ell_comps)):
         ell_comps = [ell_comps]
     return [pair("ell_comps", ellipticity) for ellipticity in ell_comps]
 

@@ -10,7 +10,7 @@ import pytensor
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lens.symbolic import called, expression, join_positions, split_positions
+from pymc_lens.symbolic import called, expression, join_positions, may_be_equal, split_positions
 from pymc_lens.validation import require_instance
 
 
@@ -154,7 +154,7 @@ class FromPotential(MassProfile):
     TypeError
         If the function fails on PyTensor variables, as functions of NumPy do, or does not return one.
     ValueError
-        If what it returns has another number of axes than y.
+        If what it returns has another shape than y.
 
     Examples
     --------
@@ -173,7 +173,7 @@ class FromPotential(MassProfile):
 
     @override
     def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
-        return _elementwise("the potential", called("function", self.function, y, x), y)
+        return _elementwise("function", "the potential", called("function", self.function, y, x), y)
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +191,7 @@ class FromDeflections(MassProfile):
     TypeError
         If the function fails on PyTensor variables, as functions of NumPy do, or does not return them.
     ValueError
-        If it does not return two, or one has another number of axes than y.
+        If it does not return two, or one has another shape than y.
     """
 
     function: Callable[[TensorVariable, TensorVariable], tuple[Any, Any]]
@@ -202,10 +202,7 @@ class FromDeflections(MassProfile):
 
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-        alphas = called("function", self.function, y, x)
-        if not isinstance(alphas, (tuple, list)) or len(alphas) != 2:
-            raise ValueError(f"function: expected it to return a pair (alpha_y, alpha_x), got {alphas!r}.")
-        return _elementwise("alpha_y", alphas[0], y), _elementwise("alpha_x", alphas[1], x)
+        return _pair("function", called("function", self.function, y, x), y)
 
 
 def _parts(profile: MassProfile) -> tuple[MassProfile, ...]:
@@ -217,19 +214,41 @@ def _require_callable(function: Any) -> None:
         raise TypeError(f"function: expected a function of (y, x), got {function!r}.")
 
 
-# What a user's function is tried on when a profile is built.
-_TRIAL = (pt.dvector("y"), pt.dvector("x"))
+def require_deflections(profile: MassProfile) -> None:
+    """Try a profile, which may be a user's class, on variables.
+
+    Raises
+    ------
+    TypeError
+        If it fails on them, or does not return expressions of PyTensor.
+    ValueError
+        If it does not return two of them, elementwise in y and x.
+    """
+    for part in _parts(profile):
+        name = f"{type(part).__name__}.deflections_yx"
+        _pair(name, called(name, part.deflections_yx, *_TRIAL), _TRIAL[0])
 
 
-def _elementwise(what: str, value: Any, like: TensorVariable) -> TensorVariable:
+# What a user's function is tried on. Hardly will an array of the user's own have this length.
+_TRIAL = tuple(pt.tensor(name, dtype="float64", shape=(7919,)) for name in "yx")
+
+
+def _pair(name: str, alphas: Any, like: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
+    """Return the deflection angles that a user's function or method of that name gives."""
+    if not isinstance(alphas, (tuple, list)) or len(alphas) != 2:
+        raise ValueError(f"{name}: expected it to return a pair (alpha_y, alpha_x), got {alphas!r}.")
+    return _elementwise(name, "alpha_y", alphas[0], like), _elementwise(name, "alpha_x", alphas[1], like)
+
+
+def _elementwise(name: str, what: str, value: Any, like: TensorVariable) -> TensorVariable:
     """Return what a function gives at every position; a constant counts for all of them."""
-    variable = expression(f"function: {what}", value)
+    variable = expression(f"{name}: {what}", value)
     if variable.type.ndim == 0:
         return variable + pt.zeros_like(like)
-    if variable.type.ndim != like.type.ndim:
+    got, wanted = variable.type.shape, like.type.shape
+    if not may_be_equal(got, wanted):
         raise ValueError(
-            f"function: expected {what} elementwise in y and x, with {like.type.ndim} axes, got "
-            f"{variable.type.ndim}."
+            f"{name}: expected {what} elementwise in y and x, of shape {wanted} here, got shape {got}."
         )
     return variable
 
