@@ -225,14 +225,12 @@ def test_pullback_of_every_precision(geometry, seed):
 
 
 def test_matern_spde_needs_cells_with_area():
-    dataset = simulated()
-    prior = pl.regularization.MaternSPDE(0.3, 0.8)
-    mesh = pl.mesh.VoronoiNN(OVERLAY, pl.mesh.NearestVertex())
-    tracer = pl.Tracer(
-        [pl.Galaxy(0.5, mass=mass()), pl.Galaxy(1.0, pixelization=pl.Pixelization(mesh, prior))]
-    )
+    scheme = pl.mesh.VoronoiNN(OVERLAY, pl.mesh.NearestVertex()).scheme(simulated())
+    vertices = scheme.image_plane_vertices
+    geometry = scheme.geometry(simulated().source_grid, vertices, Workspace())
+    prior = pl.regularization.MaternSPDE().scheme(simulated())
     with pytest.raises(InadmissibleError, match="no area"):
-        pl.FitImaging(dataset, tracer)
+        prior.precision(np.array([0.3, 0.8]), geometry)
 
 
 @pytest.mark.parametrize(
