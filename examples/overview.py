@@ -12,7 +12,7 @@ import pymc_lens as pl
 
 folder = "examples/data/source_complex"
 dataset = pl.Imaging.from_fits(f"{folder}/data.fits", f"{folder}/psf.fits", f"{folder}/noise_map.fits")
-dataset = dataset.apply_mask(pl.Mask2D.circular(dataset.shape_native, dataset.pixel_scales, radius=2.6))
+dataset = dataset.apply_mask(pl.Mask2D.circular(dataset.shape_native, dataset.pixel_scales, radius=2.8))
 
 
 def tracer(einstein_radius, ell_comps, scale, amplitude):
@@ -22,7 +22,7 @@ def tracer(einstein_radius, ell_comps, scale, amplitude):
     source = pl.Galaxy(
         redshift=1.0,
         pixelization=pl.Pixelization(
-            mesh=pl.mesh.VoronoiNN(pl.image_mesh.Overlay((20, 20))),
+            mesh=pl.mesh.VoronoiNN(pl.image_mesh.Overlay((24, 24))),
             regularization=pl.regularization.MaternSPDE(scale=scale, amplitude=amplitude),
         ),
     )
