@@ -12,15 +12,13 @@ from pymc_lens.galaxy import Pixelization
 from pymc_lens.imaging import Imaging
 from pymc_lens.inversion.problem import PixelizedInversion
 from pymc_lens.inversion.solver import SOLVERS
-from pymc_lens.light.base import LightProfile, images_of
+from pymc_lens.light.base import LightProfile
 from pymc_lens.tracer import Tracer
 from pymc_lens.validation import positive_number
 
 # Prior standard deviation of a light column's amplitude in units of the brightest pixel: wide enough for a
 # Gaussian much narrower than the PSF, whose peak the PSF lowers tenfold.
 _AMPLITUDE_RANGE = 10.0
-# Of the distance of sub-pixels: of a narrower Gaussian the nearest may see less than 2 % of the peak.
-_RESOLVED = 0.25
 
 
 class SymbolicInputs(NamedTuple):
@@ -53,7 +51,6 @@ def build_inversion(tracer: Tracer, dataset: Imaging) -> tuple[PixelizedInversio
     if not isinstance(dataset, Imaging):
         raise TypeError(f"dataset: expected Imaging, got {type(dataset).__name__}.")
     pixelization = cast(Pixelization, tracer.source_galaxy.pixelization)
-    _require_resolved(tracer.lights, dataset)
     mesh = pixelization.mesh.scheme(dataset)
     problem = PixelizedInversion(
         dataset,
@@ -71,19 +68,6 @@ def build_inversion(tracer: Tracer, dataset: Imaging) -> tuple[PixelizedInversio
     return problem, inputs
 
 
-def _require_resolved(lights: tuple[LightProfile, ...], dataset: Imaging) -> None:
-    """Raise ValueError if a profile's light could fall between the sub-pixels."""
-    spacing = dataset.pixel_scales / max(sub_size for sub_size, _ in dataset.light_grid.groups)
-    for light in lights:
-        scale = light.smallest_scale
-        if scale is not None and scale < _RESOLVED * spacing:
-            raise ValueError(
-                f"light: expected structure of at least {_RESOLVED * spacing:.2g} arcsec, got {scale:.2g}: "
-                f"its light falls between the sub-pixels, which are {spacing:.2g} arcsec apart at best. "
-                "Leave out what is that narrow, or raise over_sample_size_lp."
-            )
-
-
 def _vector(parameters: tuple[Any, ...]) -> TensorVariable:
     if not parameters:
         return pt.as_tensor_variable(np.empty(0))
@@ -95,8 +79,10 @@ def _amplitude_scales(lights: tuple[LightProfile, ...], dataset: Imaging) -> tup
     scales: list[float] = []
     for light in lights:
         given = light.intensity_scale
-        scale = default if given is None else positive_number("intensity_scale", given)
-        scales += [scale] * light.n_columns
+        if given is None:
+            scales += list(default * light.relative_scales(dataset.pixel_scales))
+        else:
+            scales += [positive_number("intensity_scale", given)] * light.n_columns
     return tuple(scales)
 
 
@@ -107,10 +93,6 @@ def _light_columns(lights: tuple[LightProfile, ...], dataset: Imaging) -> Tensor
 
 
 def _pixel_averages(light: LightProfile, dataset: Imaging) -> TensorVariable:
-    averages = []
-    for sub_size, points in dataset.light_grid.groups:
-        images = images_of(light, points)
-        if sub_size > 1:
-            images = images.reshape((light.n_columns, len(points) // sub_size**2, sub_size**2)).mean(axis=-1)
-        averages.append(images)
-    return pt.concatenate(averages, axis=1)
+    groups = dataset.light_grid.groups
+    scale = dataset.pixel_scales
+    return pt.concatenate([light.averages(points, sub_size, scale) for sub_size, points in groups], axis=1)

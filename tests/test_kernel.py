@@ -118,3 +118,27 @@ def test_two_processes_never_save_one_kernel_at_once(monkeypatch, tmp_path):
         assert not index.exists()
     other.join(10.0)
     assert index.exists()
+
+
+WITHOUT_A_HOME = """
+import stat
+import pymc_lens, pytensor, pytensor.tensor as pt
+x = pt.dvector()
+folder = pytensor.config.base_compiledir
+print(pytensor.function([x], 2.0 * x)([1.0]).item(), oct(stat.S_IMODE(folder.stat().st_mode)), folder)
+"""
+
+
+def test_issue13_F7_no_home(tmp_path):
+    """What PyTensor compiles is kept where nobody else can write, as long as the process lives."""
+    (tmp_path / "file").write_text("")
+    environment = {key: value for key, value in os.environ.items() if key != "PYTENSOR_FLAGS"}
+    environment |= {"HOME": str(tmp_path / "file" / "home"), "PYTHONPATH": str(PACKAGE.parent)}
+    environment |= {"TMPDIR": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-W", "always::UserWarning", "-c", WITHOUT_A_HOME]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    value, mode, folder = done.stdout.split()
+    assert (value, mode) == ("2.0", "0o700")
+    assert Path(folder).parent == tmp_path
+    assert not Path(folder).exists()
+    assert done.stderr.count("PyTensor cannot write to") == 1

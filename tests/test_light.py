@@ -6,10 +6,8 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from problems import simulated, tracer
 from pytensor.compile.mode import Mode
 
-import pymc_lens as pl
 from pymc_lens.convert import ell_comps_from
 from pymc_lens.light import LightProfile, MultiGaussian
 
@@ -167,22 +165,3 @@ def test_bad_arguments_are_named(kwargs: dict[str, Any], name: str) -> None:
 def test_bad_spacing_is_named(sigma_min: float, sigma_max: float, n_per_group: int, name: str) -> None:
     with pytest.raises(ValueError, match=f"{name}: expected"):
         MultiGaussian.log_spaced(CENTRE, (0.0, 0.0), sigma_min, sigma_max, n_per_group)
-
-
-def lit(centre, sigmas):
-    light = pl.light.MultiGaussian(centre, (0.0, 0.0), sigmas)
-    return pl.FitImaging(simulated(light=True), tracer(light=light))
-
-
-def test_issue13_line5_light_between_the_sub_pixels_is_refused():
-    """It had an amplitude of 1e-42."""
-    with pytest.raises(ValueError, match=r"light: expected structure of at least 0.0031 arcsec, got 0.0005"):
-        lit((0.0, 0.0), [0.0005, 0.3])
-    # The narrowest that passes is seen wherever it lies.
-    amplitudes = [lit((y, 0.0), [0.0032, 0.3]).intensities for y in (0.0, 0.00625, 0.003)]
-    assert np.abs(amplitudes).min() > 1e-3
-
-
-def test_issue13_line5_light_far_off_the_image_is_inadmissible():
-    with pytest.raises(ValueError, match="shines on no pixel"):
-        lit((50.0, 0.0), [0.1, 0.3])

@@ -40,10 +40,11 @@ from pymc_lens.workspace import Workspace
 
 _log = logging.getLogger(__name__)
 
-# Of the peak of a light profile, below which it is not there.
-_DARK = 1e-12
 # Of the size of the curvature matrix, that an evaluation with its gradient holds at once.
 _MATRICES = 4
+
+# Standard deviations of the noise that an amplitude as large as its prior allows would change the image by.
+_DARK = 1e-6
 
 # A source is seen in pixels where its image exceeds this many standard deviations of the noise, and this
 # fraction of its brightest pixel.
@@ -346,7 +347,7 @@ class PixelizedInversion:
         ------
         InadmissibleError
             Where the likelihood is zero: rays that are not finite or leave the mesh, parameters outside their
-            domain, a matrix that is not positive definite.
+            domain, light that no fitted pixel sees, a matrix that is not positive definite.
         """
         _require_finite(
             inputs,
@@ -540,16 +541,23 @@ class PixelizedInversion:
         return image
 
     def _light_basis(self, light: np.ndarray) -> LightBasis:
-        if (np.abs(light).max(axis=1, initial=0.0) < _DARK).any():
-            raise InadmissibleError(
-                "light without light",
-                "light: a profile shines on no pixel of the image, so that its amplitude is unknown. Its "
-                "centre lies far off, or it falls between the sub-pixels.",
-            )
         blurred = self._light_blur.blur(light)
+        self._require_seen(blurred)
         if self.solver.confines_amplitudes:
             return profile_basis(blurred, self._light_precision)
         return orthonormal_basis(blurred, self._pixel_root_weights, self._light_precision)
+
+    def _require_seen(self, light: np.ndarray) -> None:
+        """Refuse columns (n_light, n_pixels) whose amplitude no pixel knows anything of."""
+        whitened = np.sqrt((light**2) @ self._pixel_root_weights**2)
+        dark = np.flatnonzero(whitened * self.light_scales < _DARK)
+        if dark.size:
+            raise InadmissibleError(
+                "light without light",
+                f"light: columns {dark.tolist()} of {self.n_light} shine on no fitted pixel, so that their "
+                "amplitudes are unknown. Their centre lies far off or in a hole of the mask: change it, or "
+                "leave them out.",
+            )
 
     def _tile_data(self, data: np.ndarray) -> np.ndarray:
         values = np.zeros(self._tiles.n_pixels)

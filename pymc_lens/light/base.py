@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, override
 
+import numpy as np
 import pytensor.tensor as pt
 from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
@@ -23,15 +24,10 @@ class LightProfile(ABC):
     ----------
     intensity_scale : float or None
         Prior standard deviation of each amplitude, in the units of the data; None: ten times the brightest
-        fitted pixel.
+        fitted pixel, times `relative_scales`.
     """
 
     intensity_scale: float | None = None
-
-    @property
-    def smallest_scale(self) -> float | None:
-        """Scale of its finest structure, arcsec, where that is known: sub-pixels must not miss it."""
-        return None
 
     @property
     def parts(self) -> tuple[LightProfile, ...]:
@@ -57,6 +53,38 @@ class LightProfile(ABC):
         (n_columns, n_points) TensorVariable
             One at its peak.
         """
+
+    def averages(self, points: np.ndarray, sub_size: int, pixel_scales: float) -> TensorVariable:
+        """Surface brightness for unit amplitudes averaged over pixels; by default the mean of their points.
+
+        Parameters
+        ----------
+        points : (n_pixels * sub_size**2, 2) array
+            Positions (y, x) in the pixels, arcsec, those of one pixel consecutive.
+        sub_size : int
+            Positions along a pixel's side.
+        pixel_scales : float
+            Arcsec.
+
+        Returns
+        -------
+        (n_columns, n_pixels) TensorVariable
+        """
+        images = images_of(self, points)
+        if sub_size == 1:
+            return images
+        per_pixel = sub_size**2
+        return images.reshape((self.n_columns, len(points) // per_pixel, per_pixel)).mean(axis=-1)
+
+    def relative_scales(self, pixel_scales: float) -> np.ndarray:
+        """Default prior standard deviations (n_columns,) of the amplitudes, in units of an extended image's.
+
+        Parameters
+        ----------
+        pixel_scales : float
+            Arcsec.
+        """
+        return np.ones(self.n_columns)
 
     def __add__(self, other: object) -> LightSum:
         if not isinstance(other, LightProfile):

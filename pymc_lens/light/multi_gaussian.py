@@ -17,6 +17,13 @@ from pymc_lens.light.base import LightProfile
 from pymc_lens.symbolic import moderate, nan_unless, pair, split_positions, zero_unless
 from pymc_lens.validation import integer, positive_number, real_numbers, require_ell_comps
 
+# Of the distance of the points where light is evaluated: a narrower Gaussian may be missed by all of them.
+_BETWEEN_POINTS = 0.35
+# In pixels. Of a narrower Gaussian the flux is what shows, not the peak.
+_WITHIN_A_PIXEL = 0.2
+# In pixels. Far below it squares of widths lose their digits.
+_NARROWEST = 1e-6
+
 
 @dataclass(frozen=True, eq=False)
 class MultiGaussian(LightProfile):
@@ -24,7 +31,8 @@ class MultiGaussian(LightProfile):
 
     Each group has its own ellipticity, so that isophotes may twist and change shape with radius. The
     Gaussian of width sigma is ``exp(-(q x^2 + y^2 / q) / (2 sigma^2))`` in the major-axis frame: sigma is the
-    geometric mean of the widths along its axes. Smooth through the circular case.
+    geometric mean of the widths along its axes. Smooth through the circular case. A Gaussian too narrow for
+    the points where light is evaluated (``over_sample_size_lp`` of `Imaging`) is integrated over the pixels.
 
     Parameters
     ----------
@@ -104,27 +112,71 @@ class MultiGaussian(LightProfile):
 
     @property
     @override
-    def smallest_scale(self) -> float:
-        return min(float(widths.min()) for widths in self._widths)
-
-    @property
-    @override
     def n_columns(self) -> int:
         return sum(widths.size for widths in self._widths)
 
     @override
     def images(self, grid: Any) -> TensorVariable:
         y, x = split_positions(grid)
+        near, centre_y, centre_x = self._moderate_centre()
+        y, x = y - centre_y, x - centre_x
+        # Rows of groups are read through an index: to join images would cost as much as the exponentials.
+        radii = [_radius_squared(y, x, *ellipticity, near) for ellipticity in self._ellipticities]
+        squared = pt.stack(radii)[self._groups]
+        return pt.exp(-0.5 / np.concatenate(self._widths)[:, None] ** 2 * squared)
+
+    @override
+    def averages(self, points: np.ndarray, sub_size: int, pixel_scales: float) -> TensorVariable:
+        """See `LightProfile`; a Gaussian that falls between the points is integrated over the pixels."""
+        widths = np.concatenate(self._widths)
+        if widths.min() < _NARROWEST * pixel_scales:
+            raise ValueError(
+                f"sigmas: expected at least {_NARROWEST:g} of a pixel of {pixel_scales:g} arcsec, got "
+                f"{widths.min():g}. All widths below a tenth of a pixel look the same."
+            )
+        averages = super().averages(points, sub_size, pixel_scales)
+        narrow = np.flatnonzero(widths < _BETWEEN_POINTS * pixel_scales / sub_size)
+        if not narrow.size:
+            return averages
+        centres = points.reshape(-1, sub_size**2, 2).mean(axis=1)
+        return pt.set_subtensor(averages[narrow], self._integrated(centres, pixel_scales, narrow))
+
+    @override
+    def relative_scales(self, pixel_scales: float) -> np.ndarray:
+        """See `LightProfile`: that of a Gaussian within a pixel is a prior on its flux."""
+        return np.maximum(_WITHIN_A_PIXEL * pixel_scales / np.concatenate(self._widths), 1.0) ** 2
+
+    def _integrated(self, centres: np.ndarray, pixel_scales: float, columns: np.ndarray) -> TensorVariable:
+        """Averages (n, n_pixels) of some Gaussians (n,) over pixels with these centres (n_pixels, 2).
+
+        The covariance of y and x, much smaller than a pixel's square, is left out: the average is a product
+        of two integrals, of rows and of columns of pixels.
+        """
+        widths, groups = np.concatenate(self._widths)[columns] / pixel_scales, self._groups[columns]
+        near, *centre = self._moderate_centre()
+        shapes = [_stretches(*ellipticity, near) for ellipticity in self._ellipticities]
+        admissible, *stretches = (pt.stack(parts)[groups][:, None] for parts in zip(*shapes, strict=True))
+        average = 2.0 * np.pi * widths[:, None] ** 2
+        for axis in (0, 1):
+            positions, places = np.unique(np.round(centres[:, axis] / pixel_scales, 6), return_inverse=True)
+            distances = positions - centre[axis] / pixel_scales
+            root = np.sqrt(2.0) * widths[:, None] * stretches[axis]
+            below, above = (pt.erf((distances + half) / root) for half in (-0.5, 0.5))
+            average = average * (0.5 * (above - below))[:, places]
+        return nan_unless(admissible, average)
+
+    def _moderate_centre(self) -> tuple[list[TensorVariable], Any, Any]:
+        """Conditions that the centre is no extreme variable, and the centre; zero where it is one."""
         centre_y, centre_x = pair("centre", self.centre)
         near = moderate(centre_y, centre_x)
         if near:
             centre_y, centre_x = (zero_unless(reduce(and_, near), part) for part in (centre_y, centre_x))
-        y, x = y - centre_y, x - centre_x
-        # Rows of groups are read through an index: to join images would cost as much as the exponentials.
-        radii = [_radius_squared(y, x, *ellipticity, near) for ellipticity in self._ellipticities]
-        squared = pt.stack(radii)
-        group = np.repeat(np.arange(len(self._widths)), [widths.size for widths in self._widths])
-        return pt.exp(-0.5 / np.concatenate(self._widths)[:, None] ** 2 * squared[group])
+        return near, centre_y, centre_x
+
+    @property
+    def _groups(self) -> np.ndarray:
+        """Group of each Gaussian, (n_columns,)."""
+        return np.repeat(np.arange(len(self._widths)), [widths.size for widths in self._widths])
 
     @property
     def _ellipticities(self) -> list[tuple[Any, Any]]:
@@ -169,3 +221,13 @@ def _radius_squared(
     stretched = (y + e_x * y - e_y * x) ** 2 + (x - e_x * x - e_y * y) ** 2
     squared = stretched / (1.0 - e_y * e_y - e_x * e_x)
     return nan_unless(reduce(and_, conditions, admissible), squared)
+
+
+def _stretches(e_y: Any, e_x: Any, conditions: list[TensorVariable]) -> tuple[TensorVariable, ...]:
+    """Whether all conditions hold, then standard deviations along y and x in units of sigma."""
+    e_y, e_x = pt.as_tensor_variable(e_y), pt.as_tensor_variable(e_x)
+    admissible = reduce(and_, conditions, e_y * e_y + e_x * e_x < 1.0)
+    e_y, e_x = zero_unless(admissible, e_y), zero_unless(admissible, e_x)
+    over = 1.0 - e_y * e_y - e_x * e_x
+    along_y, along_x = (((1.0 + sign * e_x) ** 2 + e_y * e_y) / over for sign in (-1.0, 1.0))
+    return admissible, pt.sqrt(along_y), pt.sqrt(along_x)

@@ -7,6 +7,7 @@ from pytensor.compile.mode import optdb
 from pytensor.graph.basic import Apply
 from pytensor.graph.rewriting.basic import in2out, node_rewriter
 
+import pymc_lens.ops.compile_folder  # before what looks for the folder
 import pymc_lens.ops.isothermal_numba
 import pymc_lens.ops.numba_dispatch  # noqa: F401
 from pymc_lens.mass.isothermal_op import IsothermalDeflections, IsothermalPullback
