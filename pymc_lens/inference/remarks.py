@@ -80,7 +80,7 @@ def _at_edges(mode: Mode, density: Density, draws: np.ndarray) -> Iterator[str]:
 
 def _flat_ellipses(mode: Mode) -> Iterator[str]:
     for name, value in mode.parameters.items():
-        if "ell_comps" in name and not name.endswith("_unbounded") and np.shape(value)[-1:] == (2,):
+        if "ell_comps" in name and np.shape(value)[-1:] == (2,):
             size = float(np.hypot(value[..., 0], value[..., 1]).max())
             if size > _ROUND:
                 yield (
