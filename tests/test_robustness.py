@@ -94,6 +94,28 @@ def test_issue13_F5_a_value_where_there_is_a_gradient(dataset, name):
                 assert problem.log_evidence(at) == problem.log_evidence_and_gradient(at)[0], parameters
 
 
+@pytest.mark.parametrize("factor", [0.0, 1e-300, 1e-160, 1e-12, 1e30, 1e160, 1e300])
+@pytest.mark.parametrize("name", [*MESHES, "Delaunay", "Rectangular", "RectangularAdaptive"])
+def test_issue13_F5_extreme_rays_on_every_mesh(dataset, name, factor):
+    """All of them, vertices included; and one that is thrown far off while the others stay."""
+    meshes = MESHES | {
+        "Delaunay": pl.mesh.Delaunay(pl.image_mesh.Overlay((8, 8)), pl.mesh.NearestVertex()),
+        "Rectangular": pl.mesh.Rectangular((8, 8)),
+        "RectangularAdaptive": pl.mesh.RectangularAdaptive((8, 8)),
+    }
+    problem, inputs = combine(dataset, meshes[name], pl.regularization.Zeroth())
+    one = inputs.rays.copy()
+    one[7] *= factor
+    for at in (
+        inputs._replace(rays=factor * inputs.rays, vertices=factor * inputs.vertices),
+        inputs._replace(rays=one),
+    ):
+        value, gradient = problem.log_evidence_and_gradient(at)
+        assert value < np.inf
+        assert all(np.isfinite(part).all() for part in gradient)
+        assert value > -np.inf or not any(part.any() for part in gradient)
+
+
 @pytest.mark.parametrize("nu", [0.5, 1.5, 20.0])
 def test_issue13_F5_a_matern_kernel_has_its_limits(nu, rng):
     vertices, bar = rng.uniform(-1.0, 1.0, (20, 2)), np.ones((20, 20))

@@ -273,7 +273,7 @@ def _touched_columns(first, last, window_pixels, indptr, indices, touched, local
     return n
 
 
-@kernel(fastmath={"contract"}, error_model="numpy")
+@kernel(fastmath={"contract"})
 def _fill_blocks(
     psf, pixels, window_indptr, window_pixels, window_dy, window_dx, indptr, indices, weights, light,
     root_weights, n_source, column_indptr, columns, blocks,
@@ -344,7 +344,7 @@ def _predict(column_indptr, columns, blocks, coefficients, model):
                 model[tile, a] += coefficient * blocks[column, a]
 
 
-@kernel(fastmath={"contract", "reassoc"}, error_model="numpy")
+@kernel(fastmath={"contract", "reassoc"})
 def _pull_back(
     psf, pixels, window_indptr, window_pixels, window_dy, window_dx, indptr, indices, column_indptr, columns,
     blocks, root_weights, residual, coefficients, inverse, square, rows, mapping_bar, light_bar,

@@ -15,6 +15,8 @@ from numba import njit
 from numba.core.caching import IndexDataCacheFile
 
 _PACKAGE = Path(__file__).parents[1]
+# A division by zero gives what numbers give, as in NumPy: the point is inadmissible, and no error.
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 _NUMERICS = ("inversion", "linalg", "mesh", "regularization")
 
 
@@ -87,7 +89,7 @@ def kernel(**options: Any) -> Callable[[Callable], Any]:
 
     def compiled(function: Callable) -> Any:
         try:
-            dispatcher = njit(cache=True, nogil=True, **options)(function)
+            dispatcher = njit(cache=True, **_OPTIONS, **options)(function)
         except RuntimeError as error:
             if "no locator available" not in str(error):
                 raise
@@ -97,7 +99,7 @@ def kernel(**options: Any) -> Callable[[Callable], Any]:
                 "every process, which takes about a minute. Set the environment variable NUMBA_CACHE_DIR to "
                 "a folder of your own.",
             )
-            return njit(nogil=True, **options)(function)
+            return njit(**_OPTIONS, **options)(function)
         found = dispatcher._cache._cache_file
         dispatcher._cache._cache_file = _SoundCacheFile(
             found._cache_path, Path(found._index_name).stem, _sources_stamp()

@@ -24,13 +24,13 @@ _COINCIDENT = 1e-13
 _DOUBTFUL = 1e-9
 
 
-@kernel(inline="always", error_model="numpy")
+@kernel(inline="always")
 def _side(points, a, b, y, x):
     """Twice the signed area of (p, a, b)."""
     return (points[a, 0] - y) * (points[b, 1] - x) - (points[a, 1] - x) * (points[b, 0] - y)
 
 
-@kernel(error_model="numpy")
+@kernel()
 def _locate(points, triangles, neighbors, start, y, x):
     """Triangle that contains p, -1 outside the hull: a walk towards p from a triangle nearby."""
     t, previous = start, -1
@@ -59,7 +59,7 @@ def _locate(points, triangles, neighbors, start, y, x):
     return best
 
 
-@kernel(error_model="numpy")
+@kernel()
 def locate(points, triangles, neighbors, queries, containing):
     """Write the triangle (n,) that contains each query (n, 2), -1 outside the hull.
 
@@ -72,7 +72,7 @@ def locate(points, triangles, neighbors, queries, containing):
             start = containing[ray]
 
 
-@kernel(inline="always", error_model="numpy")
+@kernel(inline="always")
 def _swallowed(points, triangles, circles, t, a, b, y, x):
     """Whether p lies in the circumcircle of the triangle t beyond the edge (a, b)."""
     c0, c1 = circles[t, 0] - y, circles[t, 1] - x
@@ -95,7 +95,7 @@ def _swallowed(points, triangles, circles, t, a, b, y, x):
     return determinant > 0.0
 
 
-@kernel(error_model="numpy")
+@kernel()
 def _cavity(points, triangles, neighbors, circles, first, y, x, stack, rim, corners, inner, crossed):
     """Collect the cavity of p around the triangle that contains it.
 
@@ -137,7 +137,7 @@ def _cavity(points, triangles, neighbors, circles, first, y, x, stack, rim, corn
     return n_rim, n_crossed
 
 
-@kernel(inline="always", error_model="numpy")
+@kernel(inline="always")
 def _coincident(points, triangles, circles, t, y, x):
     """Find the corner of a triangle that p coincides with, or -1."""
     for k in range(3):
@@ -148,7 +148,7 @@ def _coincident(points, triangles, circles, t, y, x):
     return -1
 
 
-@kernel(error_model="numpy")
+@kernel()
 def _weights(points, triangles, neighbors, circles, containing, queries, indptr, indices, weights):
     """Fill the rows of Sibson weights; returns the number of entries, or -1 where they do not fit."""
     n = points.shape[0]
@@ -215,7 +215,7 @@ def _weights(points, triangles, neighbors, circles, containing, queries, indptr,
     return nnz
 
 
-@kernel(error_model="numpy")
+@kernel()
 def _weights_pullback(
     points, triangles, neighbors, circles, containing, queries, indptr, weights, weights_bar,
     queries_bar, points_bar,
@@ -295,7 +295,7 @@ def _weights_pullback(
         queries_bar[ray, 0], queries_bar[ray, 1] = y_bar, x_bar
 
 
-@kernel(inline="always", error_model="numpy")
+@kernel(inline="always")
 def _sweep(points, points_bar, a, b, bar, from_0, from_1, to_0, to_1, y, x):
     """Cotangents of the ends of a Delaunay edge by the facet between their cells, given relative to p."""
     e0, e1 = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1]

@@ -69,7 +69,7 @@ def _in_reach(first, degree, n):
     return -degree <= first < n
 
 
-@kernel(error_model="numpy")
+@kernel()
 def _spline(place, ny, nx, degree, indptr, indices, weights):
     along_y, along_x = np.empty(degree + 1), np.empty(degree + 1)
     n = 0
@@ -90,7 +90,7 @@ def _spline(place, ny, nx, degree, indptr, indices, weights):
         indptr[point + 1] = n
 
 
-@kernel(error_model="numpy")
+@kernel()
 def _spline_pullback(place, ny, nx, degree, weights_bar, place_bar):
     along_y, along_x = np.empty(degree + 1), np.empty(degree + 1)
     slope_y, slope_x = np.empty(degree + 1), np.empty(degree + 1)
