@@ -4,8 +4,6 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
@@ -27,8 +25,6 @@ from pymc_lens.mass import (
     MassSum,
     PointMass,
 )
-from pymc_lens.mass.isothermal_formulas import deflection, deflection_pullback
-from pymc_lens.mass.isothermal_op import IsothermalDeflections
 
 ONCE = Mode("py", None)
 CENTRE = (0.05, -0.1)
@@ -229,33 +225,6 @@ def test_isothermal_is_smooth_through_the_circular_case(rng: np.random.Generator
     np.testing.assert_allclose(slopes[1:4], slopes[2], rtol=1e-9)
 
 
-@pytest.mark.parametrize("ell_comps", [ELL_COMPS, (0.0, 0.0)])
-def test_adjoint_is_what_jax_derives_from_the_formula(
-    ell_comps: tuple[float, float], rng: np.random.Generator
-) -> None:
-    # The last ray goes through the centre itself.
-    y, x = np.concatenate([grid_from(rng), [CENTRE]]).T
-    bars = rng.normal(size=(2, y.size))
-    with jax.enable_x64(True):
-        inputs = [jnp.asarray(part) for part in (y, x, *CENTRE, *ell_comps, 1.3)]
-        _, pull = jax.vjp(deflection, *inputs)
-        y_bar, x_bar, *expected = pull(tuple(jnp.asarray(bar) for bar in bars))
-    *positions, e_y, e_x, strength = deflection_pullback(y, x, *CENTRE, *ell_comps, 1.3, *bars)
-    np.testing.assert_allclose(positions, [y_bar, x_bar], rtol=1e-10, atol=1e-12)
-    sums = [-positions[0].sum(), -positions[1].sum(), e_y.sum(), e_x.sum(), strength.sum()]
-    np.testing.assert_allclose(sums, expected, rtol=1e-10, atol=1e-12)
-
-
-def test_jax_agrees_with_numba(rng: np.random.Generator) -> None:
-    parameters = pt.dvector("parameters")
-    deflections = isothermal(parameters).deflections(grid_from(rng))
-    weights = rng.normal(size=(30, 2))
-    outputs = [deflections, pytensor.grad((weights * deflections).sum(), parameters)]
-    results = [pytensor.function([parameters], outputs, mode=mode)(PARAMETERS) for mode in ("JAX", "NUMBA")]
-    for by_jax, by_numba in zip(*results, strict=True):
-        np.testing.assert_allclose(by_jax, by_numba, rtol=1e-12, atol=1e-14)
-
-
 @pytest.mark.parametrize("mode", ["NUMBA", "JAX", ONCE], ids=["numba", "jax", "python"])
 @pytest.mark.parametrize(("ell_comps", "radius"), [((1.0, 0.0), 1.0), ((0.9, 0.9), 1.0), ((0.1, 0.2), -1.0)])
 def test_inadmissible_random_variables_give_nan_and_no_gradient(
@@ -382,10 +351,6 @@ class TestShapes:
     def test_the_last_axis_holds_two(self, grid: Any) -> None:
         with pytest.raises(ValueError, match="grid: expected"):
             ExternalShear(0.1, 0.0).deflections(grid)
-
-    def test_op_refuses_matrices(self) -> None:
-        with pytest.raises(TypeError, match="x: expected 1 dimension, got 2"):
-            IsothermalDeflections()(pt.dvector(), pt.dmatrix(), pt.dvector())
 
 
 class TestArguments:
