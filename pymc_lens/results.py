@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pymc as pm
 import pytensor
 import xarray as xr
-from pymc.progress_bar import create_simple_progress, default_progress_theme
 from pytensor.tensor.variable import TensorVariable
-from threadpoolctl import threadpool_limits
 from xarray import DataTree
 
 from pymc_lens.distributions import pixelized_images
@@ -20,6 +18,7 @@ from pymc_lens.imaging import Imaging
 from pymc_lens.inversion.problem import EvidenceTerms, InversionInputs, PixelizedInversion
 from pymc_lens.lattice import lattice, square_around
 from pymc_lens.point import find_image, needed_variables, observed_data
+from pymc_lens.progress import counted
 from pymc_lens.provenance import pixel_coords, require_same_dataset
 from pymc_lens.validation import integer, require_instance
 
@@ -94,7 +93,7 @@ def reconstruct(
     evaluate = _inputs_function(model, image)
     solutions = [
         _Solution(problem, evaluate(posterior.isel(sample=k)), rng)
-        for k in _counted(posterior.sizes["sample"], "Reconstructing sources", progressbar)
+        for k in counted(posterior.sizes["sample"], "Reconstructing sources", progressbar)
     ]
     coords = {name: ("sample", posterior[name].values) for name in ("chain", "draw")}
     datasets = (
@@ -161,7 +160,7 @@ def sample_posterior_predictive(
         problem, evaluate = image.owner.op.problem, _inputs_function(model, image)
         drawn = [
             _predicted(problem, evaluate(posterior.isel(sample=k)), rng)
-            for k in _counted(n_draws, f"Predicting {name}", progressbar)
+            for k in counted(n_draws, f"Predicting {name}", progressbar)
         ]
         (dim,) = model.named_vars_to_dims[name]
         units = {"units": _unit(problem.imaging)}
@@ -245,16 +244,6 @@ def _chosen_draws(
     n_draws = stacked.sizes["sample"]
     count = min(integer("num_draws", num_draws, 1), n_draws)
     return stacked.isel(sample=np.unique(np.linspace(0, n_draws - 1, count).astype(int)))
-
-
-def _counted(n: int, title: str, progressbar: bool) -> Iterator[int]:
-    """Count to n under a progress bar, with BLAS on one thread: small blocks do not pay for more."""
-    progress = create_simple_progress(progressbar=progressbar, progressbar_theme=default_progress_theme)
-    with progress, threadpool_limits(1, user_api="blas"):
-        task = progress.add_task(title, completed=0, total=n)
-        for k in range(n):
-            yield k
-            progress.update(task, completed=k + 1)
 
 
 def _inputs_function(model: pm.Model, image: TensorVariable) -> Callable[[xr.Dataset], InversionInputs]:

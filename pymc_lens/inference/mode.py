@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pymc as pm
 from pymc.blocking import DictToArrayBijection
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from threadpoolctl import threadpool_limits
 
 from pymc_lens.distributions import pixelized_images
 from pymc_lens.inference.climb import FINE, approach, climb, climb_on, refined, whitening
@@ -22,6 +19,7 @@ from pymc_lens.inference.density import Density
 from pymc_lens.inference.preflight import preflight
 from pymc_lens.inference.remarks import remarks_on, rounded, within_posterior
 from pymc_lens.inference.starts import checked_starts, free_values, initial_point
+from pymc_lens.progress import Report, shown
 from pymc_lens.validation import integer, require_instance
 
 _log = logging.getLogger(__name__)
@@ -101,8 +99,8 @@ def find_mode(
     model : pm.Model, optional
         By default the model on the context stack.
     starts : dict or sequence of dict, optional
-        Initial values by variable name, in the parameters' own units, deterministic pairs such as those of
-        `pymc_lens.priors.ell_comps` included; what a dict leaves out starts at the prior's support point.
+        Initial values by variable name, in the parameters' own units; also of deterministic variables that
+        depend on a single free one. What a dict leaves out starts at the prior's support point.
     keep : int
         How many lenses or starts, the best so far, are followed to the end.
     progressbar : bool
@@ -163,15 +161,12 @@ class _Found(NamedTuple):
     remarks: list[str]
 
 
-_Report = Callable[[str], None]
-
-
 def _search(
     model: pm.Model | None,
     starts: Any,
     keep: int,
     progressbar: bool,
-    settle: Callable[[Density, list[np.ndarray], _Report], list[Mode]],
+    settle: Callable[[Density, list[np.ndarray], Report], list[Mode]],
 ) -> list[Mode]:
     """Climb, settle what is to be kept of the ends, and look at the highest."""
     model = pm.modelcontext(model)
@@ -181,7 +176,7 @@ def _search(
     density = Density(model)
     rng = np.random.default_rng(0)  # the same search finds the same mode
     draws = _draws(model, rng)
-    with _searching(progressbar) as report:
+    with shown("Finding the mode", progressbar) as report:
         try:
             if given is None:
                 found = _unattended(density, draws, keep, report, rng)
@@ -205,7 +200,7 @@ def _draws(model: pm.Model, rng: np.random.Generator) -> np.ndarray:
 
 
 def _unattended(
-    density: Density, draws: np.ndarray, keep: int, report: _Report, rng: np.random.Generator
+    density: Density, draws: np.ndarray, keep: int, report: Report, rng: np.random.Generator
 ) -> _Found:
     """Climb from the lenses that compact sources find."""
     model = density.model
@@ -245,7 +240,7 @@ def _best_source_prior(
     flat: np.ndarray,
     draws: np.ndarray,
     of_source: np.ndarray,
-    report: _Report,
+    report: Report,
     stage: str,
 ) -> np.ndarray:
     """Return the point whose source prior, of the draws from it, has the highest density at a lens."""
@@ -265,7 +260,7 @@ def _best_source_prior(
 
 
 def _from_starts(
-    density: Density, starts: Sequence[Mapping[str, np.ndarray]], keep: int, report: _Report
+    density: Density, starts: Sequence[Mapping[str, np.ndarray]], keep: int, report: Report
 ) -> _Found:
     """Climb from given values, held at first."""
     model = density.model
@@ -290,11 +285,11 @@ def _from_starts(
     return _Found(ends, flats, [])
 
 
-def _highest_only(density: Density, ends: list[np.ndarray], report: _Report) -> list[Mode]:
+def _highest_only(density: Density, ends: list[np.ndarray], report: Report) -> list[Mode]:
     return [_settle(density, ends[0], report)]
 
 
-def _distinct(density: Density, ends: list[np.ndarray], report: _Report) -> list[Mode]:
+def _distinct(density: Density, ends: list[np.ndarray], report: Report) -> list[Mode]:
     modes: list[Mode] = []
     for end in ends:
         if not any(within_posterior(mode, end) for mode in modes):
@@ -302,7 +297,7 @@ def _distinct(density: Density, ends: list[np.ndarray], report: _Report) -> list
     return modes
 
 
-def _settle(density: Density, end: np.ndarray, report: _Report) -> Mode:
+def _settle(density: Density, end: np.ndarray, report: Report) -> Mode:
     """Climb the rest of the way, and measure the curvature there."""
     end = climb(density, end, np.arange(end.size), FINE, report, "settling")
     root = refined(density, end, whitening(density, end, np.arange(end.size), report), report)
@@ -326,16 +321,3 @@ def _interrupted(density: Density, draws: np.ndarray) -> Mode:
     )
     variance = draws.var(axis=0) if len(draws) > 1 else np.ones(best.size)
     return replace(_mode(density, best, np.diag(variance)), remarks=(remark,), converged=False)
-
-
-@contextmanager
-def _searching(progressbar: bool) -> Iterator[_Report]:
-    """Show in one line what the search is doing, and give BLAS one thread.
-
-    The kernels call BLAS on small blocks, where a second thread only waits.
-    """
-    columns = SpinnerColumn(), TextColumn("Finding the mode, {task.description}"), TimeElapsedColumn()
-    display = Progress(*columns, disable=not progressbar, transient=True)
-    with display, threadpool_limits(1, user_api="blas"):
-        task = display.add_task("starting")
-        yield lambda text: display.update(task, description=text)

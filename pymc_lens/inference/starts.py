@@ -43,8 +43,7 @@ def free_values(model: pm.Model, start: Mapping[str, Any]) -> dict[str, np.ndarr
     ----------
     model : pm.Model
     start : mapping of str to value
-        Free variables, or deterministic ones that depend on a single free variable of the same size, such as
-        the pair of `pymc_lens.priors.ell_comps`.
+        Free variables, or deterministic ones that depend on a single free variable of the same size.
 
     Returns
     -------
