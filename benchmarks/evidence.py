@@ -165,7 +165,7 @@ def mesh_and_adjoint(problem: PixelizedInversion, inputs: InversionInputs) -> Ca
         mapping = mapping_matrix(geometry.interpolation, n_pixels)
         weights_bar = mapping_matrix_pullback(mapping, geometry.interpolation, mapping.weights)
         bar = GeometryCotangent(volumes=geometry.volumes)
-        problem.mesh.pullback(geometry, inputs.rays, weights_bar, bar)
+        geometry.pullback(weights_bar, bar)
 
     return there_and_back
 

@@ -134,8 +134,7 @@ class FitImaging:
 
     def source_brightness(self, points: np.ndarray) -> np.ndarray:
         """Interpolate the reconstruction at source-plane points (..., 2), arcsec; zero outside the mesh."""
-        mesh = self._problem.mesh
-        flat = mesh.interpolate(self._geometry, np.ascontiguousarray(points.reshape(-1, 2)))
+        flat = self._geometry.interpolate(np.ascontiguousarray(points.reshape(-1, 2)))
         return flat.apply(self.reconstruction).reshape(points.shape[:-1])
 
     @cached_property

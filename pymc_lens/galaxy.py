@@ -33,7 +33,7 @@ class Pixelization:
     TypeError
         If an argument is of another kind.
     ValueError
-        If ``positivity`` is something else.
+        If ``positivity`` is something else, or the prior needs what the mesh does not have.
     """
 
     mesh: Mesh
@@ -45,6 +45,21 @@ class Pixelization:
         require_instance("regularization", self.regularization, Regularization)
         if not isinstance(self.positivity, str | None) or self.positivity not in SOLVERS:
             raise ValueError(f"positivity: expected one of {list(SOLVERS)}, got {self.positivity!r}.")
+        _require_pair(self.mesh, self.regularization)
+
+
+def _require_pair(mesh: Mesh, regularization: Regularization) -> None:
+    """Raise ValueError if a mesh lacks what a prior reads of it, which no parameters would mend."""
+    if regularization.needs_crosses and not mesh.has_crosses:
+        raise ValueError(
+            "regularization: split priors need a mesh of traced vertices, such as VoronoiNN or Delaunay, got "
+            f"{type(mesh).__name__}."
+        )
+    if regularization.needs_areas and not mesh.all_cells_have_areas:
+        raise ValueError(
+            "regularization: MaternSPDE needs a mesh whose cells all have an area, and those on the border "
+            "of this one have none. Let it end in a ZeroRing: border=ZeroRing()."
+        )
 
 
 @dataclass(frozen=True, eq=False)

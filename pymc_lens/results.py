@@ -270,7 +270,7 @@ def _source_dataset(problem: PixelizedInversion, solutions: list[_Solution], coo
     grid_y, grid_x = (np.linspace(low[axis], high[axis], _SOURCE_GRID) for axis in (0, 1))
     points = lattice(grid_y, grid_x).reshape(-1, 2)
     on_grid = np.array(
-        [problem.mesh.interpolate(solution.geometry, points).apply(solution.source) for solution in solutions]
+        [solution.geometry.interpolate(points).apply(solution.source) for solution in solutions]
     ).reshape(-1, _SOURCE_GRID, _SOURCE_GRID)
     pixels = ("sample", "source_pixel")
     grid = ("grid_y", "grid_x")

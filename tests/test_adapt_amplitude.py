@@ -69,7 +69,8 @@ def test_pullback(name, mesh, seed):
     mesh_scheme, vertices, rays, image = scattered(rng, mesh)
     scheme, parameters = adapted(name, image)
     laid = mesh_scheme.geometry(rays, vertices, Workspace())
-    base = scheme.precision(parameters, laid)
+    at = scheme.prior(parameters, laid)
+    base = at.precision
     assert isinstance(base, SparsePrecision)
     pairs, root = base.pattern, 1.0 / np.sqrt(base.diagonal)
     bar = SparseCotangent(
@@ -84,10 +85,10 @@ def test_pullback(name, mesh, seed):
 
     def value(step: float) -> float:
         laid = mesh_scheme.geometry(rays + step * d_rays, vertices + step * d_vertices, Workspace())
-        return np.sum(matrix_bar * dense(scheme.precision(parameters + step * d_parameters, laid)))
+        return np.sum(matrix_bar * dense(scheme.prior(parameters + step * d_parameters, laid).precision))
 
-    parameters_bar, geometry_bar = scheme.pullback(parameters, laid, bar)
-    rays_bar, vertices_bar = mesh_scheme.pullback(laid, rays, geometry_bar.weights.copy(), geometry_bar)
+    parameters_bar, geometry_bar = at.pullback(bar)
+    rays_bar, vertices_bar = laid.pullback(geometry_bar.weights.copy(), geometry_bar)
     bars = (rays_bar, d_rays), (vertices_bar, d_vertices), (parameters_bar, d_parameters)
     exact = sum(np.sum(bar * direction) for bar, direction in bars)
     scale = sum(np.abs(bar * direction).sum() for bar, direction in bars)
@@ -104,10 +105,10 @@ def test_standard_deviations_follow_the_amplitudes(name):
     """Those of draws as well: ``H^-1 = diag(a) H0^-1 diag(a)``."""
     geometry, image = laid_out(3)
     scheme, parameters = adapted(name, image)
-    amplitudes = scheme.amplitudes(parameters, geometry)
+    amplitudes = 0.3 + 0.7 * scheme.brightness(geometry) ** 0.7
     assert amplitudes.max() > 1.3 * amplitudes.min()
-    plain = np.linalg.inv(dense(scheme.prior.precision(parameters[:-2], geometry)))
-    precision = scheme.precision(parameters, geometry)
+    plain = np.linalg.inv(dense(scheme.other.prior(parameters[:-2], geometry).precision))
+    precision = scheme.prior(parameters, geometry).precision
     covariance = np.linalg.inv(dense(precision))
     np.testing.assert_allclose(covariance, np.outer(amplitudes, amplitudes) * plain, rtol=1e-8, atol=1e-12)
     rng = np.random.default_rng(0)
@@ -122,13 +123,8 @@ def test_equals_the_prior_where_nothing_is_fainter(name, flat):
     scheme, parameters = adapted(name, image if flat == "faint_ratio" else np.ones_like(image))
     if flat == "faint_ratio":
         parameters[-2] = 1.0
-    plain = dense(scheme.prior.precision(parameters[:-2], geometry))
-    np.testing.assert_allclose(dense(scheme.precision(parameters, geometry)), plain, rtol=1e-12)
-
-
-def brightness(scheme: AdaptAmplitudeScheme, geometry: MeshGeometry) -> np.ndarray:
-    """Amplitudes where they are the brightness itself."""
-    return scheme.amplitudes(np.array([1.0, 1e-300, 1.0]), geometry)
+    plain = dense(scheme.other.prior(parameters[:-2], geometry).precision)
+    np.testing.assert_allclose(dense(scheme.prior(parameters, geometry).precision), plain, rtol=1e-12)
 
 
 @given(seed=st.integers(0, 2**32 - 1))
@@ -136,7 +132,7 @@ def brightness(scheme: AdaptAmplitudeScheme, geometry: MeshGeometry) -> np.ndarr
 def test_brightness_is_a_mean_of_the_image(seed):
     for mesh in ("VoronoiNN", "RectangularAdaptive"):
         geometry, image = laid_out(seed, mesh)
-        found = brightness(AdaptAmplitudeScheme(PRIORS["Dirichlet"].scheme(simulated()), image), geometry)
+        found = AdaptAmplitudeScheme(PRIORS["Dirichlet"].scheme(simulated()), image).brightness(geometry)
         assert found.min() >= image.min() * (1 - 1e-9)
         assert found.max() <= image.max() * (1 + 1e-9)
 
@@ -145,7 +141,7 @@ def test_no_ray_on_the_mesh_is_faint():
     vertices = np.array([[0.0, 0.0], [0.0, 0.5], [0.5, 0.0]])
     geometry = NaturalNeighborScheme(vertices, RING).geometry(np.full((8, 2), 9.0), vertices, Workspace())
     scheme = AdaptAmplitudeScheme(PRIORS["Dirichlet"].scheme(simulated()), np.array([0.1, 1.0]))
-    np.testing.assert_allclose(brightness(scheme, geometry), 0.1, rtol=1e-9)
+    np.testing.assert_allclose(scheme.brightness(geometry), 0.1, rtol=1e-9)
 
 
 def test_brightness_is_that_of_the_source_on_every_mesh(rng):
@@ -160,8 +156,8 @@ def test_brightness_is_that_of_the_source_on_every_mesh(rng):
         problem, inputs = inversion(mesh, PRIORS["Dirichlet"])
         geometry = problem.mesh.geometry(inputs.rays, inputs.vertices, Workspace())
         image = clumps(*inputs.rays.T).reshape(len(dataset.grid), -1).mean(axis=1) + 1e-9
-        values = brightness(AdaptAmplitudeScheme(problem.regularization, image), geometry)
-        found.append(problem.mesh.interpolate(geometry, places).apply(values))
+        values = AdaptAmplitudeScheme(problem.regularization, image).brightness(geometry)
+        found.append(geometry.interpolate(places).apply(values))
     differences = np.sqrt(((np.array(found) - np.mean(found, axis=0)) ** 2).mean(axis=1))
     assert differences.max() < 0.02 * np.ptp(clumps(*places.T))
     assert np.corrcoef(np.mean(found, axis=0), clumps(*places.T))[0, 1] > 0.98
@@ -179,7 +175,7 @@ def test_continuous_where_an_edge_flips(rng, name):
         vertices = np.concatenate([square, around])
         vertices[0] += step
         geometry = NaturalNeighborScheme(vertices, RING).geometry(rays, vertices, Workspace())
-        found.append(dense(scheme.precision(parameters, geometry)))
+        found.append(dense(scheme.prior(parameters, geometry).precision))
         edges.append(set(zip(geometry.neighbors.rows, geometry.neighbors.cols, strict=True)))
     assert edges[0] ^ edges[1] == {(2, 0), (3, 1)}
     np.testing.assert_allclose(*found, rtol=0.0, atol=1e-10 * np.abs(found[0]).max())
@@ -283,4 +279,4 @@ def test_bad_parameters():
         wrong = parameters.copy()
         wrong[k] = -1.0
         with pytest.raises(InadmissibleError, match=f"{names}: expected positive"):
-            scheme.precision(wrong, geometry)
+            scheme.prior(wrong, geometry)

@@ -32,7 +32,7 @@ from pymc_lens.regularization.constant import ConstantScheme
 from pymc_lens.regularization.kernels import GaussianKernelScheme, MaternKernelScheme
 from pymc_lens.regularization.matern_spde import MaternSPDEScheme
 from pymc_lens.regularization.split import AdaptSplitScheme, ConstantSplitScheme
-from pymc_lens.regularization.zeroth import ConstantZerothScheme, ZerothScheme
+from pymc_lens.regularization.zeroth import ConstantZeroth, ZerothScheme
 from pymc_lens.workspace import Workspace
 
 MESH = pl.mesh.Rectangular((15, 15))
@@ -380,7 +380,7 @@ ADAPT = [1.0, 10.0, 1.0]
 PRIORS = {
     "constant_1": (lambda image, *mesh: ConstantScheme(ABSOLUTE), [1.0]),
     "constant_100": (lambda image, *mesh: ConstantScheme(ABSOLUTE), [100.0]),
-    "constant_zeroth_1_0.5": (lambda image, *mesh: ConstantZerothScheme(ABSOLUTE), [1.0, 0.5]),
+    "constant_zeroth_1_0.5": (lambda image, *mesh: ConstantZeroth(ridge=ABSOLUTE).scheme(None), [1.0, 0.5]),
     "zeroth_1": (lambda image, *mesh: ZerothScheme(), [1.0]),
     "adapt_1_10_1": (lambda image, *mesh: AdaptScheme(image, 2.0, 1.0, ABSOLUTE), ADAPT),
     "adapt_power_1_10_1": (lambda image, *mesh: AdaptScheme(image, 1.0, 0.5, ABSOLUTE), ADAPT),
@@ -422,7 +422,7 @@ def prior_of(
 ) -> tuple[RegularizationScheme, list[float]]:
     if name == "matern_sparse_1_0.3":
         # PyAutoLens makes the variance of the central pixel one, instead of that of an infinite field.
-        free = MaternSPDEScheme(1).precision(np.array([0.3, 1.0]), geometry)
+        free = MaternSPDEScheme(1).prior(np.array([0.3, 1.0]), geometry).precision
         return MaternSPDEScheme(1), [0.3, free.inverse_diagonal()[112] ** -0.5]
     scheme, parameters = PRIORS[name]
     return scheme(image, mesh.expected["mesh_vertices_yx"], mesh.order), parameters
@@ -483,7 +483,7 @@ def test_brightness_zeroth(dataset, rays, case, image_of, name, solver):
     mesh, entry = case(name), "brightness_zeroth_1_1"
     geometry = mesh.scheme.geometry(rays, mesh.vertices, Workspace())
     prior = BrightnessZerothScheme(image_of(name), 1.0, 1.0)
-    ours = prior.precision(np.ones(2), geometry)
+    ours = prior.prior(np.ones(2), geometry).precision
     assert not ours.off_diagonal.any()
     # F + H exists all the same; F from an inversion by another prior.
     other = PixelizedInversion(dataset, mesh.scheme, ZerothScheme())

@@ -182,7 +182,7 @@ def test_prior_draws_follow_the_prior(rng):
     imaging = dataset(rng, (3, 3))
     mesh = pl.mesh.RectangularBox((4, 3), MESHES["box"].extent)
     geometry = mesh.geometry(inputs_of(rng, imaging).rays, np.empty((0, 2)), Workspace())
-    precision = pl.regularization.Constant().scheme(imaging).precision(np.array([0.7]), geometry)
+    precision = pl.regularization.Constant().scheme(imaging).prior(np.array([0.7]), geometry).precision
     h = np.zeros((12, 12))
     precision.add_to(h)
     covariance = np.linalg.inv(h + np.triu(h, 1).T)

@@ -168,7 +168,7 @@ def test_pullback(kind, geometry, seed):
     weights_bar = ray_bar[rows] * np.append(brightness, 0.0)[laid.interpolation.indices]
     pairs = laid.couplings
     volumes_bar = FiniteVolumes((source[pairs.rows] - source[pairs.cols]) ** 2, source**2, area_bar)
-    rays_bar, vertices_bar = scheme.pullback(laid, rays, weights_bar, GeometryCotangent(volumes=volumes_bar))
+    rays_bar, vertices_bar = laid.pullback(weights_bar, GeometryCotangent(volumes=volumes_bar))
     d_vertices, d_rays = rng.standard_normal(vertices.shape), rng.standard_normal(rays.shape)
     exact = np.sum(vertices_bar * d_vertices) + np.sum(rays_bar * d_rays)
     scale = np.abs(vertices_bar * d_vertices).sum() + np.abs(rays_bar * d_rays).sum()
@@ -222,8 +222,8 @@ def test_adaptive_rectangle(seed, bandwidth):
     weights_bar = np.repeat(ray_bar, 4) * brightness[laid.interpolation.indices]
     pairs = laid.couplings
     volumes_bar = FiniteVolumes((source[pairs.rows] - source[pairs.cols]) ** 2, np.zeros(54), source)
-    rays_bar, points_bar = scheme.pullback(
-        laid, rays, weights_bar, GeometryCotangent(vertices=vertex_bar, volumes=volumes_bar)
+    rays_bar, points_bar = laid.pullback(
+        weights_bar, GeometryCotangent(vertices=vertex_bar, volumes=volumes_bar)
     )
     d_points, d_rays = rng.standard_normal(points.shape), rng.standard_normal(rays.shape)
     exact = np.sum(points_bar * d_points) + np.sum(rays_bar * d_rays)
@@ -258,8 +258,8 @@ def check_pullback(scheme, rays, vertices, rng):
     weights_bar = per_ray * np.append(brightness, 0.0)[laid.interpolation.indices]
     pairs = laid.couplings
     volumes_bar = FiniteVolumes((source[pairs.rows] - source[pairs.cols]) ** 2, source**2, areas_bar)
-    rays_bar, traced_bar = scheme.pullback(
-        laid, rays, weights_bar, GeometryCotangent(vertices=vertices_bar, volumes=volumes_bar)
+    rays_bar, traced_bar = laid.pullback(
+        weights_bar, GeometryCotangent(vertices=vertices_bar, volumes=volumes_bar)
     )
     d_rays, d_vertices = rng.standard_normal(rays.shape), rng.standard_normal(vertices.shape)
     exact = np.sum(rays_bar * d_rays) + np.sum(traced_bar * d_vertices)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, reduce
+from operator import add
 
 import numpy as np
 import pytest
@@ -89,7 +90,7 @@ def test_dirichlet_energy_is_the_integral_of_the_squared_gradient(rng):
     prior = pl.regularization.Dirichlet(3.0)
     for geometry in geometries:
         source = np.exp(-(geometry.vertices**2).sum(axis=1) / (2 * 0.3**2))
-        precision = prior.scheme(simulated()).precision(np.array([3.0]), geometry)
+        precision = prior.scheme(simulated()).prior(np.array([3.0]), geometry).precision
         assert precision.quadratic_form(source) == pytest.approx(9.0 * np.pi, rel=0.02)
 
 
@@ -100,7 +101,7 @@ def test_matern_spde_has_the_matern_covariance(nu):
     geometry = box((n, n), 1.5)
     prior = pl.regularization.MaternSPDE(scale, amplitude, nu)
     covariance = np.linalg.inv(
-        dense(prior.scheme(simulated()).precision(np.array([scale, amplitude]), geometry))
+        dense(prior.scheme(simulated()).prior(np.array([scale, amplitude]), geometry).precision)
     )
     middle = n * n // 2
     row = covariance[middle].reshape(n, n)[n // 2, n // 2 :]
@@ -123,7 +124,7 @@ def test_matern_spde_against_its_dense_formula():
         tau_squared = 1 / (4 * np.pi * nu * kappa_squared**nu * amplitude**2)
         expected = tau_squared * operator @ np.linalg.matrix_power(operator / volumes.areas[:, None], nu)
         scheme = pl.regularization.MaternSPDE(scale, amplitude, nu).scheme(simulated())
-        ours = dense(scheme.precision(np.array([scale, amplitude]), geometry))
+        ours = dense(scheme.prior(np.array([scale, amplitude]), geometry).precision)
         np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-12 * np.abs(expected).max())
 
 
@@ -178,6 +179,40 @@ def test_gradient_of_the_evidence(rng, mesh, prior):
 SMALL = pl.Imaging(np.ones((5, 5)), np.ones((5, 5)), np.ones((3, 3)), 0.1)
 BRIGHTNESS = 0.1 + np.arange(25.0).reshape(5, 5) % 7
 ALONE = priors(BRIGHTNESS) | {"BrightnessZeroth": pl.regularization.BrightnessZeroth(BRIGHTNESS, 2.0, 0.7)}
+SUMS = {
+    "sparse": ("Adapt", "MaternSPDE nu 2", "Zeroth", "ConstantSplit"),
+    "dense": ("AdaptPower", "MaternKernel", "Dirichlet, adapted amplitude", "GaussianKernel"),
+}
+ALONE |= {f"sum, {name}": reduce(add, (ALONE[term] for term in terms)) for name, terms in SUMS.items()}
+ALONE["sum, adapted amplitude"] = pl.regularization.AdaptAmplitude(ALONE["sum, sparse"], BRIGHTNESS, 0.2, 0.7)
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_a_sum_has_the_sum_of_the_precisions(rng, name):
+    vertices, rays = rng.uniform(-1.2, 1.2, (40, 2)), rng.uniform(-1.3, 1.3, (50, 2))
+    laid = NaturalNeighborScheme(vertices, RING).geometry(rays, vertices, Workspace())
+
+    def precision(prior):
+        return prior.scheme(SMALL).prior(np.array(prior.parameters), laid).precision
+
+    ours, terms = ALONE[f"sum, {name}"], [ALONE[term] for term in SUMS[name]]
+    assert ours.parameters == sum((term.parameters for term in terms), ())
+    assert isinstance(precision(ours), SparsePrecision) == (name == "sparse")
+    expected = sum(dense(precision(term)) for term in terms)
+    np.testing.assert_allclose(dense(precision(ours)), expected, rtol=1e-12, atol=1e-12 * expected.max())
+
+
+def test_a_sum_needs_and_counts_what_its_terms_do():
+    ours, plain = ALONE["sum, sparse"], ALONE["Dirichlet"] + ALONE["Zeroth"]
+    assert ours.needs_crosses
+    assert ours.needs_areas
+    assert not plain.needs_crosses
+    assert not plain.needs_areas
+    for prior, counts in ((ours, True), (plain, False)):
+        scheme = prior.scheme(SMALL)
+        assert scheme.counts_neighbors == scheme.counts_rays == counts
+    with pytest.raises(TypeError, match="unsupported operand"):
+        ours + 1.0
 
 
 @given(geometry=geometries(), seed=st.integers(0, 2**32 - 1))
@@ -200,22 +235,25 @@ def test_pullback_of_every_precision(geometry, seed):
         scheme = prior.scheme(SMALL)
         parameters = np.array(prior.parameters) * rng.uniform(0.8, 1.25, len(prior.parameters))
         d_parameters = parameters * rng.standard_normal(parameters.size)
-        precision = scheme.precision(parameters, laid)
+        at = scheme.prior(parameters, laid)
+        precision = at.precision
         bar = form
         if isinstance(precision, SparsePrecision):
             pairs = precision.pattern
             bar = SparseCotangent(form.diagonal(), 2.0 * form[pairs.rows, pairs.cols])
-        parameters_bar, geometry_bar = scheme.pullback(parameters, laid, bar)
+        parameters_bar, geometry_bar = at.pullback(bar)
         weights_bar = np.zeros(laid.interpolation.weights.size)
         if geometry_bar.weights is not None:
             weights_bar = geometry_bar.weights
-        rays_bar, vertices_bar = mesh.pullback(laid, rays, weights_bar, geometry_bar)
+        rays_bar, vertices_bar = laid.pullback(weights_bar, geometry_bar)
         terms = [parameters_bar * d_parameters, rays_bar * d_rays, vertices_bar * d_vertices]
         exact, scale = sum(part.sum() for part in terms), sum(np.abs(part).sum() for part in terms)
 
         def slope(h, scheme=scheme, parameters=parameters, d_parameters=d_parameters):
             def value(step):
-                return np.sum(form * dense(scheme.precision(parameters + step * d_parameters, moved(step))))
+                return np.sum(
+                    form * dense(scheme.prior(parameters + step * d_parameters, moved(step)).precision)
+                )
 
             return (8 * (value(h) - value(-h)) - (value(2 * h) - value(-2 * h))) / (12 * h)
 
@@ -230,7 +268,7 @@ def test_matern_spde_needs_cells_with_area():
     geometry = scheme.geometry(simulated().source_grid, vertices, Workspace())
     prior = pl.regularization.MaternSPDE().scheme(simulated())
     with pytest.raises(InadmissibleError, match="no area"):
-        prior.precision(np.array([0.3, 0.8]), geometry)
+        prior.prior(np.array([0.3, 0.8]), geometry)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +293,7 @@ def test_adapt_image_of_another_shape():
 def test_split_priors_need_traced_vertices():
     prior = pl.regularization.ConstantSplit(1.0)
     with pytest.raises(InadmissibleError, match="traced vertices"):
-        prior.scheme(simulated()).precision(np.ones(1), box((4, 4), 1.0))
+        prior.scheme(simulated()).prior(np.ones(1), box((4, 4), 1.0))
 
 
 def test_bad_parameters():
@@ -271,7 +309,7 @@ def test_bad_parameters():
     geometry = box((4, 4), 1.0)
     for prior, parameters in ((PRIORS["MaternSPDE"], [0.3, -1.0]), (PRIORS["Dirichlet"], [-2.0])):
         with pytest.raises(InadmissibleError, match="positive"):
-            prior.scheme(simulated()).precision(np.array(parameters), geometry)
+            prior.scheme(simulated()).prior(np.array(parameters), geometry)
 
 
 def pixelized(mesh, prior):

@@ -34,7 +34,7 @@ from pymc_lens.inversion.tiles import (
 )
 from pymc_lens.linalg.precision import Precision
 from pymc_lens.mesh.base import MeshGeometry, MeshScheme
-from pymc_lens.regularization.base import RegularizationScheme
+from pymc_lens.regularization.base import Prior, RegularizationScheme
 from pymc_lens.validation import require_memory
 from pymc_lens.workspace import Workspace
 
@@ -120,7 +120,7 @@ class Inversion:
         D.
     tile_residual : (n_tiles, 64) float64
         Whitened residuals by tile.
-    geometry, mapping, blocks, precision
+    geometry, mapping, blocks, prior
         Intermediate results that the gradient reads. ``blocks`` is owned by the problem's workspace.
     factor : (n, n) float64
         Cholesky factor (upper triangle, U'U) that the solver left, owned by the workspace.
@@ -134,8 +134,13 @@ class Inversion:
     geometry: MeshGeometry
     mapping: MappingMatrix
     blocks: TileBlocks
-    precision: Precision
+    prior: Prior
     factor: np.ndarray
+
+    @property
+    def precision(self) -> Precision:
+        """H."""
+        return self.prior.precision
 
     @property
     def coefficients(self) -> np.ndarray:
@@ -154,7 +159,6 @@ class _MappedImage:
     def __init__(
         self,
         inputs: InversionInputs,
-        workspace: Workspace,
         geometry: MeshGeometry,
         mapping: MappingMatrix,
         light_basis: LightBasis,
@@ -164,12 +168,7 @@ class _MappedImage:
         self.geometry, self.mapping, self.light_basis, self.blocks = geometry, mapping, light_basis, blocks
         self.tile_data = tile_data
         self.curvature: np.ndarray | None = None
-        # Copies: the caller may write the next point into the same arrays.
-        self._inputs = {
-            name: workspace.array(f"last_{name}", *part.shape) for name, part in _image_parts(inputs)
-        }
-        for name, part in _image_parts(inputs):
-            self._inputs[name][...] = part
+        self._inputs = inputs
 
     def write_curvature(self, matrix: np.ndarray, workspace: Workspace) -> None:
         """Write F into the upper triangle of ``matrix`` (n, n), and keep D."""
@@ -177,25 +176,19 @@ class _MappedImage:
         curvature(self.blocks, self.tile_data, matrix, self.data_vector, workspace)
 
     def is_of(self, inputs: InversionInputs) -> bool:
-        return all(np.array_equal(self._inputs[name], part) for name, part in _image_parts(inputs))
+        return all(np.array_equal(getattr(self._inputs, name), part) for name, part in _image_parts(inputs))
 
 
 def _image_parts(inputs: InversionInputs) -> list[tuple[str, np.ndarray]]:
     return [(name, part) for name, part in inputs._asdict().items() if name != "regularization"]
 
 
-def _require_pair(mesh: MeshScheme, regularization: RegularizationScheme) -> None:
-    """Raise ValueError if a mesh lacks what a prior reads of it, which no parameters would mend."""
-    if regularization.needs_crosses and not mesh.has_crosses:
-        raise ValueError(
-            "regularization: split priors need a mesh of traced vertices, such as VoronoiNN or Delaunay, got "
-            f"{type(mesh).__name__}."
-        )
-    if regularization.needs_areas and not mesh.all_cells_have_areas:
-        raise ValueError(
-            "regularization: MaternSPDE needs a mesh whose cells all have an area, and those on the border "
-            "of this one have none. Let it end in a ZeroRing: border=ZeroRing()."
-        )
+def _copied(inputs: InversionInputs, workspace: Workspace) -> InversionInputs:
+    """Copy the image's part: the caller may write the next point into the same arrays."""
+    copies = {name: workspace.array(f"last_{name}", *part.shape) for name, part in _image_parts(inputs)}
+    for name, copy in copies.items():
+        copy[...] = getattr(inputs, name)
+    return inputs._replace(**copies)
 
 
 class PixelizedInversion:
@@ -222,7 +215,6 @@ class PixelizedInversion:
         light_scales: tuple[float, ...] = (),
         solver: Solver = SOLVERS[None],
     ) -> None:
-        _require_pair(mesh, regularization)
         require_memory(
             "mesh", _MATRICES * 8 * mesh.n_source**2, f"the matrices of {mesh.n_source} source pixels",
             "Take fewer source pixels.",
@@ -359,7 +351,8 @@ class PixelizedInversion:
         matrix = workspace.array("matrix", n, n)
         image = self._mapped_image(inputs, matrix)
         geometry, mapping, basis, blocks = image.geometry, image.mapping, image.light_basis, image.blocks
-        precision = self.regularization.precision(inputs.regularization, geometry)
+        prior = self.regularization.prior(inputs.regularization, geometry)
+        precision = prior.precision
         log_det_regularization = precision.log_determinant + float(np.log(self._light_precision).sum())
         precision.add_to(matrix)
         matrix[self.n_source :, self.n_source :] += basis.precision
@@ -381,7 +374,7 @@ class PixelizedInversion:
                 "A term of the log evidence is beyond what numbers hold: the parameters are extreme.",
             )
         return Inversion(
-            terms, solved, basis, image.data_vector, residual, geometry, mapping, blocks, precision, matrix
+            terms, solved, basis, image.data_vector, residual, geometry, mapping, blocks, prior, matrix
         )
 
     @np.errstate(all="ignore")
@@ -403,14 +396,12 @@ class PixelizedInversion:
             Where a derivative is beyond what numbers hold.
         """
         solved = inversion.solved
-        mean, covariance, prior = self.solver.moments(solved, inversion.factor, inversion.precision)
+        mean, covariance, moments = self.solver.moments(solved, inversion.factor, inversion.precision)
         residual = inversion.tile_residual
         if mean is not solved.coefficients:  # a confined posterior's mean is not where the terms are taken
             residual = residual - model_image(inversion.blocks, mean - solved.coefficients)
-        parameters_bar, geometry_bar = self.regularization.pullback(
-            inputs.regularization,
-            inversion.geometry,
-            inversion.precision.evidence_cotangent(covariance, mean[: self.n_source], prior),
+        parameters_bar, geometry_bar = inversion.prior.pullback(
+            inversion.precision.evidence_cotangent(covariance, mean[: self.n_source], moments)
         )
         mapping_bar, light_bar = tile_pullback(
             self._tiles, inversion.blocks, inversion.mapping, self.n_light, self._tile_root_weights,
@@ -421,9 +412,7 @@ class PixelizedInversion:
         )
         if geometry_bar.weights is not None:
             weights_bar += geometry_bar.weights
-        rays_bar, traced_vertices_bar = self.mesh.pullback(
-            inversion.geometry, inputs.rays, weights_bar, geometry_bar
-        )
+        rays_bar, traced_vertices_bar = inversion.geometry.pullback(weights_bar, geometry_bar)
         gradient = InversionInputs(
             data=-self._fitted(residual) / self.imaging.noise_fitted,
             rays=rays_bar,
@@ -527,15 +516,14 @@ class PixelizedInversion:
                 matrix[:] = last.curvature
             return last
         self._threads.last = None
+        inputs = _copied(inputs, workspace)
         geometry = self.mesh.geometry(inputs.rays, inputs.vertices, workspace)
         mapping = mapping_matrix(geometry.interpolation, self._tiles.n_pixels)
         basis = self._light_basis(inputs.light)
         blocks = tile_blocks(
             self._tiles, mapping, basis.columns, self._tile_root_weights, self.n_source, workspace
         )
-        image = _MappedImage(
-            inputs, workspace, geometry, mapping, basis, blocks, self._tile_data(inputs.data)
-        )
+        image = _MappedImage(inputs, geometry, mapping, basis, blocks, self._tile_data(inputs.data))
         image.write_curvature(matrix, workspace)
         self._threads.last = image
         return image

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, override
@@ -340,6 +341,34 @@ class DensePrecision(Precision):
     @override
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         return solve_triangular(self._factor, rng.standard_normal(len(self.matrix)), check_finite=False)
+
+
+def precision_sum(terms: Sequence[Precision]) -> tuple[Precision, Callable[[Any], list[Any]]]:
+    """Sum of precisions of one size, and its adjoint: from cotangents of the sum to those of each term.
+
+    It is sparse where all terms are.
+    """
+    sparse = [term for term in terms if isinstance(term, SparsePrecision)]
+    if len(sparse) < len(terms):
+        upper = np.zeros((terms[0].size, terms[0].size))
+        for term in terms:
+            term.add_to(upper)
+        return DensePrecision(symmetric(upper)), lambda bar: [_within(term, bar) for term in terms]
+    pattern, places = SparsityPattern.united([term.pattern for term in sparse])
+    diagonal, off_diagonal = np.zeros(pattern.size), np.zeros(pattern.rows.size)
+    for term, at in zip(sparse, places, strict=True):
+        diagonal += term.diagonal
+        off_diagonal[at] += term.off_diagonal
+    return SparsePrecision(pattern, diagonal, off_diagonal), lambda bar: [
+        SparseCotangent(bar.diagonal, bar.off_diagonal[at]) for at in places
+    ]
+
+
+def _within(term: Precision, bar: np.ndarray) -> Any:
+    """Cotangents of a term of a dense sum from those of the sum, symmetric (n, n)."""
+    if isinstance(term, SparsePrecision):
+        return SparseCotangent(bar.diagonal(), 2.0 * bar[term.pattern.rows, term.pattern.cols])
+    return bar
 
 
 def _require_factorised(matrix: np.ndarray) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,6 +25,22 @@ class SparsityPattern:
     size: int
     rows: np.ndarray
     cols: np.ndarray
+
+    @property
+    def keys(self) -> np.ndarray:
+        """(n_pairs,) int64: a number for each pair, the same in every pattern of this size."""
+        return self.rows.astype(np.int64) * self.size + self.cols
+
+    @classmethod
+    def united(cls, patterns: Sequence[SparsityPattern]) -> tuple[SparsityPattern, list[np.ndarray]]:
+        """Union of patterns of one size, and where in it the pairs of each are."""
+        first = patterns[0]
+        if all(pattern is first for pattern in patterns):
+            return first, [np.arange(first.rows.size)] * len(patterns)
+        keys = [pattern.keys for pattern in patterns]
+        union = np.unique(np.concatenate(keys))
+        united = cls(first.size, *np.divmod(union, first.size))
+        return united, [np.searchsorted(union, own) for own in keys]
 
     @cached_property
     def degree(self) -> np.ndarray:

@@ -75,10 +75,28 @@ class GeometryCotangent(NamedTuple):
     volumes: FiniteVolumes | None = None
     cross_weights: np.ndarray | None = None
 
+    def plus(self, other: GeometryCotangent) -> GeometryCotangent:
+        """Sum of both."""
+        volumes = self.volumes if other.volumes is None else other.volumes
+        if self.volumes is not None and other.volumes is not None:
+            volumes = FiniteVolumes(*map(np.add, self.volumes, other.volumes))
+        return GeometryCotangent(
+            _sum(self.weights, other.weights),
+            _sum(self.vertices, other.vertices),
+            volumes,
+            _sum(self.cross_weights, other.cross_weights),
+        )
+
+
+def _sum(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:
+    if first is None or second is None:
+        return first if second is None else second
+    return first + second
+
 
 @dataclass(frozen=True, eq=False)
-class MeshGeometry:
-    """A mesh laid out for one set of rays.
+class MeshGeometry(ABC):
+    """A mesh laid out for one set of rays, with the way back to them.
 
     Attributes
     ----------
@@ -118,9 +136,42 @@ class MeshGeometry:
             "regularization: split priors need a mesh of traced vertices, such as VoronoiNN or Delaunay.",
         )
 
+    @abstractmethod
+    def interpolate(self, points: np.ndarray) -> Interpolation:
+        """Interpolation at any points (n, 2), arcsec; zero outside the mesh."""
+
+    @abstractmethod
+    def pullback(
+        self, weights_bar: np.ndarray, geometry_bar: GeometryCotangent
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Adjoint of `MeshScheme.geometry`, at its result.
+
+        Parameters
+        ----------
+        weights_bar : (nnz,) float64
+            Cotangents of the interpolation weights.
+        geometry_bar : GeometryCotangent
+            Cotangents of what the prior read of the geometry.
+
+        Returns
+        -------
+        rays_bar : (n_rays, 2) float64
+        traced_vertices_bar : (n_vertices, 2) float64
+        """
+
 
 class Mesh(ABC):
     """How the source plane is divided."""
+
+    @property
+    def has_crosses(self) -> bool:
+        """Whether its geometry has `MeshGeometry.crosses`."""
+        return False
+
+    @property
+    def all_cells_have_areas(self) -> bool:
+        """Whether every source pixel has a cell of finite area."""
+        return True
 
     @abstractmethod
     def scheme(self, imaging: Imaging) -> MeshScheme:
@@ -155,16 +206,6 @@ class MeshScheme(Mesh):
         return False
 
     @property
-    def has_crosses(self) -> bool:
-        """Whether its geometry has `MeshGeometry.crosses`."""
-        return False
-
-    @property
-    def all_cells_have_areas(self) -> bool:
-        """Whether every source pixel has a cell of finite area."""
-        return True
-
-    @property
     def digest(self) -> str:
         """Identifies the content."""
         return repr(self)
@@ -183,6 +224,8 @@ class MeshScheme(Mesh):
     def geometry(self, rays: np.ndarray, vertices: np.ndarray, workspace: Workspace) -> MeshGeometry:
         """Lay the mesh out.
 
+        The pullback of the result reads rays and vertices again: they must not change before it.
+
         Parameters
         ----------
         rays : (n_rays, 2) float64
@@ -196,34 +239,4 @@ class MeshScheme(Mesh):
         ------
         InadmissibleError
             If no mesh can be laid out for these rays.
-        """
-
-    @abstractmethod
-    def interpolate(self, geometry: MeshGeometry, points: np.ndarray) -> Interpolation:
-        """Interpolation of a laid-out mesh at any points (n, 2), arcsec; zero outside the mesh."""
-
-    @abstractmethod
-    def pullback(
-        self,
-        geometry: MeshGeometry,
-        rays: np.ndarray,
-        weights_bar: np.ndarray,
-        geometry_bar: GeometryCotangent,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Adjoint of `geometry`.
-
-        Parameters
-        ----------
-        geometry : MeshGeometry
-            Result of the forward call.
-        rays : (n_rays, 2) float64
-        weights_bar : (nnz,) float64
-            Cotangents of the interpolation weights.
-        geometry_bar : GeometryCotangent
-            Cotangents of what the prior read of the geometry.
-
-        Returns
-        -------
-        rays_bar : (n_rays, 2) float64
-        traced_vertices_bar : (n_vertices, 2) float64
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from pymc_lens.validation import integer, number
 
 class Border(ABC):
     """How a triangulated mesh ends."""
+
+    has_ring: ClassVar[bool]
 
     @abstractmethod
     def ring(self, imaging: Imaging) -> np.ndarray:
@@ -40,6 +43,8 @@ class ZeroRing(Border):
         If there are fewer than 8 vertices, or the factor is not above 1 or not finite.
     """
 
+    has_ring: ClassVar[bool] = True
+
     n_vertices: int = 64
     radius_factor: float = 1.6
 
@@ -59,6 +64,8 @@ class ZeroRing(Border):
 @dataclass(frozen=True)
 class NearestVertex(Border):
     """Rays beyond the outermost vertices see the value of the nearest vertex, as in PyAutoLens."""
+
+    has_ring: ClassVar[bool] = False
 
     def ring(self, imaging: Imaging) -> np.ndarray:
         return np.empty((0, 2))

@@ -42,6 +42,16 @@ class BorderRelocation(Mesh):
     def __post_init__(self) -> None:
         require_instance("mesh", self.mesh, Mesh)
 
+    @property
+    @override
+    def has_crosses(self) -> bool:
+        return self.mesh.has_crosses
+
+    @property
+    @override
+    def all_cells_have_areas(self) -> bool:
+        return self.mesh.all_cells_have_areas
+
     @override
     def scheme(self, imaging: Imaging) -> RelocatedScheme:
         return RelocatedScheme(self.mesh.scheme(imaging), border_pixels(imaging))
@@ -69,12 +79,15 @@ class RelocatedGeometry(MeshGeometry):
     inner : MeshGeometry
         Of the relocated rays and vertices.
     ellipse : BorderEllipse
+    rays : (n_rays, 2) float64
+        Before they are relocated.
     traced : (n_vertices, 2) float64
         Vertices of the inner mesh before they are relocated.
     """
 
     inner: MeshGeometry
     ellipse: BorderEllipse
+    rays: np.ndarray
     traced: np.ndarray
 
     @property
@@ -86,6 +99,19 @@ class RelocatedGeometry(MeshGeometry):
     @override
     def crosses(self) -> Interpolation:
         return self.inner.crosses
+
+    @override
+    def interpolate(self, points: np.ndarray) -> Interpolation:
+        return self.inner.interpolate(points)
+
+    @override
+    def pullback(
+        self, weights_bar: np.ndarray, geometry_bar: GeometryCotangent
+    ) -> tuple[np.ndarray, np.ndarray]:
+        relocated_rays_bar, relocated_bar = self.inner.pullback(weights_bar, geometry_bar)
+        rays_bar, border_bar = self.ellipse.pullback(self.rays, relocated_rays_bar)
+        traced_bar, more_border_bar = self.ellipse.pullback(self.traced, relocated_bar)
+        return rays_bar, np.concatenate([traced_bar, border_bar + more_border_bar])
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,16 +137,6 @@ class RelocatedScheme(MeshScheme):
     @override
     def follows_edges(self) -> bool:
         return self.inner.follows_edges
-
-    @property
-    @override
-    def has_crosses(self) -> bool:
-        return self.inner.has_crosses
-
-    @property
-    @override
-    def all_cells_have_areas(self) -> bool:
-        return self.inner.all_cells_have_areas
 
     @property
     @override
@@ -150,27 +166,6 @@ class RelocatedScheme(MeshScheme):
             volumes=inner.volumes,
             inner=inner,
             ellipse=ellipse,
+            rays=rays,
             traced=traced,
         )
-
-    @override
-    def interpolate(self, geometry: MeshGeometry, points: np.ndarray) -> Interpolation:
-        assert isinstance(geometry, RelocatedGeometry)
-        return self.inner.interpolate(geometry.inner, points)
-
-    @override
-    def pullback(
-        self,
-        geometry: MeshGeometry,
-        rays: np.ndarray,
-        weights_bar: np.ndarray,
-        geometry_bar: GeometryCotangent,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        assert isinstance(geometry, RelocatedGeometry)
-        ellipse = geometry.ellipse
-        relocated_rays_bar, relocated_bar = self.inner.pullback(
-            geometry.inner, ellipse.relocate(rays), weights_bar, geometry_bar
-        )
-        rays_bar, border_bar = ellipse.pullback(rays, relocated_rays_bar)
-        traced_bar, more_border_bar = ellipse.pullback(geometry.traced, relocated_bar)
-        return rays_bar, np.concatenate([traced_bar, border_bar + more_border_bar])

@@ -11,16 +11,16 @@ from pymc_lens.image_mesh.base import ImageMesh
 from pymc_lens.image_mesh.overlay import Overlay, as_image_mesh
 from pymc_lens.imaging import Imaging
 from pymc_lens.linalg.kernel import kernel
-from pymc_lens.mesh.base import Interpolation, Mesh
+from pymc_lens.mesh.base import Interpolation
 from pymc_lens.mesh.border import ZERO_RING, Border
-from pymc_lens.mesh.triangulated import TriangulatedGeometry, TriangulatedScheme
+from pymc_lens.mesh.triangulated import TriangulatedGeometry, TriangulatedMesh, TriangulatedScheme
 from pymc_lens.mesh.triangulation import Triangulation
 from pymc_lens.validation import require_instance, validated_shape
 from pymc_lens.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Delaunay(Mesh):
+class Delaunay(TriangulatedMesh):
     """Delaunay triangles of traced vertices with barycentric interpolation.
 
     The interpolation jumps where the triangulation flips, and the evidence with it: `VoronoiNN` on the same
@@ -52,7 +52,7 @@ class Delaunay(Mesh):
 
 
 @dataclass(frozen=True)
-class DelaunayMagnification(Mesh):
+class DelaunayMagnification(TriangulatedMesh):
     """PyAutoLens's mesh of this name: `Delaunay` on `image_mesh.Overlay`, dense where magnification is high.
 
     Parameters
@@ -103,10 +103,10 @@ class BarycentricScheme(TriangulatedScheme):
 
     @override
     def weights_pullback(
-        self, geometry: TriangulatedGeometry, rays: np.ndarray, weights_bar: np.ndarray
+        self, geometry: TriangulatedGeometry, weights_bar: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         triangulation, interpolation = geometry.triangulation, geometry.interpolation
-        rays_bar, points_bar = np.zeros(rays.shape), np.zeros(triangulation.points.shape)
+        rays_bar, points_bar = np.zeros(geometry.rays.shape), np.zeros(triangulation.points.shape)
         _barycentric_pullback(
             triangulation.points, triangulation.triangles, geometry.containing, interpolation.indptr,
             interpolation.weights, weights_bar, rays_bar, points_bar,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import override
 
 import numpy as np
 
@@ -59,46 +60,67 @@ class Rectangular(MeshScheme):
     def geometry(self, rays: np.ndarray, vertices: np.ndarray, workspace: Workspace) -> MeshGeometry:
         low, high = rays.min(axis=0) - _BOX_MARGIN, rays.max(axis=0) + _BOX_MARGIN
         spacing = (high - low) / self.shape
-        return MeshGeometry(
+        place = (rays - low) / spacing - 0.5
+        return OverlaidGeometry(
             vertices=_vertices(low + 0.5 * spacing, spacing, self.shape),
-            interpolation=bilinear((rays - low) / spacing - 0.5, self.shape, np.inf, workspace),
+            interpolation=bilinear(place, self.shape, np.inf, workspace),
             neighbors=lattice_neighbors(self.shape),
             boundary_degree=np.zeros(self.n_source),
             volumes=_volumes(self.shape, spacing, 0),
+            shape=self.shape,
+            low=low,
+            spacing=spacing,
+            place=place,
+            outermost=np.stack([rays.argmin(axis=0), rays.argmax(axis=0)]),
         )
 
-    def interpolate(self, geometry: MeshGeometry, points: np.ndarray) -> Interpolation:
-        first, last = geometry.vertices[0], geometry.vertices[-1]
-        place = (points - first) / ((last - first) / (np.array(self.shape) - 1.0))
-        return bilinear(place, self.shape, 0.5, Workspace())
 
+@dataclass(frozen=True, eq=False)
+class OverlaidGeometry(MeshGeometry):
+    """A `Rectangular` mesh laid over one set of rays.
+
+    Attributes
+    ----------
+    shape : (int, int)
+    low : (2,) float64
+        Lower corner (y, x) of the box, arcsec.
+    spacing : (2,) float64
+        Sides of a source pixel, arcsec.
+    place : (n_rays, 2) float64
+        Of the rays, in units of the spacing from the first vertex.
+    outermost : (2, 2) int64
+        The lowest, then the highest ray along y and x: the box hangs on them.
+    """
+
+    shape: tuple[int, int]
+    low: np.ndarray
+    spacing: np.ndarray
+    place: np.ndarray
+    outermost: np.ndarray
+
+    @override
+    def interpolate(self, points: np.ndarray) -> Interpolation:
+        return bilinear((points - self.low) / self.spacing - 0.5, self.shape, 0.5, Workspace())
+
+    @override
     def pullback(
-        self,
-        geometry: MeshGeometry,
-        rays: np.ndarray,
-        weights_bar: np.ndarray,
-        geometry_bar: GeometryCotangent,
+        self, weights_bar: np.ndarray, geometry_bar: GeometryCotangent
     ) -> tuple[np.ndarray, np.ndarray]:
-        low, high = rays.min(axis=0) - _BOX_MARGIN, rays.max(axis=0) + _BOX_MARGIN
-        spacing = (high - low) / self.shape
-        place = (rays - low) / spacing
-        scaled_bar = bilinear_pullback(place - 0.5, self.shape, weights_bar) / spacing
-        # The box hangs on the outermost rays: place = n (ray - low) / (high - low).
-        fraction = place / self.shape
-        low_bar = -(scaled_bar * (1.0 - fraction)).sum(axis=0)
-        high_bar = -(scaled_bar * fraction).sum(axis=0)
+        rays_bar = bilinear_pullback(self.place, self.shape, weights_bar) / self.spacing
+        # place + 1/2 = n (ray - low) / (high - low).
+        fraction = (self.place + 0.5) / self.shape
+        low_bar = -(rays_bar * (1.0 - fraction)).sum(axis=0)
+        high_bar = -(rays_bar * fraction).sum(axis=0)
         if geometry_bar.vertices is not None:
-            vertex_fraction = (geometry.vertices - low) / (high - low)
+            vertex_fraction = (self.vertices - self.low) / (self.spacing * self.shape)
             low_bar += (geometry_bar.vertices * (1.0 - vertex_fraction)).sum(axis=0)
             high_bar += (geometry_bar.vertices * vertex_fraction).sum(axis=0)
         if geometry_bar.volumes is not None:
-            spacing_bar = _volumes_pullback(self.shape, spacing, geometry_bar.volumes)
+            spacing_bar = _volumes_pullback(self.shape, self.spacing, geometry_bar.volumes)
             low_bar -= spacing_bar / self.shape
             high_bar += spacing_bar / self.shape
-        rays_bar = scaled_bar
-        for axis in (0, 1):
-            rays_bar[rays[:, axis].argmin(), axis] += low_bar[axis]
-            rays_bar[rays[:, axis].argmax(), axis] += high_bar[axis]
+        for rays, bar in zip(self.outermost, (low_bar, high_bar), strict=True):
+            rays_bar[rays, [0, 1]] += bar
         return rays_bar, np.empty((0, 2))
 
 
@@ -156,14 +178,15 @@ class RectangularBox(MeshScheme):
         return np.array([self.extent[0], self.extent[2]])
 
     @property
-    def _spacing(self) -> np.ndarray:
+    def spacing(self) -> np.ndarray:
+        """Distances (2,) of the nodes along y and x, arcsec."""
         high = np.array([self.extent[1], self.extent[3]])
         return (high - self._low) / (np.array(self.shape) + float(self.degree))
 
     @property
     def _first(self) -> np.ndarray:
         """(y, x) of the first node: its spline is zero from the border on."""
-        return self._low + 0.5 * (self.degree + 1) * self._spacing
+        return self._low + 0.5 * (self.degree + 1) * self.spacing
 
     def geometry(self, rays: np.ndarray, vertices: np.ndarray, workspace: Workspace) -> MeshGeometry:
         low, high = rays.min(axis=0), rays.max(axis=0)
@@ -178,30 +201,47 @@ class RectangularBox(MeshScheme):
             )
         return self._laid_out(rays, workspace)
 
-    def interpolate(self, geometry: MeshGeometry, points: np.ndarray) -> Interpolation:
-        return spline(self._place(points), self.shape, self.degree, Workspace())
-
-    def pullback(
-        self,
-        geometry: MeshGeometry,
-        rays: np.ndarray,
-        weights_bar: np.ndarray,
-        geometry_bar: GeometryCotangent,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        place_bar = spline_pullback(self._place(rays), self.shape, self.degree, weights_bar)
-        return place_bar / self._spacing, np.empty((0, 2))
-
-    def _place(self, points: np.ndarray) -> np.ndarray:
-        return (points - self._first) / self._spacing
+    def place(self, points: np.ndarray) -> np.ndarray:
+        """Places of points (n, 2) in units of the spacing from the first node."""
+        return (points - self._first) / self.spacing
 
     def _laid_out(self, rays: np.ndarray, workspace: Workspace) -> MeshGeometry:
-        return MeshGeometry(
-            vertices=_vertices(self._first, self._spacing, self.shape),
-            interpolation=spline(self._place(rays), self.shape, self.degree, workspace),
+        place = self.place(rays)
+        return SplineGeometry(
+            vertices=_vertices(self._first, self.spacing, self.shape),
+            interpolation=spline(place, self.shape, self.degree, workspace),
             neighbors=lattice_neighbors(self.shape),
             boundary_degree=4.0 - lattice_neighbors(self.shape).degree,
-            volumes=_volumes(self.shape, self._spacing, 1),
+            volumes=_volumes(self.shape, self.spacing, 1),
+            mesh=self,
+            place=place,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class SplineGeometry(MeshGeometry):
+    """A `RectangularBox` for one set of rays; the vertices are fixed.
+
+    Attributes
+    ----------
+    mesh : RectangularBox
+    place : (n_rays, 2) float64
+        Of the rays.
+    """
+
+    mesh: RectangularBox
+    place: np.ndarray
+
+    @override
+    def interpolate(self, points: np.ndarray) -> Interpolation:
+        return spline(self.mesh.place(points), self.mesh.shape, self.mesh.degree, Workspace())
+
+    @override
+    def pullback(
+        self, weights_bar: np.ndarray, geometry_bar: GeometryCotangent
+    ) -> tuple[np.ndarray, np.ndarray]:
+        place_bar = spline_pullback(self.place, self.mesh.shape, self.mesh.degree, weights_bar)
+        return place_bar / self.mesh.spacing, np.empty((0, 2))
 
 
 @dataclass(frozen=True)

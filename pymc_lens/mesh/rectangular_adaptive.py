@@ -180,12 +180,52 @@ class StretchedGeometry(MeshGeometry):
     ----------
     axes : (StretchedAxis, StretchedAxis)
         Along y and x.
+    rays : (n_rays, 2) float64
     place : (n_rays, 2) float64
         Of the rays, in units of source pixels.
     """
 
     axes: tuple[StretchedAxis, StretchedAxis]
+    rays: np.ndarray
     place: np.ndarray
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        y, x = self.axes
+        return y.nodes.size, x.nodes.size
+
+    @override
+    def interpolate(self, points: np.ndarray) -> Interpolation:
+        place = np.stack(
+            [
+                np.where(axis.inside(along), axis.place(along), _OUTSIDE)
+                for axis, along in zip(self.axes, points.T, strict=True)
+            ],
+            axis=1,
+        )
+        return bilinear(place, self._shape, 0.0, Workspace())
+
+    @override
+    def pullback(
+        self, weights_bar: np.ndarray, geometry_bar: GeometryCotangent
+    ) -> tuple[np.ndarray, np.ndarray]:
+        place_bar = bilinear_pullback(self.place, self._shape, weights_bar)
+        nodes_bar = [np.zeros(n) for n in self._shape]
+        if geometry_bar.vertices is not None:
+            of_lattice = geometry_bar.vertices.reshape(*self._shape, 2)
+            nodes_bar[0] += of_lattice[..., 0].sum(axis=1)
+            nodes_bar[1] += of_lattice[..., 1].sum(axis=0)
+        if geometry_bar.volumes is not None:
+            y, x = self.axes
+            for bar, more in zip(
+                nodes_bar, _volumes_pullback(y.nodes, x.nodes, geometry_bar.volumes), strict=True
+            ):
+                bar += more
+        pulled = [
+            axis.pullback(self.rays[:, i], place_bar[:, i], nodes_bar[i]) for i, axis in enumerate(self.axes)
+        ]
+        rays_bar, vertices_bar = (np.stack(parts, axis=1) for parts in zip(*pulled, strict=True))
+        return rays_bar, vertices_bar
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,47 +276,9 @@ class RectangularAdaptiveScheme(MeshScheme):
             boundary_degree=np.zeros(self.n_source),
             volumes=_volumes(y.nodes, x.nodes),
             axes=(y, x),
+            rays=rays,
             place=place,
         )
-
-    @override
-    def interpolate(self, geometry: MeshGeometry, points: np.ndarray) -> Interpolation:
-        assert isinstance(geometry, StretchedGeometry)
-        place = np.stack(
-            [
-                np.where(axis.inside(along), axis.place(along), _OUTSIDE)
-                for axis, along in zip(geometry.axes, points.T, strict=True)
-            ],
-            axis=1,
-        )
-        return bilinear(place, self.shape, 0.0, Workspace())
-
-    @override
-    def pullback(
-        self,
-        geometry: MeshGeometry,
-        rays: np.ndarray,
-        weights_bar: np.ndarray,
-        geometry_bar: GeometryCotangent,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        assert isinstance(geometry, StretchedGeometry)
-        place_bar = bilinear_pullback(geometry.place, self.shape, weights_bar)
-        nodes_bar = [np.zeros(n) for n in self.shape]
-        if geometry_bar.vertices is not None:
-            of_lattice = geometry_bar.vertices.reshape(*self.shape, 2)
-            nodes_bar[0] += of_lattice[..., 0].sum(axis=1)
-            nodes_bar[1] += of_lattice[..., 1].sum(axis=0)
-        if geometry_bar.volumes is not None:
-            y, x = geometry.axes
-            for bar, more in zip(
-                nodes_bar, _volumes_pullback(y.nodes, x.nodes, geometry_bar.volumes), strict=True
-            ):
-                bar += more
-        pulled = [
-            axis.pullback(rays[:, i], place_bar[:, i], nodes_bar[i]) for i, axis in enumerate(geometry.axes)
-        ]
-        rays_bar, vertices_bar = (np.stack(parts, axis=1) for parts in zip(*pulled, strict=True))
-        return rays_bar, vertices_bar
 
 
 def _positions_of(count: SmoothedCount, low: float, high: float, values: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
-from typing import override
+from typing import ClassVar, override
 
 import numpy as np
 from scipy.spatial import KDTree
@@ -17,9 +17,11 @@ from pymc_lens.mesh.base import (
     FiniteVolumes,
     GeometryCotangent,
     Interpolation,
+    Mesh,
     MeshGeometry,
     MeshScheme,
 )
+from pymc_lens.mesh.border import Border
 from pymc_lens.mesh.natural_neighbor import locate
 from pymc_lens.mesh.triangulation import Triangulation, triangulate
 from pymc_lens.workspace import Workspace
@@ -33,6 +35,7 @@ class TriangulatedGeometry(MeshGeometry):
 
     Attributes
     ----------
+    rays : (n_rays, 2) float64
     triangulation : Triangulation
         Of the source pixels, then the ring.
     containing : (n_rays,) int32
@@ -40,15 +43,10 @@ class TriangulatedGeometry(MeshGeometry):
     scheme : TriangulatedScheme
     """
 
+    rays: np.ndarray
     triangulation: Triangulation
     containing: np.ndarray
     scheme: TriangulatedScheme
-
-    @property
-    def cross_points(self) -> np.ndarray:
-        """Ends (4 n_source, 2) of a cross around each vertex; an arm is half the root of `thirds`."""
-        arms = 0.5 * np.sqrt(self.triangulation.thirds[: len(self.vertices)])
-        return (self.vertices[:, None] + arms[:, None, None] * _ARMS).reshape(-1, 2)
 
     @cached_property
     @override
@@ -56,17 +54,68 @@ class TriangulatedGeometry(MeshGeometry):
         return self.scheme.pattern(self.triangulation.couplings)
 
     @cached_property
-    def at_crosses(self) -> TriangulatedGeometry:
-        """The same mesh with the ends of the crosses for rays."""
-        points = self.cross_points
-        containing = np.empty(len(points), np.int32)
-        interpolation = self.scheme.interpolation(self.triangulation, containing, points, Workspace())
-        return replace(self, interpolation=interpolation, containing=containing)
+    def _at_crosses(self) -> TriangulatedGeometry:
+        """The mesh with the ends of crosses for rays; their arms are half the root of `thirds`."""
+        arms = 0.5 * np.sqrt(self.triangulation.thirds[: len(self.vertices)])
+        ends = (self.vertices[:, None] + arms[:, None, None] * _ARMS).reshape(-1, 2)
+        containing = np.empty(len(ends), np.int32)
+        interpolation = self.scheme.interpolation(self.triangulation, containing, ends, Workspace())
+        return replace(self, rays=ends, interpolation=interpolation, containing=containing)
 
     @property
     @override
     def crosses(self) -> Interpolation:
-        return self.at_crosses.interpolation
+        return self._at_crosses.interpolation
+
+    @override
+    def interpolate(self, points: np.ndarray) -> Interpolation:
+        containing = np.empty(len(points), np.int32)
+        return self.scheme.interpolation(self.triangulation, containing, points, Workspace())
+
+    @override
+    def pullback(
+        self, weights_bar: np.ndarray, geometry_bar: GeometryCotangent
+    ) -> tuple[np.ndarray, np.ndarray]:
+        rays_bar, points_bar = self.scheme.weights_pullback(self, weights_bar)
+        vertices_bar = points_bar[: len(self.vertices)]
+        if geometry_bar.vertices is not None:
+            vertices_bar += geometry_bar.vertices
+        if geometry_bar.volumes is not None:
+            vertices_bar += self._volumes_pullback(geometry_bar.volumes)
+        if geometry_bar.cross_weights is not None:
+            vertices_bar += self._crosses_pullback(geometry_bar.cross_weights)
+        return rays_bar, vertices_bar
+
+    def _volumes_pullback(self, bar: FiniteVolumes) -> np.ndarray:
+        couplings = self.triangulation.couplings
+        inner, border = self.scheme.inner(couplings), self.scheme.on_border(couplings)
+        conductances_bar = np.zeros(len(couplings))
+        conductances_bar[inner] = bar.conductances
+        conductances_bar[border] = bar.boundary_conductances[couplings[border, 1]]
+        areas_bar = np.concatenate([bar.areas, np.zeros(len(self.scheme.ring))])
+        return self.triangulation.volumes_pullback(conductances_bar, areas_bar)[: len(self.vertices)]
+
+    def _crosses_pullback(self, weights_bar: np.ndarray) -> np.ndarray:
+        n = len(self.vertices)
+        ends_bar, points_bar = self.scheme.weights_pullback(self._at_crosses, weights_bar)
+        ends_bar = ends_bar.reshape(n, 4, 2)
+        thirds_bar = np.zeros(len(points_bar))
+        thirds_bar[:n] = 0.25 * (ends_bar * _ARMS).sum(axis=(1, 2)) / np.sqrt(self.triangulation.thirds[:n])
+        points_bar = points_bar + self.triangulation.thirds_pullback(thirds_bar)
+        return points_bar[:n] + ends_bar.sum(axis=1)
+
+
+class TriangulatedMesh(Mesh):
+    """A mesh whose vertices are traced from the image plane, as the model names it."""
+
+    has_crosses: ClassVar[bool] = True
+
+    border: Border
+
+    @property
+    @override
+    def all_cells_have_areas(self) -> bool:
+        return self.border.has_ring
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,16 +134,6 @@ class TriangulatedScheme(MeshScheme):
     traced: np.ndarray
     ring: np.ndarray
 
-    @property
-    @override
-    def has_crosses(self) -> bool:
-        return True
-
-    @property
-    @override
-    def all_cells_have_areas(self) -> bool:
-        return len(self.ring) > 0
-
     @abstractmethod
     def weights(
         self, triangulation: Triangulation, containing: np.ndarray, points: np.ndarray, workspace: Workspace
@@ -103,7 +142,7 @@ class TriangulatedScheme(MeshScheme):
 
     @abstractmethod
     def weights_pullback(
-        self, geometry: TriangulatedGeometry, rays: np.ndarray, weights_bar: np.ndarray
+        self, geometry: TriangulatedGeometry, weights_bar: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Adjoint of `weights`: cotangents of the rays (n, 2) and of all vertices, those of the ring last."""
 
@@ -137,44 +176,20 @@ class TriangulatedScheme(MeshScheme):
         edges, couplings = triangulation.edges, triangulation.couplings
         conductances = triangulation.smooth_conductances
         return TriangulatedGeometry(
-            vertices=vertices,
+            vertices=triangulation.points[: self.n_source],
             interpolation=interpolation,
             neighbors=self.pattern(edges),
             boundary_degree=self._border_sums(edges, np.ones(len(edges))),
             volumes=FiniteVolumes(
-                conductances[self._inner(couplings)],
+                conductances[self.inner(couplings)],
                 self._border_sums(couplings, conductances),
                 triangulation.areas[: self.n_source],
             ),
+            rays=rays,
             triangulation=triangulation,
             containing=containing,
             scheme=self,
         )
-
-    @override
-    def interpolate(self, geometry: MeshGeometry, points: np.ndarray) -> Interpolation:
-        assert isinstance(geometry, TriangulatedGeometry)
-        containing = np.empty(len(points), np.int32)
-        return self.interpolation(geometry.triangulation, containing, points, Workspace())
-
-    @override
-    def pullback(
-        self,
-        geometry: MeshGeometry,
-        rays: np.ndarray,
-        weights_bar: np.ndarray,
-        geometry_bar: GeometryCotangent,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        assert isinstance(geometry, TriangulatedGeometry)
-        rays_bar, points_bar = self.weights_pullback(geometry, rays, weights_bar)
-        vertices_bar = points_bar[: self.n_source]
-        if geometry_bar.vertices is not None:
-            vertices_bar += geometry_bar.vertices
-        if geometry_bar.volumes is not None:
-            vertices_bar += self._volumes_pullback(geometry.triangulation, geometry_bar.volumes)
-        if geometry_bar.cross_weights is not None:
-            vertices_bar += self._crosses_pullback(geometry, geometry_bar.cross_weights)
-        return rays_bar, vertices_bar
 
     def interpolation(
         self, triangulation: Triangulation, containing: np.ndarray, points: np.ndarray, workspace: Workspace
@@ -190,37 +205,19 @@ class TriangulatedScheme(MeshScheme):
 
     def pattern(self, pairs: np.ndarray) -> SparsityPattern:
         """Those of the pairs of points (n, 2), larger index first, that are of two source pixels."""
-        return SparsityPattern(self.n_source, *pairs[self._inner(pairs)].T)
+        return SparsityPattern(self.n_source, *pairs[self.inner(pairs)].T)
 
-    def _inner(self, pairs: np.ndarray) -> np.ndarray:
+    def inner(self, pairs: np.ndarray) -> np.ndarray:
+        """Whether a pair is of two source pixels."""
         return np.asarray(pairs[:, 0] < self.n_source)
 
-    def _on_border(self, pairs: np.ndarray) -> np.ndarray:
+    def on_border(self, pairs: np.ndarray) -> np.ndarray:
         """Whether a pair is of a source pixel and a vertex of the ring."""
         return np.asarray((pairs[:, 0] >= self.n_source) & (pairs[:, 1] < self.n_source))
 
     def _border_sums(self, pairs: np.ndarray, values: np.ndarray) -> np.ndarray:
-        border = self._on_border(pairs)
+        border = self.on_border(pairs)
         return np.bincount(pairs[border, 1], values[border], self.n_source)
-
-    def _volumes_pullback(self, triangulation: Triangulation, bar: FiniteVolumes) -> np.ndarray:
-        couplings = triangulation.couplings
-        inner, border = self._inner(couplings), self._on_border(couplings)
-        conductances_bar = np.zeros(len(couplings))
-        conductances_bar[inner] = bar.conductances
-        conductances_bar[border] = bar.boundary_conductances[couplings[border, 1]]
-        areas_bar = np.concatenate([bar.areas, np.zeros(len(self.ring))])
-        return triangulation.volumes_pullback(conductances_bar, areas_bar)[: self.n_source]
-
-    def _crosses_pullback(self, geometry: TriangulatedGeometry, weights_bar: np.ndarray) -> np.ndarray:
-        n = self.n_source
-        ends_bar, points_bar = self.weights_pullback(geometry.at_crosses, geometry.cross_points, weights_bar)
-        ends_bar = ends_bar.reshape(n, 4, 2)
-        thirds_bar = np.zeros(len(points_bar))
-        thirds = geometry.triangulation.thirds[:n]
-        thirds_bar[:n] = 0.25 * (ends_bar * _ARMS).sum(axis=(1, 2)) / np.sqrt(thirds)
-        points_bar = points_bar + geometry.triangulation.thirds_pullback(thirds_bar)
-        return points_bar[:n] + ends_bar.sum(axis=1)
 
     def _require_inside_ring(self, vertices: np.ndarray) -> None:
         if not len(self.ring):

@@ -10,17 +10,17 @@ import numpy as np
 from pymc_lens.image_mesh.base import ImageMesh
 from pymc_lens.image_mesh.overlay import as_image_mesh
 from pymc_lens.imaging import Imaging
-from pymc_lens.mesh.base import Interpolation, Mesh
+from pymc_lens.mesh.base import Interpolation
 from pymc_lens.mesh.border import ZERO_RING, Border
 from pymc_lens.mesh.natural_neighbor import sibson_pullback, sibson_weights
-from pymc_lens.mesh.triangulated import TriangulatedGeometry, TriangulatedScheme
+from pymc_lens.mesh.triangulated import TriangulatedGeometry, TriangulatedMesh, TriangulatedScheme
 from pymc_lens.mesh.triangulation import Triangulation
 from pymc_lens.validation import require_instance
 from pymc_lens.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class VoronoiNN(Mesh):
+class VoronoiNN(TriangulatedMesh):
     """Voronoi cells of traced vertices, interpolated by natural neighbours.
 
     The source is continuously differentiable everywhere but at the vertices, and nothing jumps when the
@@ -62,8 +62,8 @@ class NaturalNeighborScheme(TriangulatedScheme):
 
     @override
     def weights_pullback(
-        self, geometry: TriangulatedGeometry, rays: np.ndarray, weights_bar: np.ndarray
+        self, geometry: TriangulatedGeometry, weights_bar: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         return sibson_pullback(
-            geometry.triangulation, geometry.containing, rays, geometry.interpolation, weights_bar
+            geometry.triangulation, geometry.containing, geometry.rays, geometry.interpolation, weights_bar
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, override
 
@@ -10,10 +11,25 @@ import numpy as np
 from pymc_lens.imaging import Imaging
 from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
 from pymc_lens.mesh.base import GeometryCotangent, Interpolation, MeshGeometry
-from pymc_lens.regularization.base import Regularization, RegularizationScheme
+from pymc_lens.regularization.base import Prior, Regularization, RegularizationScheme
 from pymc_lens.regularization.graph import graph_precision, graph_pullback, require_positive_parameters
 from pymc_lens.regularization.ridge import RIDGE, Ridge, RidgedRegularization
 from pymc_lens.validation import validated_adapt_image
+
+
+@dataclass(frozen=True, eq=False)
+class AdaptWeights:
+    """Regularization weights on one mesh, with the way back.
+
+    Attributes
+    ----------
+    values : (n_source,) float64
+    pullback : callable
+        From cotangents of the values to those of the parameters and of the interpolation's weights (nnz,).
+    """
+
+    values: np.ndarray
+    pullback: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,58 +59,51 @@ class AdaptScheme(RegularizationScheme):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.image.tobytes()!r}, {self.power}, {self.factor}, {self.ridge})"
 
-    def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
+    @override
+    def prior(self, parameters: np.ndarray, geometry: MeshGeometry) -> Prior:
         require_positive_parameters(AdaptPower.parameter_names[: len(parameters)], parameters)
-        weights = self.weights(parameters, geometry)
-        pairs = geometry.neighbors
-        edges = self.factor * (weights[pairs.rows] ** 2 + weights[pairs.cols] ** 2)
-        boundary = 2.0 * self.factor * weights**2 * geometry.boundary_degree
-        return graph_precision(geometry, edges, boundary, self.ridge)
-
-    def pullback(
-        self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: SparseCotangent
-    ) -> tuple[np.ndarray, GeometryCotangent]:
-        weights = self.weights(parameters, geometry)
-        edges_bar, boundary_bar = graph_pullback(geometry, precision_bar, self.ridge)
-        pairs = geometry.neighbors
-        touching = np.bincount(pairs.rows, edges_bar, pairs.size)
-        touching += np.bincount(pairs.cols, edges_bar, pairs.size)
-        weights_bar = 2.0 * self.factor * weights * (touching + 2.0 * boundary_bar * geometry.boundary_degree)
-        parameters_bar, interpolation_bar = self.weights_pullback(parameters, geometry, weights_bar)
-        return parameters_bar, GeometryCotangent(weights=interpolation_bar)
-
-    def weights(self, parameters: np.ndarray, geometry: MeshGeometry) -> np.ndarray:
-        """Regularization weights (n_source,)."""
-        return self._signals_and_weights(parameters, geometry)[2]
-
-    def weights_pullback(
-        self, parameters: np.ndarray, geometry: MeshGeometry, weights_bar: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Adjoint of `weights`: cotangents of the parameters and of the interpolation's weights (nnz,)."""
-        inner, outer = parameters[:2]
-        power = self._power(parameters)
-        signals, mean, weights = self._signals_and_weights(parameters, geometry)
-        mean_bar = weights_bar * power * mean ** (power - 1.0)
-        scale_bar, interpolation_bar = self._signals_pullback(
-            parameters, geometry, mean_bar * (inner - outer)
+        adapted, pairs, degree = (
+            self.weights(parameters, geometry),
+            geometry.neighbors,
+            geometry.boundary_degree,
         )
-        parameters_bar = [mean_bar @ signals, mean_bar @ (1.0 - signals), scale_bar]
-        if self.power is None:
-            parameters_bar.append(weights_bar @ (weights * np.log(mean)))
-        return np.array(parameters_bar), interpolation_bar
+        weights = adapted.values
+        edges = self.factor * (weights[pairs.rows] ** 2 + weights[pairs.cols] ** 2)
 
-    def _power(self, parameters: np.ndarray) -> float:
-        return float(parameters[3]) if self.power is None else self.power
+        def pullback(precision_bar: SparseCotangent) -> tuple[np.ndarray, GeometryCotangent]:
+            edges_bar, boundary_bar = graph_pullback(geometry, precision_bar, self.ridge)
+            touching = np.bincount(pairs.rows, edges_bar, pairs.size)
+            touching += np.bincount(pairs.cols, edges_bar, pairs.size)
+            parameters_bar, interpolation_bar = adapted.pullback(
+                2.0 * self.factor * weights * (touching + 2.0 * boundary_bar * degree)
+            )
+            return parameters_bar, GeometryCotangent(weights=interpolation_bar)
 
-    def _signals_and_weights(
-        self, parameters: np.ndarray, geometry: MeshGeometry
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Signals, mean coefficients and regularization weights of the source pixels, (n_source,) each."""
+        boundary = 2.0 * self.factor * weights**2 * degree
+        return Prior(graph_precision(geometry, edges, boundary, self.ridge), pullback)
+
+    def weights(self, parameters: np.ndarray, geometry: MeshGeometry) -> AdaptWeights:
+        """Regularization weights of the source pixels on a mesh."""
         inner, outer, signal_scale = parameters[:3]
-        brightness, _ = self._brightness(geometry)
+        power = float(parameters[3]) if self.power is None else self.power
+        brightness, slope = self._brightness(geometry)
         signals = (brightness / brightness.max()) ** signal_scale
         mean = inner * signals + outer * (1.0 - signals)
-        return signals, mean, mean ** self._power(parameters)
+        weights = mean**power
+
+        def pullback(weights_bar: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            mean_bar = weights_bar * power * mean ** (power - 1.0)
+            scale_bar, brightness_bar = _signals_pullback(
+                brightness, signal_scale, mean_bar * (inner - outer)
+            )
+            parameters_bar = [mean_bar @ signals, mean_bar @ (1.0 - signals), scale_bar]
+            if self.power is None:
+                parameters_bar.append(weights_bar @ (weights * np.log(mean)))
+            return np.array(parameters_bar), slope * np.append(brightness_bar, 0.0)[
+                geometry.interpolation.indices
+            ]
+
+        return AdaptWeights(weights, pullback)
 
     def _brightness(self, geometry: MeshGeometry) -> tuple[np.ndarray, np.ndarray]:
         """Mean over each source pixel's entries of weight times adapt image, and its derivative by entry."""
@@ -110,21 +119,18 @@ class AdaptScheme(RegularizationScheme):
         rays_per_pixel = (interpolation.indptr.size - 1) // self.image.size
         return np.repeat(np.repeat(self.image, rays_per_pixel), np.diff(interpolation.indptr))
 
-    def _signals_pullback(
-        self, parameters: np.ndarray, geometry: MeshGeometry, signals_bar: np.ndarray
-    ) -> tuple[float, np.ndarray]:
-        """Cotangents of the signal scale and of the interpolation's weights (nnz,)."""
-        signal_scale = parameters[2]
-        brightness, slope = self._brightness(geometry)
-        brightest = int(brightness.argmax())
-        lit = brightness > 0.0
-        relative = np.where(lit, brightness / brightness[brightest], 1.0)
-        logs_bar = np.where(lit, signals_bar * relative**signal_scale, 0.0)
-        brightness_bar = signal_scale * logs_bar / np.where(lit, brightness, 1.0)
-        brightness_bar[brightest] -= signal_scale * logs_bar.sum() / brightness[brightest]
-        return float(logs_bar @ np.log(relative)), slope * np.append(brightness_bar, 0.0)[
-            geometry.interpolation.indices
-        ]
+
+def _signals_pullback(
+    brightness: np.ndarray, signal_scale: float, signals_bar: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Cotangents of the signal scale and of the brightness (n_source,)."""
+    brightest = int(brightness.argmax())
+    lit = brightness > 0.0
+    relative = np.where(lit, brightness / brightness[brightest], 1.0)
+    logs_bar = np.where(lit, signals_bar * relative**signal_scale, 0.0)
+    brightness_bar = signal_scale * logs_bar / np.where(lit, brightness, 1.0)
+    brightness_bar[brightest] -= signal_scale * logs_bar.sum() / brightness[brightest]
+    return float(logs_bar @ np.log(relative)), brightness_bar
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,22 +224,16 @@ class BrightnessZerothScheme(AdaptScheme):
     counts_neighbors: ClassVar[bool] = False
 
     @override
-    def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
+    def prior(self, parameters: np.ndarray, geometry: MeshGeometry) -> Prior:
         require_positive_parameters(BrightnessZeroth.parameter_names, parameters)
-        weights = self.weights(np.append(0.0, parameters), geometry)
-        pairs = geometry.neighbors
-        return SparsePrecision(pairs, weights**2, np.zeros(pairs.rows.size))
+        adapted, pairs = self.weights(np.append(0.0, parameters), geometry), geometry.neighbors
+        weights = adapted.values
 
-    @override
-    def pullback(
-        self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: SparseCotangent
-    ) -> tuple[np.ndarray, GeometryCotangent]:
-        of_adapt = np.append(0.0, parameters)
-        weights = self.weights(of_adapt, geometry)
-        parameters_bar, interpolation_bar = self.weights_pullback(
-            of_adapt, geometry, 2.0 * weights * precision_bar.diagonal
-        )
-        return parameters_bar[1:], GeometryCotangent(weights=interpolation_bar)
+        def pullback(precision_bar: SparseCotangent) -> tuple[np.ndarray, GeometryCotangent]:
+            parameters_bar, interpolation_bar = adapted.pullback(2.0 * weights * precision_bar.diagonal)
+            return parameters_bar[1:], GeometryCotangent(weights=interpolation_bar)
+
+        return Prior(SparsePrecision(pairs, weights**2, np.zeros(pairs.rows.size)), pullback)
 
 
 @dataclass(frozen=True, eq=False)

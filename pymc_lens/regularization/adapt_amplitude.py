@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, override
 
 import numpy as np
 
 from pymc_lens.imaging import Imaging
 from pymc_lens.linalg.kernel import kernel
-from pymc_lens.linalg.precision import Precision, SparsePrecision
+from pymc_lens.linalg.precision import SparsePrecision
 from pymc_lens.mesh.base import FiniteVolumes, GeometryCotangent, MeshGeometry
-from pymc_lens.regularization.base import Regularization, RegularizationScheme
+from pymc_lens.regularization.base import Prior, Regularization, RegularizationScheme
 from pymc_lens.regularization.graph import require_positive_parameters
 from pymc_lens.validation import require_instance, validated_adapt_image
 
@@ -36,66 +36,51 @@ class AdaptAmplitudeScheme(RegularizationScheme):
 
     Attributes
     ----------
-    prior : RegularizationScheme
-        Its parameters come first.
+    other : RegularizationScheme
+        The other prior; its parameters come first.
     image : (n_pixels,) float64
         Adapt image in units of its brightest pixel, positive.
     """
 
-    prior: RegularizationScheme
+    other: RegularizationScheme
     image: np.ndarray
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.prior!r}, {self.image.tobytes()!r})"
+        return f"{type(self).__name__}({self.other!r}, {self.image.tobytes()!r})"
 
     @property
     def counts_neighbors(self) -> bool:
-        return self.prior.counts_neighbors
+        return self.other.counts_neighbors
 
     @property
     def counts_rays(self) -> bool:
-        return self.prior.counts_rays
+        return self.other.counts_rays
 
-    @property
-    def needs_crosses(self) -> bool:
-        return self.prior.needs_crosses
-
-    @property
-    def needs_areas(self) -> bool:
-        return self.prior.needs_areas
-
-    def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> Precision:
+    @override
+    def prior(self, parameters: np.ndarray, geometry: MeshGeometry) -> Prior:
         require_positive_parameters(AdaptAmplitude.parameter_names, parameters[-2:])
-        prior = self.prior.precision(parameters[:-2], geometry)
-        return prior.scaled(1.0 / self.amplitudes(parameters, geometry))
-
-    def amplitudes(self, parameters: np.ndarray, geometry: MeshGeometry) -> np.ndarray:
-        """Return the standard deviations of the source pixels in units of the prior's, (n_source,)."""
-        _, brightness = self._brightness(geometry)
-        return _amplitudes(parameters, brightness)
-
-    def pullback(
-        self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: Any
-    ) -> tuple[np.ndarray, GeometryCotangent]:
-        faint_ratio, signal_scale = parameters[-2:]
+        other = self.other.prior(parameters[:-2], geometry)
         equations, brightness = self._brightness(geometry)
-        amplitudes = _amplitudes(parameters, brightness)
-        prior = self.prior.precision(parameters[:-2], geometry)
-        prior_bar, inverse_bar = prior.scaled_pullback(1.0 / amplitudes, precision_bar)
-        of_prior, geometry_bar = self.prior.pullback(parameters[:-2], geometry, prior_bar)
-
-        amplitudes_bar = -inverse_bar / amplitudes**2
+        faint_ratio, signal_scale = parameters[-2:]
         signals = brightness**signal_scale
-        logs_bar = (1.0 - faint_ratio) * amplitudes_bar * signals
-        own = [amplitudes_bar @ (1.0 - signals), logs_bar @ np.log(brightness)]
-        weights_bar, volumes_bar = self._brightness_pullback(
-            geometry, equations, brightness, signal_scale * logs_bar / brightness
-        )
-        if geometry_bar.weights is not None:
-            weights_bar += geometry_bar.weights
-        if geometry_bar.volumes is not None:
-            volumes_bar = FiniteVolumes(*map(np.add, volumes_bar, geometry_bar.volumes))
-        return np.append(of_prior, own), geometry_bar._replace(weights=weights_bar, volumes=volumes_bar)
+        amplitudes = faint_ratio + (1.0 - faint_ratio) * signals
+
+        def pullback(precision_bar: Any) -> tuple[np.ndarray, GeometryCotangent]:
+            other_bar, inverse_bar = other.precision.scaled_pullback(1.0 / amplitudes, precision_bar)
+            of_other, geometry_bar = other.pullback(other_bar)
+            amplitudes_bar = -inverse_bar / amplitudes**2
+            logs_bar = (1.0 - faint_ratio) * amplitudes_bar * signals
+            own = [amplitudes_bar @ (1.0 - signals), logs_bar @ np.log(brightness)]
+            own_geometry_bar = self._brightness_pullback(
+                geometry, equations, brightness, signal_scale * logs_bar / brightness
+            )
+            return np.append(of_other, own), own_geometry_bar.plus(geometry_bar)
+
+        return Prior(other.precision.scaled(1.0 / amplitudes), pullback)
+
+    def brightness(self, geometry: MeshGeometry) -> np.ndarray:
+        """Return the brightness (n_source,) of the adapt image on the source plane."""
+        return self._brightness(geometry)[1]
 
     def _brightness(self, geometry: MeshGeometry) -> tuple[SparsePrecision, np.ndarray]:
         """Matrix of the equations for the brightness, and the brightness (n_source,)."""
@@ -114,8 +99,8 @@ class AdaptAmplitudeScheme(RegularizationScheme):
         equations: SparsePrecision,
         brightness: np.ndarray,
         brightness_bar: np.ndarray,
-    ) -> tuple[np.ndarray, FiniteVolumes]:
-        """Adjoint of `_brightness`: cotangents of the interpolation's weights (nnz,) and of the volumes."""
+    ) -> GeometryCotangent:
+        """Adjoint of `_brightness`."""
         pairs, conductances = geometry.couplings, geometry.volumes.conductances
         known_bar = equations.solve(brightness_bar)
         weights_bar = np.zeros(geometry.interpolation.weights.size)
@@ -123,7 +108,8 @@ class AdaptAmplitudeScheme(RegularizationScheme):
         differences = brightness[pairs.rows] - brightness[pairs.cols]
         conductances_bar = (known_bar[pairs.cols] - known_bar[pairs.rows]) * differences
         zeros = np.zeros(pairs.size)
-        return weights_bar, FiniteVolumes(_faded_slope(conductances) * conductances_bar, zeros, zeros)
+        volumes_bar = FiniteVolumes(_faded_slope(conductances) * conductances_bar, zeros, zeros)
+        return GeometryCotangent(weights=weights_bar, volumes=volumes_bar)
 
     def _rays(self, geometry: MeshGeometry) -> tuple[np.ndarray, ...]:
         interpolation = geometry.interpolation
@@ -139,11 +125,6 @@ def _faded(conductances: np.ndarray) -> np.ndarray:
 def _faded_slope(conductances: np.ndarray) -> np.ndarray:
     positive = np.maximum(conductances, 0.0)
     return np.asarray(1.0 - (_FADED_TO_HALF / (positive + _FADED_TO_HALF)) ** 2)
-
-
-def _amplitudes(parameters: np.ndarray, brightness: np.ndarray) -> np.ndarray:
-    faint_ratio, signal_scale = parameters[-2:]
-    return np.asarray(faint_ratio + (1.0 - faint_ratio) * brightness**signal_scale)
 
 
 @kernel()
@@ -233,6 +214,16 @@ class AdaptAmplitude(Regularization):
     def parameters(self) -> tuple[Any, ...]:
         """Those of the other prior, then its own."""
         return (*self.regularization.parameters, *super().parameters)
+
+    @property
+    @override
+    def needs_crosses(self) -> bool:
+        return self.regularization.needs_crosses
+
+    @property
+    @override
+    def needs_areas(self) -> bool:
+        return self.regularization.needs_areas
 
     def scheme(self, imaging: Imaging) -> AdaptAmplitudeScheme:
         image = imaging.slim("adapt_image", self.adapt_image)

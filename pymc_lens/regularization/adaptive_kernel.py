@@ -11,7 +11,7 @@ from pymc_lens.imaging import Imaging
 from pymc_lens.linalg.precision import DensePrecision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.adapt import AdaptPower, AdaptScheme
-from pymc_lens.regularization.base import RegularizationScheme
+from pymc_lens.regularization.base import Prior, RegularizationScheme
 from pymc_lens.regularization.graph import require_positive_parameters
 from pymc_lens.regularization.kernels import (
     KernelScheme,
@@ -44,32 +44,29 @@ class AdaptiveKernelScheme(RegularizationScheme):
     ridge: Ridge = RIDGE
 
     @override
-    def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> DensePrecision:
+    def prior(self, parameters: np.ndarray, geometry: MeshGeometry) -> Prior:
         require_positive_parameters(MaternAdaptPowerKernel.parameter_names, parameters)
-        return DensePrecision(inverse_covariance(self._covariance(parameters, geometry), self.ridge))
-
-    @override
-    def pullback(
-        self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: np.ndarray
-    ) -> tuple[np.ndarray, GeometryCotangent]:
-        covariance = self._covariance(parameters, geometry)
+        scale, vertices = parameters[0], geometry.vertices
+        adapted = self.adapt.weights(parameters[1:], geometry)
+        weights = adapted.values
+        covariance = self.kernel.correlations(scale, vertices) / np.outer(weights, weights)
         inverse = inverse_covariance(covariance, self.ridge)
-        covariance_bar = inverse_covariance_pullback(inverse, precision_bar)
-        np.fill_diagonal(covariance_bar, self.ridge.pullback(covariance_bar.diagonal()))
-        weights = self.adapt.weights(parameters[1:], geometry)
-        scale_bar, vertices_bar = self.kernel.correlations_pullback(
-            parameters[0], geometry.vertices, covariance_bar / np.outer(weights, weights)
-        )
-        weights_bar = -2.0 * (covariance_bar * covariance).sum(axis=1) / weights
-        adapt_bar, interpolation_bar = self.adapt.weights_pullback(parameters[1:], geometry, weights_bar)
-        return (
-            np.append(scale_bar, adapt_bar),
-            GeometryCotangent(weights=interpolation_bar, vertices=vertices_bar),
-        )
 
-    def _covariance(self, parameters: np.ndarray, geometry: MeshGeometry) -> np.ndarray:
-        weights = self.adapt.weights(parameters[1:], geometry)
-        return self.kernel.correlations(parameters[0], geometry.vertices) / np.outer(weights, weights)
+        def pullback(precision_bar: np.ndarray) -> tuple[np.ndarray, GeometryCotangent]:
+            covariance_bar = inverse_covariance_pullback(inverse, precision_bar)
+            np.fill_diagonal(covariance_bar, self.ridge.pullback(covariance_bar.diagonal()))
+            scale_bar, vertices_bar = self.kernel.correlations_pullback(
+                scale, vertices, covariance_bar / np.outer(weights, weights)
+            )
+            adapt_bar, interpolation_bar = adapted.pullback(
+                -2.0 * (covariance_bar * covariance).sum(axis=1) / weights
+            )
+            return (
+                np.append(scale_bar, adapt_bar),
+                GeometryCotangent(weights=interpolation_bar, vertices=vertices_bar),
+            )
+
+        return Prior(DensePrecision(inverse), pullback)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, ClassVar, override
 
 import numpy as np
 
 from pymc_lens.imaging import Imaging
-from pymc_lens.linalg.precision import Precision
+from pymc_lens.linalg.precision import Precision, precision_sum
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.validation import is_symbolic, positive_number, require_scalar_variable
 
 
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """A source prior on one mesh, with the way back to its parameters and the mesh.
+
+    Attributes
+    ----------
+    precision : Precision
+        H.
+    pullback : callable
+        Adjoint at this H: from its cotangents, as `Precision.evidence_cotangent` returns them, to those of
+        the parameters (n_parameters,) and of what was read of the mesh. Parameters and mesh must not have
+        changed.
+    """
+
+    precision: Precision
+    pullback: Callable[[Any], tuple[np.ndarray, GeometryCotangent]]
+
+
 class RegularizationScheme(ABC):
-    """The numerics of a source prior: a precision matrix from a few numbers and a mesh, and its adjoint.
+    """The numerics of a source prior: a precision matrix from a few numbers and a mesh.
 
     An implementation is immutable and hashable.
     """
@@ -29,19 +50,9 @@ class RegularizationScheme(ABC):
         """Whether the precision jumps where a ray begins or ceases to be interpolated from a source pixel."""
         return False
 
-    @property
-    def needs_crosses(self) -> bool:
-        """Whether it reads `MeshGeometry.crosses`."""
-        return False
-
-    @property
-    def needs_areas(self) -> bool:
-        """Whether it reads areas of cells, all of which must have one."""
-        return False
-
     @abstractmethod
-    def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> Precision:
-        """Return H for parameters (n_parameters,) on a mesh.
+    def prior(self, parameters: np.ndarray, geometry: MeshGeometry) -> Prior:
+        """Return the prior for parameters (n_parameters,) on a mesh.
 
         Raises
         ------
@@ -49,33 +60,12 @@ class RegularizationScheme(ABC):
             If the parameters are outside their domain.
         """
 
-    @abstractmethod
-    def pullback(
-        self,
-        parameters: np.ndarray,
-        geometry: MeshGeometry,
-        precision_bar: Any,
-    ) -> tuple[np.ndarray, GeometryCotangent]:
-        """Adjoint of `precision`.
-
-        Parameters
-        ----------
-        parameters, geometry
-            As of the forward call.
-        precision_bar : SparseCotangent or ndarray
-            What `Precision.evidence_cotangent` of the result returned.
-
-        Returns
-        -------
-        parameters_bar : (n_parameters,) float64
-        geometry_bar : GeometryCotangent
-        """
-
 
 class Regularization(ABC):
     """A source prior with its parameters, which may be numbers or random variables.
 
-    A subclass is a dataclass that names its parameters in order, all positive, and owns a scheme.
+    A subclass is a dataclass that names its parameters in order, all positive, and owns a scheme. Priors add:
+    the sum has the precision that is the sum of theirs.
     """
 
     parameter_names: ClassVar[tuple[str, ...]]
@@ -87,6 +77,16 @@ class Regularization(ABC):
                 require_scalar_variable(name, value)
             else:
                 positive_number(name, value)
+
+    @property
+    def needs_crosses(self) -> bool:
+        """Whether it reads `MeshGeometry.crosses`."""
+        return False
+
+    @property
+    def needs_areas(self) -> bool:
+        """Whether it reads areas of cells, all of which must have one."""
+        return False
 
     @abstractmethod
     def scheme(self, imaging: Imaging) -> RegularizationScheme:
@@ -102,3 +102,93 @@ class Regularization(ABC):
     def parameters(self) -> tuple[Any, ...]:
         """The parameters in the order of `parameter_names`."""
         return tuple(getattr(self, name) for name in self.parameter_names)
+
+    def __add__(self, other: Regularization) -> RegularizationSum:
+        if not isinstance(other, Regularization):
+            return NotImplemented
+        return RegularizationSum((*self._terms, *other._terms))
+
+    @property
+    def _terms(self) -> tuple[Regularization, ...]:
+        return (self,)
+
+
+@dataclass(frozen=True, eq=False)
+class RegularizationSum(Regularization):
+    """Several priors at once: the sum of their precisions.
+
+    Made by adding them: ``Dirichlet(2.0) + Zeroth(0.1)``. Its parameters are those of the terms in order.
+
+    Parameters
+    ----------
+    terms : tuple of Regularization
+    """
+
+    parameter_names: ClassVar[tuple[str, ...]] = ()
+
+    terms: tuple[Regularization, ...]
+
+    @property
+    @override
+    def parameters(self) -> tuple[Any, ...]:
+        return tuple(parameter for term in self.terms for parameter in term.parameters)
+
+    @property
+    @override
+    def needs_crosses(self) -> bool:
+        return any(term.needs_crosses for term in self.terms)
+
+    @property
+    @override
+    def needs_areas(self) -> bool:
+        return any(term.needs_areas for term in self.terms)
+
+    @override
+    def scheme(self, imaging: Imaging) -> SumScheme:
+        return SumScheme(
+            tuple(term.scheme(imaging) for term in self.terms),
+            tuple(len(term.parameters) for term in self.terms),
+        )
+
+    @property
+    @override
+    def _terms(self) -> tuple[Regularization, ...]:
+        return self.terms
+
+
+@dataclass(frozen=True)
+class SumScheme(RegularizationScheme):
+    """Numerics of `RegularizationSum`.
+
+    Attributes
+    ----------
+    terms : tuple of RegularizationScheme
+    n_parameters : tuple of int
+        Of each term.
+    """
+
+    terms: tuple[RegularizationScheme, ...]
+    n_parameters: tuple[int, ...]
+
+    @property
+    @override
+    def counts_neighbors(self) -> bool:
+        return any(term.counts_neighbors for term in self.terms)
+
+    @property
+    @override
+    def counts_rays(self) -> bool:
+        return any(term.counts_rays for term in self.terms)
+
+    @override
+    def prior(self, parameters: np.ndarray, geometry: MeshGeometry) -> Prior:
+        shares = np.split(parameters, np.cumsum(self.n_parameters)[:-1])
+        priors = [term.prior(share, geometry) for term, share in zip(self.terms, shares, strict=True)]
+        precision, shared = precision_sum([prior.precision for prior in priors])
+
+        def pullback(precision_bar: Any) -> tuple[np.ndarray, GeometryCotangent]:
+            bars = [prior.pullback(bar) for prior, bar in zip(priors, shared(precision_bar), strict=True)]
+            parameters_bar, geometry_bars = zip(*bars, strict=True)
+            return np.concatenate(parameters_bar), reduce(GeometryCotangent.plus, geometry_bars)
+
+        return Prior(precision, pullback)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, override
 
 import numpy as np
 
 from pymc_lens.imaging import Imaging
-from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
+from pymc_lens.linalg.precision import SparseCotangent
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
-from pymc_lens.regularization.base import RegularizationScheme
+from pymc_lens.regularization.base import Prior, RegularizationScheme
 from pymc_lens.regularization.graph import graph_precision, graph_pullback, require_positive_parameters
 from pymc_lens.regularization.ridge import RIDGE, Ridge, RidgedRegularization
 
@@ -28,17 +28,18 @@ class ConstantScheme(RegularizationScheme):
 
     ridge: Ridge = RIDGE
 
-    def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
+    @override
+    def prior(self, parameters: np.ndarray, geometry: MeshGeometry) -> Prior:
         require_positive_parameters(("coefficient",), parameters)
-        edges = np.full(geometry.neighbors.rows.size, parameters[0] ** 2)
-        return graph_precision(geometry, edges, parameters[0] ** 2 * geometry.boundary_degree, self.ridge)
+        squared, degree = parameters[0] ** 2, geometry.boundary_degree
+        edges = np.full(geometry.neighbors.rows.size, squared)
 
-    def pullback(
-        self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: SparseCotangent
-    ) -> tuple[np.ndarray, GeometryCotangent]:
-        edges_bar, boundary_bar = graph_pullback(geometry, precision_bar, self.ridge)
-        squared_bar = edges_bar.sum() + boundary_bar @ geometry.boundary_degree
-        return np.array([2.0 * parameters[0] * squared_bar]), GeometryCotangent()
+        def pullback(precision_bar: SparseCotangent) -> tuple[np.ndarray, GeometryCotangent]:
+            edges_bar, boundary_bar = graph_pullback(geometry, precision_bar, self.ridge)
+            squared_bar = edges_bar.sum() + boundary_bar @ degree
+            return 2.0 * parameters * squared_bar, GeometryCotangent()
+
+        return Prior(graph_precision(geometry, edges, squared * degree, self.ridge), pullback)
 
 
 @dataclass(frozen=True, eq=False)

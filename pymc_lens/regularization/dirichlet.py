@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, override
 
 import numpy as np
 
 from pymc_lens.imaging import Imaging
 from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
 from pymc_lens.mesh.base import FiniteVolumes, GeometryCotangent, MeshGeometry
-from pymc_lens.regularization.base import Regularization, RegularizationScheme
+from pymc_lens.regularization.base import Prior, Regularization, RegularizationScheme
 from pymc_lens.regularization.graph import require_positive_parameters
 
 # Relative to the mean conductance of a pixel: makes H positive definite on a mesh without a border.
@@ -21,30 +21,24 @@ _RIDGE = 1e-6
 class DirichletScheme(RegularizationScheme):
     """Numerics of `Dirichlet`."""
 
-    def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
-        coefficient = parameters[0]
+    @override
+    def prior(self, parameters: np.ndarray, geometry: MeshGeometry) -> Prior:
         require_positive_parameters(("coefficient",), parameters)
+        squared, conductances = parameters[0] ** 2, geometry.volumes.conductances
         stiffness = stiffness_diagonal(geometry)
-        diagonal = stiffness + _ridge(geometry) * stiffness.mean()
-        squared = coefficient**2
-        return SparsePrecision(
-            geometry.couplings, squared * diagonal, -squared * geometry.volumes.conductances
-        )
+        ridge = 0.0 if geometry.volumes.boundary_conductances.any() else _RIDGE
+        diagonal = stiffness + ridge * stiffness.mean()
 
-    def pullback(
-        self,
-        parameters: np.ndarray,
-        geometry: MeshGeometry,
-        precision_bar: SparseCotangent,
-    ) -> tuple[np.ndarray, GeometryCotangent]:
-        diagonal_bar, off_diagonal_bar = precision_bar
-        coefficient, volumes = parameters[0], geometry.volumes
-        stiffness = stiffness_diagonal(geometry)
-        diagonal = stiffness + _ridge(geometry) * stiffness.mean()
-        squared_bar = diagonal_bar @ diagonal - off_diagonal_bar @ volumes.conductances
-        stiffness_bar = coefficient**2 * (diagonal_bar + _ridge(geometry) * diagonal_bar.mean())
-        bar = stiffness_pullback(geometry, stiffness_bar, -(coefficient**2) * off_diagonal_bar)
-        return np.array([2.0 * coefficient * squared_bar]), GeometryCotangent(volumes=bar)
+        def pullback(precision_bar: SparseCotangent) -> tuple[np.ndarray, GeometryCotangent]:
+            diagonal_bar, off_diagonal_bar = precision_bar
+            squared_bar = diagonal_bar @ diagonal - off_diagonal_bar @ conductances
+            stiffness_bar = squared * (diagonal_bar + ridge * diagonal_bar.mean())
+            bar = stiffness_pullback(geometry, stiffness_bar, -squared * off_diagonal_bar)
+            return 2.0 * parameters * squared_bar, GeometryCotangent(volumes=bar)
+
+        return Prior(
+            SparsePrecision(geometry.couplings, squared * diagonal, -squared * conductances), pullback
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,10 +68,6 @@ class Dirichlet(Regularization):
 
     def scheme(self, imaging: Imaging) -> DirichletScheme:
         return DirichletScheme()
-
-
-def _ridge(geometry: MeshGeometry) -> float:
-    return 0.0 if geometry.volumes.boundary_conductances.any() else _RIDGE
 
 
 def stiffness_diagonal(geometry: MeshGeometry) -> np.ndarray:

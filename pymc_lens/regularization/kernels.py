@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, override
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -15,7 +15,7 @@ from pymc_lens.errors import InadmissibleError
 from pymc_lens.imaging import Imaging
 from pymc_lens.linalg.precision import DensePrecision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
-from pymc_lens.regularization.base import Regularization, RegularizationScheme
+from pymc_lens.regularization.base import Prior, Regularization, RegularizationScheme
 from pymc_lens.regularization.graph import require_positive_parameters
 from pymc_lens.regularization.ridge import RIDGE, Ridge
 from pymc_lens.validation import positive_number
@@ -55,24 +55,24 @@ class KernelScheme(RegularizationScheme):
         vertices_bar = 2.0 * (pull.sum(axis=1)[:, None] * vertices - pull @ vertices) / scale / scale
         return scale_bar, vertices_bar
 
-    def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> DensePrecision:
+    @override
+    def prior(self, parameters: np.ndarray, geometry: MeshGeometry) -> Prior:
         require_positive_parameters(_NAMES, parameters)
         coefficient, scale = parameters
-        matrix = coefficient * inverse_covariance(self.correlations(scale, geometry.vertices), RIDGE)
-        return DensePrecision(matrix + self.relative_ridge * matrix.diagonal().mean() * np.eye(len(matrix)))
+        vertices = geometry.vertices
+        inverse = inverse_covariance(self.correlations(scale, vertices), RIDGE)
+        matrix, n = coefficient * inverse, len(inverse)
+        matrix[np.diag_indices(n)] += self.relative_ridge * matrix.diagonal().mean()
 
-    def pullback(
-        self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: np.ndarray
-    ) -> tuple[np.ndarray, GeometryCotangent]:
-        coefficient, scale = parameters
-        inverse = inverse_covariance(self.correlations(scale, geometry.vertices), RIDGE)
-        n = len(inverse)
-        bar = precision_bar + self.relative_ridge * np.trace(precision_bar) / n * np.eye(n)
-        scale_bar, vertices_bar = self.correlations_pullback(
-            scale, geometry.vertices, coefficient * inverse_covariance_pullback(inverse, bar)
-        )
-        coefficient_bar = float((bar * inverse).sum())
-        return np.array([coefficient_bar, scale_bar]), GeometryCotangent(vertices=vertices_bar)
+        def pullback(precision_bar: np.ndarray) -> tuple[np.ndarray, GeometryCotangent]:
+            bar = precision_bar + self.relative_ridge * np.trace(precision_bar) / n * np.eye(n)
+            scale_bar, vertices_bar = self.correlations_pullback(
+                scale, vertices, coefficient * inverse_covariance_pullback(inverse, bar)
+            )
+            coefficient_bar = float((bar * inverse).sum())
+            return np.array([coefficient_bar, scale_bar]), GeometryCotangent(vertices=vertices_bar)
+
+        return Prior(DensePrecision(matrix), pullback)
 
 
 def _separations(scale: float, vertices: np.ndarray) -> np.ndarray:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, override
 
 import numpy as np
 from scipy.sparse import csr_array, diags_array
 
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.imaging import Imaging
-from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
+from pymc_lens.linalg.precision import SparseCotangent
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
-from pymc_lens.regularization.base import Regularization, RegularizationScheme
+from pymc_lens.regularization.base import Prior, Regularization, RegularizationScheme
 from pymc_lens.regularization.dirichlet import stiffness_diagonal, stiffness_pullback
 from pymc_lens.regularization.graph import require_positive_parameters
 from pymc_lens.regularization.sparse import as_matrix, as_precision
@@ -32,11 +32,10 @@ class MaternSPDEScheme(RegularizationScheme):
     nu : int
     """
 
-    needs_areas: ClassVar[bool] = True
-
     nu: int
 
-    def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
+    @override
+    def prior(self, parameters: np.ndarray, geometry: MeshGeometry) -> Prior:
         require_positive_parameters(MaternSPDE.parameter_names, parameters)
         if not (geometry.volumes.areas > 0.0).all():
             raise InadmissibleError(
@@ -45,46 +44,35 @@ class MaternSPDEScheme(RegularizationScheme):
                 "ZeroRing.",
             )
         kappa_squared, tau_squared = self._spectrum(parameters)
-        products = self._products(_operator(kappa_squared, geometry), geometry.volumes.areas)
-        return as_precision(tau_squared * products[-1])
-
-    def pullback(
-        self,
-        parameters: np.ndarray,
-        geometry: MeshGeometry,
-        precision_bar: SparseCotangent,
-    ) -> tuple[np.ndarray, GeometryCotangent]:
-        kappa_squared, tau_squared = self._spectrum(parameters)
         areas = geometry.volumes.areas
         inverse_areas = diags_array(1.0 / areas)
         operator = _operator(kappa_squared, geometry)
-        products = self._products(operator, areas)
-        bar = as_matrix(products[-1], precision_bar)
-        tau_squared_bar = float((bar * products[-1]).sum())
-        bar = tau_squared * bar
-        operator_bar, inverse_areas_bar = csr_array(operator.shape), np.zeros(areas.size)
-        for product in products[-2::-1]:
-            operator_bar = operator_bar + bar @ (inverse_areas @ product).T
-            bar = operator.T @ bar
-            inverse_areas_bar += (bar * product).sum(axis=1)
-            bar = inverse_areas @ bar
-        operator_bar = (operator_bar + bar).tocsr()
-        diagonal, pairs = operator_bar.diagonal(), geometry.couplings
-        off_diagonal = operator_bar[pairs.rows, pairs.cols] + operator_bar[pairs.cols, pairs.rows]
-        volumes_bar = stiffness_pullback(geometry, diagonal, -np.asarray(off_diagonal).ravel())
-        volumes_bar = volumes_bar._replace(areas=kappa_squared * diagonal - inverse_areas_bar / areas**2)
-        return (
-            self._spectrum_pullback(parameters, float(diagonal @ areas), tau_squared_bar),
-            GeometryCotangent(volumes=volumes_bar),
-        )
-
-    def _products(self, operator: csr_array, areas: np.ndarray) -> list[csr_array]:
-        """M, M C^-1 M, ... up to the power of the precision."""
-        inverse_areas = diags_array(1.0 / areas)
+        # M, M C^-1 M, ... up to the power of the precision.
         products = [operator]
         for _ in range(self.nu):
             products.append((operator @ (inverse_areas @ products[-1])).tocsr())
-        return products
+
+        def pullback(precision_bar: SparseCotangent) -> tuple[np.ndarray, GeometryCotangent]:
+            bar = as_matrix(products[-1], precision_bar)
+            tau_squared_bar = float((bar * products[-1]).sum())
+            bar = tau_squared * bar
+            operator_bar, inverse_areas_bar = csr_array(operator.shape), np.zeros(areas.size)
+            for product in products[-2::-1]:
+                operator_bar = operator_bar + bar @ (inverse_areas @ product).T
+                bar = operator.T @ bar
+                inverse_areas_bar += (bar * product).sum(axis=1)
+                bar = inverse_areas @ bar
+            operator_bar = (operator_bar + bar).tocsr()
+            diagonal, pairs = operator_bar.diagonal(), geometry.couplings
+            off_diagonal = operator_bar[pairs.rows, pairs.cols] + operator_bar[pairs.cols, pairs.rows]
+            volumes_bar = stiffness_pullback(geometry, diagonal, -np.asarray(off_diagonal).ravel())
+            volumes_bar = volumes_bar._replace(areas=kappa_squared * diagonal - inverse_areas_bar / areas**2)
+            return (
+                self._spectrum_pullback(parameters, float(diagonal @ areas), tau_squared_bar),
+                GeometryCotangent(volumes=volumes_bar),
+            )
+
+        return Prior(as_precision(tau_squared * products[-1]), pullback)
 
     def _spectrum(self, parameters: np.ndarray) -> tuple[float, float]:
         scale, amplitude = parameters
@@ -133,6 +121,7 @@ class MaternSPDE(Regularization):
     """
 
     parameter_names: ClassVar[tuple[str, ...]] = ("scale", "amplitude")
+    needs_areas: ClassVar[bool] = True
 
     scale: Any = 0.1
     amplitude: Any = 1.0

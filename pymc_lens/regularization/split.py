@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, override
 
@@ -12,7 +13,7 @@ from pymc_lens.imaging import Imaging
 from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.adapt import Adapt, AdaptPower, AdaptScheme
-from pymc_lens.regularization.base import RegularizationScheme
+from pymc_lens.regularization.base import Prior, RegularizationScheme
 from pymc_lens.regularization.graph import require_positive_parameters
 from pymc_lens.regularization.ridge import RIDGE, Ridge, RidgedRegularization
 from pymc_lens.regularization.sparse import as_matrix, as_precision
@@ -28,29 +29,38 @@ def _differences(geometry: MeshGeometry) -> csr_array:
     return (own - weights).tocsr()
 
 
-def _precision(differences: csr_array, weights: np.ndarray, ridge: Ridge) -> csr_array:
-    """``sum_i weights_i sum over the cross r r'``, and the ridge."""
+@dataclass(frozen=True, eq=False)
+class _SplitPrior:
+    """``H = sum_i weights_i sum over the cross r r'``, and the ridge, with the way back.
+
+    Attributes
+    ----------
+    precision : SparsePrecision
+    pullback : callable
+        From cotangents of H to those of the weights (n_source,) and of the crosses' interpolation (nnz,).
+    """
+
+    precision: SparsePrecision
+    pullback: Callable[[SparseCotangent], tuple[np.ndarray, np.ndarray]]
+
+
+def _split_prior(geometry: MeshGeometry, weights: np.ndarray, ridge: Ridge) -> _SplitPrior:
+    differences, crosses = _differences(geometry), geometry.crosses
     across = (differences.T @ diags_array(np.repeat(weights, 4)) @ differences).tocsr()
     across.setdiag(ridge.added_to(across.diagonal()))
-    return across
 
+    def pullback(bar: SparseCotangent) -> tuple[np.ndarray, np.ndarray]:
+        bar = SparseCotangent(ridge.pullback(bar.diagonal), bar.off_diagonal)
+        product = (differences @ as_matrix(across, bar)).tocsr()
+        per_row = np.asarray((product * differences).sum(axis=1)).ravel()
+        rows = np.repeat(np.arange(crosses.indptr.size - 1), np.diff(crosses.indptr))
+        inside = crosses.indices >= 0
+        cross_weights_bar = np.zeros(crosses.weights.size)
+        at = np.asarray(product[rows[inside], crosses.indices[inside]]).ravel()
+        cross_weights_bar[inside] = -2.0 * weights[rows[inside] // 4] * at
+        return per_row.reshape(-1, 4).sum(axis=1), cross_weights_bar
 
-def _precision_pullback(
-    geometry: MeshGeometry, weights: np.ndarray, bar: SparseCotangent, ridge: Ridge
-) -> tuple[np.ndarray, np.ndarray]:
-    """Adjoint of `_precision`: cotangents of the weights and of the crosses' interpolation (nnz,)."""
-    differences = _differences(geometry)
-    bar = SparseCotangent(ridge.pullback(bar.diagonal), bar.off_diagonal)
-    matrix_bar = as_matrix(_precision(differences, weights, ridge), bar)
-    product = (differences @ matrix_bar).tocsr()
-    per_row = np.asarray((product * differences).sum(axis=1)).ravel()
-    crosses = geometry.crosses
-    rows = np.repeat(np.arange(crosses.indptr.size - 1), np.diff(crosses.indptr))
-    inside = crosses.indices >= 0
-    cross_weights_bar = np.zeros(crosses.weights.size)
-    at = np.asarray(product[rows[inside], crosses.indices[inside]]).ravel()
-    cross_weights_bar[inside] = -2.0 * weights[rows[inside] // 4] * at
-    return per_row.reshape(-1, 4).sum(axis=1), cross_weights_bar
+    return _SplitPrior(as_precision(across), pullback)
 
 
 @dataclass(frozen=True)
@@ -62,30 +72,18 @@ class ConstantSplitScheme(RegularizationScheme):
     ridge : Ridge
     """
 
-    needs_crosses: ClassVar[bool] = True
-
     ridge: Ridge = RIDGE
 
     @override
-    def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
+    def prior(self, parameters: np.ndarray, geometry: MeshGeometry) -> Prior:
         require_positive_parameters(("coefficient",), parameters)
-        weights = self._weights(parameters, geometry)
-        return as_precision(_precision(_differences(geometry), weights, self.ridge))
+        split = _split_prior(geometry, np.full(len(geometry.vertices), parameters[0] ** 2), self.ridge)
 
-    @override
-    def pullback(
-        self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: SparseCotangent
-    ) -> tuple[np.ndarray, GeometryCotangent]:
-        weights_bar, cross_weights_bar = _precision_pullback(
-            geometry, self._weights(parameters, geometry), precision_bar, self.ridge
-        )
-        return (
-            np.array([2.0 * parameters[0] * weights_bar.sum()]),
-            GeometryCotangent(cross_weights=cross_weights_bar),
-        )
+        def pullback(precision_bar: SparseCotangent) -> tuple[np.ndarray, GeometryCotangent]:
+            weights_bar, cross_weights_bar = split.pullback(precision_bar)
+            return 2.0 * parameters * weights_bar.sum(), GeometryCotangent(cross_weights=cross_weights_bar)
 
-    def _weights(self, parameters: np.ndarray, geometry: MeshGeometry) -> np.ndarray:
-        return np.full(len(geometry.vertices), parameters[0] ** 2)
+        return Prior(split.precision, pullback)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -93,22 +91,19 @@ class AdaptSplitScheme(AdaptScheme):
     """Numerics of `AdaptSplit` and `AdaptSplitPower`: `AdaptScheme`'s weights on crosses, not on pairs."""
 
     counts_neighbors: ClassVar[bool] = False
-    needs_crosses: ClassVar[bool] = True
 
     @override
-    def precision(self, parameters: np.ndarray, geometry: MeshGeometry) -> SparsePrecision:
+    def prior(self, parameters: np.ndarray, geometry: MeshGeometry) -> Prior:
         require_positive_parameters(AdaptPower.parameter_names[: len(parameters)], parameters)
-        weights = self.weights(parameters, geometry)
-        return as_precision(_precision(_differences(geometry), weights**2, self.ridge))
+        adapted = self.weights(parameters, geometry)
+        split = _split_prior(geometry, adapted.values**2, self.ridge)
 
-    @override
-    def pullback(
-        self, parameters: np.ndarray, geometry: MeshGeometry, precision_bar: SparseCotangent
-    ) -> tuple[np.ndarray, GeometryCotangent]:
-        weights = self.weights(parameters, geometry)
-        squared_bar, cross_weights_bar = _precision_pullback(geometry, weights**2, precision_bar, self.ridge)
-        parameters_bar, weights_bar = self.weights_pullback(parameters, geometry, 2.0 * weights * squared_bar)
-        return parameters_bar, GeometryCotangent(weights=weights_bar, cross_weights=cross_weights_bar)
+        def pullback(precision_bar: SparseCotangent) -> tuple[np.ndarray, GeometryCotangent]:
+            squared_bar, cross_weights_bar = split.pullback(precision_bar)
+            parameters_bar, weights_bar = adapted.pullback(2.0 * adapted.values * squared_bar)
+            return parameters_bar, GeometryCotangent(weights=weights_bar, cross_weights=cross_weights_bar)
+
+        return Prior(split.precision, pullback)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +132,7 @@ class ConstantSplit(RidgedRegularization):
     """
 
     parameter_names: ClassVar[tuple[str, ...]] = ("coefficient",)
+    needs_crosses: ClassVar[bool] = True
 
     coefficient: Any = 1.0
     ridge: Ridge = RIDGE
@@ -152,6 +148,8 @@ class AdaptSplit(Adapt):
     A pixel's weight is ``l_i^2`` on each of four differences, as in `ConstantSplit`.
     """
 
+    needs_crosses: ClassVar[bool] = True
+
     @override
     def scheme(self, imaging: Imaging) -> AdaptSplitScheme:
         return AdaptSplitScheme(imaging.slim("adapt_image", self.adapt_image), 2.0, 1.0, self.ridge)
@@ -160,6 +158,8 @@ class AdaptSplit(Adapt):
 @dataclass(frozen=True, eq=False)
 class AdaptSplitPower(AdaptPower):
     """`AdaptPower` across each source pixel instead of between neighbours; parameters as of `AdaptPower`."""
+
+    needs_crosses: ClassVar[bool] = True
 
     @override
     def scheme(self, imaging: Imaging) -> AdaptSplitScheme:
