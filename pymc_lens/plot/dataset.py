@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pymc_lens.imaging import Imaging
-from pymc_lens.plot.images import Extent, fitted_region, image_extent, intensity_norm, panels, show_image
+from pymc_lens.plot.images import Extent, frame, intensity_norm, panels, show_image
 from pymc_lens.validation import require_instance
 
 # Of the PSF's brightest pixel.
@@ -36,13 +36,9 @@ def subplot_dataset(dataset: Imaging, *, axes: Any = None) -> Figure:
         If ``dataset`` is something else, or there are more or fewer axes.
     """
     require_instance("dataset", dataset, Imaging)
-    figure, axes = panels(axes, (2, 2), (4.9, 4.3))
-    pixel_scales = dataset.pixel_scales
+    figure, axes = panels(axes, (2, 2))
     data, noise = dataset.native(dataset.data_fitted), dataset.native(dataset.noise_fitted)
-    where: dict[str, Any] = {
-        "extent": image_extent(dataset.shape_native, pixel_scales),
-        "region": fitted_region(data, pixel_scales),
-    }
+    where = frame(data, dataset.pixel_scales)
     unit = dataset.unit or "data units"
     for ax, image, title, label in (
         (axes[0, 0], data, f"Data ({dataset.fitted.size} pixels)", unit),

@@ -12,8 +12,7 @@ from pymc_lens.fit import FitImaging
 from pymc_lens.plot.caustics import critical_curves
 from pymc_lens.plot.images import (
     RESIDUAL_MAP,
-    fitted_region,
-    image_extent,
+    frame,
     intensity_norm,
     panels,
     residual_norm,
@@ -22,8 +21,6 @@ from pymc_lens.plot.images import (
 )
 from pymc_lens.plot.source import draw_curves, show_source
 from pymc_lens.validation import require_instance
-
-_PANEL = (4.9, 4.3)
 
 
 def subplot_fit(fit: FitImaging, *, axes: Any = None) -> Figure:
@@ -53,12 +50,10 @@ def subplot_fit(fit: FitImaging, *, axes: Any = None) -> Figure:
     >>> axes[0, 0].set_title("SLACS J0252+0039")  # doctest: +SKIP
     """
     require_instance("fit", fit, FitImaging)
-    figure, axes = panels(axes, (2, 3), _PANEL)
-    pixel_scales = fit.dataset.pixel_scales
-    region = fitted_region(fit.data, pixel_scales)
-    critical, caustics = critical_curves(fit.tracer, region)
+    figure, axes = panels(axes, (2, 3))
+    where = frame(fit.data, fit.dataset.pixel_scales)
+    critical, caustics = critical_curves(fit.tracer, where["region"])
     norm = intensity_norm(fit.data)
-    where: dict[str, Any] = {"extent": image_extent(fit.dataset.shape_native, pixel_scales), "region": region}
     unit = fit.dataset.unit or "data units"
     show_image(axes[0, 0], fit.data, title="Data", label=unit, norm=norm, **where)
     model = rf"Model ($\ln E$ = {fit.log_evidence:.2f})"
@@ -101,21 +96,19 @@ def subplot_fits(fits: Mapping[str, FitImaging], *, axes: Any = None) -> Figure:
         raise ValueError("fits: expected at least one fit by its title, got none.")
     for name, fit in fits.items():
         require_instance(f"fits[{name!r}]", fit, FitImaging)
-    figure, axes = panels(axes, (2, len(fits)), _PANEL)
+    figure, axes = panels(axes, (2, len(fits)))
     limit = max(residual_norm(fit.normalized_residual_map).vmax or 0.0 for fit in fits.values())
     for (top, bottom), (name, fit) in zip(axes.T, fits.items(), strict=True):
-        pixel_scales = fit.dataset.pixel_scales
-        region = fitted_region(fit.data, pixel_scales)
+        where = frame(fit.data, fit.dataset.pixel_scales)
         show_image(
             top,
             fit.normalized_residual_map,
-            image_extent(fit.dataset.shape_native, pixel_scales),
             title=f"{name}\n" + rf"$\chi^2/N$ = {fit.reduced_chi_squared:.3f}",
             label=r"normalized residual ($\sigma$)",
             norm=Normalize(-limit, limit),
             cmap=RESIDUAL_MAP,
-            region=region,
+            **where,
         )
-        _, caustics = critical_curves(fit.tracer, region)
+        _, caustics = critical_curves(fit.tracer, where["region"])
         show_source(bottom, fit, caustics, rf"$\ln E$ = {fit.log_evidence:.1f}")
     return figure

@@ -21,7 +21,9 @@ _TINY = 1e-30
 Extent = tuple[float, float, float, float]
 
 
-def panels(axes: Any, shape: tuple[int, int], panel_size: tuple[float, float]) -> tuple[Figure, np.ndarray]:
+def panels(
+    axes: Any, shape: tuple[int, int], panel_size: tuple[float, float] = (4.9, 4.3)
+) -> tuple[Figure, np.ndarray]:
     """Return a figure and its panels (rows, columns): those that are given, or new ones.
 
     Parameters
@@ -145,6 +147,12 @@ def fitted_region(image: np.ndarray, pixel_scales: float) -> Extent:
         max(bottom + (rows.min() - margin) * pixel_scales, bottom),
         min(bottom + (rows.max() + 1 + margin) * pixel_scales, top),
     )
+
+
+def frame(image: np.ndarray, pixel_scales: float) -> dict[str, Any]:
+    """Where `show_image` draws an image of the sky: its extent, and the region of it that was fitted."""
+    extent = image_extent((image.shape[0], image.shape[1]), pixel_scales)
+    return {"extent": extent, "region": fitted_region(image, pixel_scales)}
 
 
 def _ticks(norm: Normalize) -> list[float]:

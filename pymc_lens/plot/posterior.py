@@ -16,8 +16,7 @@ from xarray import DataTree
 
 from pymc_lens.plot.images import (
     Extent,
-    fitted_region,
-    image_extent,
+    frame,
     intensity_norm,
     panels,
     show_image,
@@ -133,14 +132,9 @@ def subplot_reconstruction(idata: DataTree, var_name: str | None = None, *, axes
         If it has no such groups, or there are more or fewer axes.
     """
     images, sources = _reconstruction(idata, var_name)
-    figure, axes = panels(axes, (2, 3), (4.9, 4.3))
-    pixel_scales = float(images["x"][1] - images["x"][0])
-    data = images["data"].values
-    unit = images["data"].attrs["units"]
-    where: dict[str, Any] = {
-        "extent": image_extent((data.shape[0], data.shape[1]), pixel_scales),
-        "region": fitted_region(data, pixel_scales),
-    }
+    figure, axes = panels(axes, (2, 3))
+    data, unit = images["data"].values, images["data"].attrs["units"]
+    where = frame(data, float(images["x"][1] - images["x"][0]))
     norm, source_norm = intensity_norm(data), intensity_norm(images["lensed_source"].values)
     show_image(axes[0, 0], data, title="Data", label=unit, norm=norm, **where)
     model, residual = images["model_image"].values, images["normalized_residual"].values
