@@ -77,22 +77,11 @@ def find_flips(
         The edge opposite to each vertex.
     conductances : (n_edges,) float64
     """
-    n_edges = conductances.size
-    flips = Flips(
-        np.zeros((n_edges, 4), np.int32),
-        np.zeros((n_edges, 4), np.int32),
-        np.zeros((n_edges, 2)),
-        np.ones(n_edges),
-    )
-    _measure(
-        points, triangles, neighbors, edge_of, conductances,
-        flips.corners, flips.sides, flips.crossings, flips.distances,
-    )  # fmt: skip
-    return flips
+    return Flips(*_measure(points, triangles, neighbors, edge_of, conductances))
 
 
 def flips_pullback(
-    points: np.ndarray, conductances: np.ndarray, flips: Flips, averaged_bar: np.ndarray
+    points: np.ndarray, flips: Flips, averaged_bar: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Adjoint of `find_flips` and `Flips.average`.
 
@@ -102,13 +91,9 @@ def flips_pullback(
     points_bar : (n, 2) float64
         Without what goes through the conductances.
     """
-    conductances_bar = averaged_bar[: conductances.size].copy()
-    points_bar = np.zeros(points.shape)
-    _pull_back(
-        points, flips.corners, flips.sides, flips.crossings, flips.distances, flips.extra,
-        averaged_bar, conductances_bar, points_bar,
-    )  # fmt: skip
-    return conductances_bar, points_bar
+    return _pull_back(
+        points, flips.corners, flips.sides, flips.crossings, flips.distances, flips.extra, averaged_bar
+    )
 
 
 @kernel(inline="always")
@@ -126,9 +111,10 @@ def _guard(x):
 
 
 @kernel()
-def _measure(
-    points, triangles, neighbors, edge_of, conductances, corners, sides, crossings, distances
-):  # fmt: skip
+def _measure(points, triangles, neighbors, edge_of, conductances):
+    n_edges = conductances.size
+    corners, sides = np.zeros((n_edges, 4), np.int32), np.zeros((n_edges, 4), np.int32)
+    crossings, distances = np.zeros((n_edges, 2)), np.ones(n_edges)
     for t in range(triangles.shape[0]):
         for i in range(3):
             other = neighbors[t, i]
@@ -153,6 +139,7 @@ def _measure(
                 # Rounding may leave a conductance of -1e-16 at a flip.
                 delta = max(conductances[edge], 0.0) / (along * (1.0 - along))
                 distances[edge] = min(delta / _REACH, 1.0)
+    return corners, sides, crossings, distances
 
 
 @kernel()
@@ -173,10 +160,9 @@ def _average(sides, crossings, distances, extra, averaged):
 
 
 @kernel()
-def _pull_back(
-    points, corners, sides, crossings, distances, extra, averaged_bar, conductances_bar, points_bar
-):  # fmt: skip
+def _pull_back(points, corners, sides, crossings, distances, extra, averaged_bar):
     n_edges = distances.size
+    conductances_bar, points_bar = averaged_bar[:n_edges].copy(), np.zeros(points.shape)
     distances_bar = np.zeros(n_edges)
     crossings_bar = np.zeros((extra.size, 2))
     for n in range(extra.size):
@@ -232,3 +218,4 @@ def _pull_back(
         points_bar[near, 1] += r1_bar - e1_bar
         points_bar[far, 0] += e0_bar
         points_bar[far, 1] += e1_bar
+    return conductances_bar, points_bar

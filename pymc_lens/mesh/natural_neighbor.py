@@ -11,6 +11,8 @@ those between two triangles of the cavity, those cut where p's own cell begins, 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from pymc_lens.linalg.kernel import kernel
@@ -22,6 +24,25 @@ from pymc_lens.workspace import Workspace
 _COINCIDENT = 1e-13
 # Powers smaller than this, in units of the squared circumradius, are decided by the determinant.
 _DOUBTFUL = 1e-9
+
+
+class _Mesh(NamedTuple):
+    """What the kernels read of a `Triangulation`; see there."""
+
+    points: np.ndarray
+    triangles: np.ndarray
+    neighbors: np.ndarray
+    circles: np.ndarray
+
+
+class _Cavity(NamedTuple):
+    """Room for the cavity of one point, see `_cavity`, and for what it is found with."""
+
+    stack: np.ndarray
+    crossed: np.ndarray
+    rim: np.ndarray
+    inner: np.ndarray
+    corners: np.ndarray
 
 
 @kernel(inline="always")
@@ -96,13 +117,23 @@ def _swallowed(points, triangles, circles, t, a, b, y, x):
 
 
 @kernel()
-def _cavity(points, triangles, neighbors, circles, first, y, x, stack, rim, corners, inner, crossed):
+def _room_for_a_cavity(mesh):
+    n, n_triangles = mesh.points.shape[0], mesh.triangles.shape[0]
+    # Unsigned: a negative index would have to be wrapped around.
+    stack, crossed = np.empty((n_triangles + 3, 2), np.uint32), np.empty((n_triangles, 4), np.uint32)
+    return _Cavity(stack, crossed, np.empty(n, np.uint32), np.empty(n, np.uint32), np.empty((n, 2)))
+
+
+@kernel()
+def _cavity(mesh, cavity, first, y, x):
     """Collect the cavity of p around the triangle that contains it.
 
     Writes the rim's vertices counter-clockwise, for each rim edge (from vertex k to k + 1) the corner of p's
     cell relative to p and the triangle inside; and for each edge within the cavity the triangles on its left
     and right and its ends. Returns how many of each; zeros where p lies on the hull itself.
     """
+    points, triangles, neighbors, circles = mesh
+    stack, crossed, rim, inner, corners = cavity
     n_rim, n_crossed = 0, 0
     depth = 3
     for k in range(3):
@@ -149,14 +180,12 @@ def _coincident(points, triangles, circles, t, y, x):
 
 
 @kernel()
-def _weights(points, triangles, neighbors, circles, containing, queries, indptr, indices, weights):
+def _weights(mesh, containing, queries, indptr, indices, weights):
     """Fill the rows of Sibson weights; returns the number of entries, or -1 where they do not fit."""
-    n = points.shape[0]
-    n_triangles = triangles.shape[0]
-    # Unsigned: a negative index would have to be wrapped around.
-    stack, crossed = np.empty((n_triangles + 3, 2), np.uint32), np.empty((n_triangles, 4), np.uint32)
-    rim, inner, corners = np.empty(n, np.uint32), np.empty(n, np.uint32), np.empty((n, 2))
-    area = np.zeros(n)
+    points, triangles, _, circles = mesh
+    cavity = _room_for_a_cavity(mesh)
+    _, crossed, rim, inner, corners = cavity
+    area = np.zeros(points.shape[0])
     nnz = 0
     indptr[0] = 0
     for ray in range(queries.shape[0]):
@@ -170,9 +199,7 @@ def _weights(points, triangles, neighbors, circles, containing, queries, indptr,
             alone = _coincident(points, triangles, circles, first, y, x)
             n_rim, n_crossed = 0, 0
             if alone < 0:
-                n_rim, n_crossed = _cavity(
-                    points, triangles, neighbors, circles, first, y, x, stack, rim, corners, inner, crossed
-                )
+                n_rim, n_crossed = _cavity(mesh, cavity, first, y, x)
             if nnz + max(n_rim, 3) > indices.size:
                 return -1
             if alone >= 0:
@@ -216,30 +243,22 @@ def _weights(points, triangles, neighbors, circles, containing, queries, indptr,
 
 
 @kernel()
-def _weights_pullback(
-    points, triangles, neighbors, circles, containing, queries, indptr, weights, weights_bar,
-    queries_bar, points_bar,
-):  # fmt: skip
-    """Adjoint of `_weights`.
+def _weights_pullback(mesh, containing, queries, indptr, weights, weights_bar):
+    """Adjoint of `_weights`: cotangents of the queries and of the points.
 
     A boundary between two regions of the stolen area that moves by the bisector's rule sweeps its length over
     the distance of its two points, times the lever of its midpoint.
     """
-    n = points.shape[0]
-    n_triangles = triangles.shape[0]
-    # Unsigned: a negative index would have to be wrapped around.
-    stack, crossed = np.empty((n_triangles + 3, 2), np.uint32), np.empty((n_triangles, 4), np.uint32)
-    rim, inner, corners = np.empty(n, np.uint32), np.empty(n, np.uint32), np.empty((n, 2))
-    area_bar = np.zeros(n)
+    points, triangles, _, circles = mesh
+    cavity = _room_for_a_cavity(mesh)
+    _, crossed, rim, inner, corners = cavity
+    queries_bar, points_bar, area_bar = np.zeros(queries.shape), np.zeros(points.shape), np.zeros(len(points))
     for ray in range(queries.shape[0]):
         y, x, first = queries[ray, 0], queries[ray, 1], containing[ray]
-        queries_bar[ray, 0] = queries_bar[ray, 1] = 0.0
         begin, end = indptr[ray], indptr[ray + 1]
         if first < 0 or end - begin < 2:
             continue
-        n_rim, n_crossed = _cavity(
-            points, triangles, neighbors, circles, first, y, x, stack, rim, corners, inner, crossed
-        )
+        n_rim, n_crossed = _cavity(mesh, cavity, first, y, x)
         mean_bar = 0.0
         for entry in range(begin, end):
             mean_bar += weights[entry] * weights_bar[entry]
@@ -293,6 +312,7 @@ def _weights_pullback(
             d0, d1 = circles[other, 0] - y, circles[other, 1] - x
             _sweep(points, points_bar, a, b, area_bar[a] - area_bar[b], d0, d1, c0, c1, y, x)
         queries_bar[ray, 0], queries_bar[ray, 1] = y_bar, x_bar
+    return queries_bar, points_bar
 
 
 @kernel(inline="always")
@@ -320,7 +340,7 @@ def sibson_weights(
     while True:
         indices = workspace.array("ray_indices", capacity, dtype=np.int32)
         weights = workspace.array("ray_weights", capacity)
-        nnz = _weights(*_arrays(triangulation), containing, points, indptr, indices, weights)
+        nnz = _weights(_mesh(triangulation), containing, points, indptr, indices, weights)
         if nnz >= 0:
             return Interpolation(indptr, indices[:nnz], weights[:nnz])
         capacity *= 2
@@ -334,14 +354,10 @@ def sibson_pullback(
     weights_bar: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Adjoint of `sibson_weights`: cotangents of the points (n, 2) and of the vertices (n_vertices, 2)."""
-    points_bar, vertices_bar = np.empty(points.shape), np.zeros(triangulation.points.shape)
-    _weights_pullback(
-        *_arrays(triangulation), containing, points, interpolation.indptr, interpolation.weights, weights_bar,
-        points_bar, vertices_bar,
-    )  # fmt: skip
-    return points_bar, vertices_bar
+    indptr, weights = interpolation.indptr, interpolation.weights
+    return _weights_pullback(_mesh(triangulation), containing, points, indptr, weights, weights_bar)
 
 
-def _arrays(triangulation: Triangulation) -> tuple[np.ndarray, ...]:
+def _mesh(triangulation: Triangulation) -> _Mesh:
     triangles = triangulation.triangles.view(np.uint32)
-    return triangulation.points, triangles, triangulation.neighbors, triangulation.circumcircles
+    return _Mesh(triangulation.points, triangles, triangulation.neighbors, triangulation.circumcircles)

@@ -114,9 +114,7 @@ class Triangulation:
         i, j = self.edges.T
         separation = self.points[i] - self.points[j]
         edge_bar = 0.25 * (areas_bar[i] + areas_bar[j])
-        conductances_bar, points_bar = flips_pullback(
-            self.points, self.conductances, self._flips, conductances_bar
-        )
+        conductances_bar, points_bar = flips_pullback(self.points, self._flips, conductances_bar)
         conductances_bar += edge_bar * (separation**2).sum(axis=1)
         _conductances_pullback(
             self.points, self.triangles, self._numbered_edges[1], conductances_bar, points_bar
