@@ -158,7 +158,7 @@ def lapack(n: int) -> Callable[[], object]:
 
 def mesh_and_adjoint(problem: PixelizedInversion, inputs: InversionInputs) -> Callable[[], object]:
     """What of a value and gradient is the mesh's; the adjoint costs the same whatever it pulls back."""
-    workspace, n_pixels = Workspace(), problem.imaging.pixel_rows.size
+    workspace, n_pixels = Workspace(), problem.imaging.plane.pixel_rows.size
 
     def there_and_back() -> None:
         geometry = problem.mesh.geometry(inputs.rays, inputs.vertices, workspace)
@@ -189,7 +189,7 @@ def measure(mesh: pl.mesh.Mesh, prior: object, mask_radius: float, repeats: int)
         milliseconds(lambda: problem.log_evidence(next(prior_only))) for _ in range(repeats + 2)
     ][2:]
     return {
-        "n_pixels": problem.imaging.n_pixels,
+        "n_pixels": problem.imaging.plane.n_pixels,
         "n_source": problem.n_source,
         **{key: float(np.median(values)) for key, values in times.items()},
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

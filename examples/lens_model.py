@@ -73,7 +73,7 @@ class FirstFit(NamedTuple):
 
     @classmethod
     def of(cls, fit: pl.FitImaging) -> FirstFit:
-        lensed = fit.dataset.slim("adapt_image", fit.adapt_image)
+        lensed = fit.dataset.plane.slim("adapt_image", fit.adapt_image)
         rays = fit.traced_grid.reshape(lensed.size, -1, 2)
         bright = rays[lensed > WINDOW_LEVEL * lensed.max()].reshape(-1, 2)
         y, x = (0.5 * (bright.min(axis=0) + bright.max(axis=0))).tolist()

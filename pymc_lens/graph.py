@@ -51,16 +51,16 @@ def build_inversion(tracer: Tracer, dataset: Imaging) -> tuple[PixelizedInversio
     if not isinstance(dataset, Imaging):
         raise TypeError(f"dataset: expected Imaging, got {type(dataset).__name__}.")
     pixelization = cast(Pixelization, tracer.source_galaxy.pixelization)
-    mesh = pixelization.mesh.scheme(dataset)
+    mesh = pixelization.mesh.scheme(dataset.plane)
     problem = PixelizedInversion(
         dataset,
         mesh,
-        pixelization.regularization.scheme(dataset),
+        pixelization.regularization.scheme(dataset.plane),
         _amplitude_scales(tracer.lights, dataset),
         SOLVERS[pixelization.positivity],
     )
     inputs = SymbolicInputs(
-        rays=tracer.traced_grid(dataset.source_grid),
+        rays=tracer.traced_grid(dataset.plane.source_grid),
         vertices=tracer.traced_grid(mesh.image_plane_vertices),
         light=_light_columns(tracer.lights, dataset),
         regularization=_vector(pixelization.regularization.parameters),

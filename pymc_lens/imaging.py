@@ -27,16 +27,14 @@ from pymc_lens._fits import (
 )
 from pymc_lens._noise_check import NoiseMapKind, noise_map_doubt, standard_deviations
 from pymc_lens._quantities import image_array, in_one_unit, parsed_unit
-from pymc_lens.mask import Mask2D, checked_pixel_scales, pixel_centres
+from pymc_lens.image_plane import ImagePlane
+from pymc_lens.mask import Mask2D, checked_pixel_scales
 from pymc_lens.over_sampling import (
     LightGrid,
     OverSampleSize,
     RadialBins,
     checked_over_sample_size,
     checked_sub_size,
-    light_grid,
-    require_memory_for,
-    sub_pixel_positions,
 )
 
 _log = logging.getLogger(__name__)
@@ -318,38 +316,15 @@ class Imaging:
         """World coordinates to write images with: `wcs`, or such that the image centre is their origin."""
         return _or_default(self.wcs, centred_wcs(self.shape_native, self.pixel_scales))
 
-    @property
-    def n_pixels(self) -> int:
-        """Number of pixels that the source covers: unmasked, dropped, and those in holes of the mask."""
-        return self.pixel_rows.size
-
     @cached_property
-    def pixel_rows(self) -> np.ndarray:
-        """(n_pixels,) int64 rows of the pixels that the source covers."""
-        return _read_only(np.nonzero(~self.mask.without_holes.array)[0])
-
-    @cached_property
-    def pixel_cols(self) -> np.ndarray:
-        """(n_pixels,) int64 columns of the pixels that the source covers."""
-        return _read_only(np.nonzero(~self.mask.without_holes.array)[1])
-
-    @cached_property
-    def grid(self) -> np.ndarray:
-        """(n_pixels, 2) (y, x) of the pixels that the source covers, arcsec."""
-        rows, cols = self.pixel_rows, self.pixel_cols
-        return _read_only(pixel_centres(rows, cols, self.shape_native, self.pixel_scales))
-
-    @cached_property
-    def source_grid(self) -> np.ndarray:
-        """(n_pixels * s**2, 2) (y, x) of the source's rays, arcsec; the s**2 of a pixel are consecutive."""
-        sub_size = self.over_sample_size_pixelization
-        require_memory_for("over_sample_size_pixelization", self.n_pixels * sub_size**2)
-        return _read_only(sub_pixel_positions(self.grid, sub_size, self.pixel_scales))
+    def plane(self) -> ImagePlane:
+        """Where the pixels lie that the source covers: unmasked, dropped, and those in holes of the mask."""
+        return ImagePlane(self.mask.without_holes, self.over_sample_size_pixelization)
 
     @cached_property
     def light_grid(self) -> LightGrid:
         """Where light profiles are evaluated."""
-        return light_grid(self.mask.without_holes, self.psf, self.psf_centre, self.over_sample_size_lp)
+        return self.plane.light_grid(self.psf, self.psf_centre, self.over_sample_size_lp)
 
     # --- fitted pixels
 
@@ -362,74 +337,50 @@ class Imaging:
     @cached_property
     def data_fitted(self) -> np.ndarray:
         """(n_fitted,) data of the pixels that carry weight."""
-        return _read_only(self._slim(self.data)[self.fitted])
+        return _read_only(self.plane.slim("data", self.data)[self.fitted])
 
     @cached_property
     def noise_fitted(self) -> np.ndarray:
         """(n_fitted,) noise of the pixels that carry weight."""
-        return _read_only(self._slim(self.noise_map)[self.fitted])
-
-    def slim(self, name: str, image: np.ndarray) -> np.ndarray:
-        """Values (n_pixels,) of an image (ny, nx) of this dataset, at the pixels that the source covers.
-
-        Raises
-        ------
-        ValueError
-            If the shape is another; names the argument.
-        """
-        if image.shape != self.shape_native:
-            raise ValueError(
-                f"{name}: expected the shape of the dataset, {self.shape_native}, got {image.shape}."
-            )
-        return image[self.pixel_rows, self.pixel_cols]
+        return _read_only(self.plane.slim("noise_map", self.noise_map)[self.fitted])
 
     def native(self, values: np.ndarray, fill: float = np.nan) -> np.ndarray:
-        """Put values of pixels into an image.
+        """Put values of the fitted pixels into an image (ny, nx).
 
         Parameters
         ----------
-        values : (n_pixels,) or (n_fitted,)
-            Told apart by their length; when nothing is dropped the two are the same.
+        values : (n_fitted,) float
         fill : float
             Of all other pixels.
-
-        Returns
-        -------
-        (ny, nx) float64
 
         Raises
         ------
         ValueError
             If `values` has another shape.
         """
-        n_pixels, n_fitted = self.n_pixels, self.fitted.size
-        if np.shape(values) not in ((n_pixels,), (n_fitted,)):
+        if np.shape(values) != self.fitted.shape:
             raise ValueError(
-                f"values: expected shape ({n_pixels},) (covered pixels) or ({n_fitted},) (fitted pixels), "
-                f"got {np.shape(values)}."
+                f"values: expected one for each of the {self.fitted.size} fitted pixels, got shape "
+                f"{np.shape(values)}."
             )
-        members = self.fitted if len(values) == n_fitted else np.arange(n_pixels)
-        image = np.full(self.shape_native, fill)
-        image[self.pixel_rows[members], self.pixel_cols[members]] = values
-        return image
-
-    def _slim(self, image: np.ndarray) -> np.ndarray:
-        return image[self.pixel_rows, self.pixel_cols]
+        covered = np.full(self.plane.n_pixels, fill)
+        covered[self.fitted] = values
+        return self.plane.native(covered, fill)
 
     @cached_property
     def _in_hole(self) -> np.ndarray:
-        return self._slim(self.mask.array)
+        return self.plane.slim("mask", self.mask.array)
 
     @cached_property
     def _noise_limit(self) -> float:
-        noise = self._slim(self.noise_map)
+        noise = self.plane.slim("noise_map", self.noise_map)
         sound = noise[np.isfinite(noise) & (noise > 0.0) & ~self._in_hole]
         return _HUGE_NOISE * float(np.median(sound)) if sound.size else 0.0
 
     @cached_property
     def _dropped(self) -> dict[str, np.ndarray]:
         # Each pixel counts once, under the first reason that applies.
-        data, noise = self._slim(self.data), self._slim(self.noise_map)
+        data, noise = self.plane.slim("data", self.data), self.plane.slim("noise_map", self.noise_map)
         reasons = {
             "non-finite or masked data": ~np.isfinite(data),
             "non-finite or masked noise": ~np.isfinite(noise),
@@ -473,8 +424,7 @@ class Imaging:
                 f"noise_map: {100 * negative:.0f} % of the unmasked pixels have negative noise and are "
                 "dropped. Is it a noise map?"
             )
-        usable = np.zeros(self.shape_native, dtype=bool)
-        usable[self.pixel_rows, self.pixel_cols] = self._usable
+        usable = self.plane.native(self._usable, fill=0.0) > 0.0
         doubt = noise_map_doubt(*(np.where(usable, image, np.nan) for image in (self.data, self.noise_map)))
         if doubt is not None:
             _warn(doubt)

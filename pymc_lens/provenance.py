@@ -67,7 +67,7 @@ def require_same_dataset(idata: DataTree, image: TensorVariable, observed: np.nd
 
 def pixel_coords(imaging: Imaging, dim: str) -> dict[str, xr.DataArray]:
     """Return the positions of an image's pixels along a dimension, as coordinates."""
-    positions = imaging.grid[imaging.fitted]
+    positions = imaging.plane.grid[imaging.fitted]
     return {
         f"{dim}_{axis}": xr.DataArray(values, dims=(dim,), attrs={"units": "arcsec"})
         for axis, values in zip("yx", positions.T, strict=True)
@@ -77,7 +77,7 @@ def pixel_coords(imaging: Imaging, dim: str) -> dict[str, xr.DataArray]:
 def fingerprint(imaging: Imaging) -> str:
     """Hash of what of a dataset the likelihood reads."""
     content = sha256(repr(imaging.pixel_scales).encode())
-    for array in (imaging.data_fitted, imaging.noise_fitted, imaging.psf, imaging.grid, imaging.fitted):
+    for array in (imaging.data_fitted, imaging.noise_fitted, imaging.psf, imaging.plane.grid, imaging.fitted):
         content.update(np.ascontiguousarray(array).tobytes())
     return content.hexdigest()
 

@@ -33,7 +33,9 @@ RING = 2.0 * np.stack([np.sin(np.arange(24) * np.pi / 12), np.cos(np.arange(24) 
 def adapted(name: str, image: np.ndarray) -> tuple[AdaptAmplitudeScheme, np.ndarray]:
     """Numerics on an image of a few pixels, and parameters."""
     prior = PRIORS[name]
-    return AdaptAmplitudeScheme(prior.scheme(simulated()), image), np.array([*prior.parameters, 0.3, 0.7])
+    return AdaptAmplitudeScheme(prior.scheme(simulated().plane), image), np.array(
+        [*prior.parameters, 0.3, 0.7]
+    )
 
 
 def dense(precision) -> np.ndarray:
@@ -132,7 +134,9 @@ def test_equals_the_prior_where_nothing_is_fainter(name, flat):
 def test_brightness_is_a_mean_of_the_image(seed):
     for mesh in ("VoronoiNN", "RectangularAdaptive"):
         geometry, image = laid_out(seed, mesh)
-        found = AdaptAmplitudeScheme(PRIORS["Dirichlet"].scheme(simulated()), image).brightness(geometry)
+        found = AdaptAmplitudeScheme(PRIORS["Dirichlet"].scheme(simulated().plane), image).brightness(
+            geometry
+        )
         assert found.min() >= image.min() * (1 - 1e-9)
         assert found.max() <= image.max() * (1 + 1e-9)
 
@@ -140,7 +144,7 @@ def test_brightness_is_a_mean_of_the_image(seed):
 def test_no_ray_on_the_mesh_is_faint():
     vertices = np.array([[0.0, 0.0], [0.0, 0.5], [0.5, 0.0]])
     geometry = NaturalNeighborScheme(vertices, RING).geometry(np.full((8, 2), 9.0), vertices, Workspace())
-    scheme = AdaptAmplitudeScheme(PRIORS["Dirichlet"].scheme(simulated()), np.array([0.1, 1.0]))
+    scheme = AdaptAmplitudeScheme(PRIORS["Dirichlet"].scheme(simulated().plane), np.array([0.1, 1.0]))
     np.testing.assert_allclose(scheme.brightness(geometry), 0.1, rtol=1e-9)
 
 
@@ -155,7 +159,7 @@ def test_brightness_is_that_of_the_source_on_every_mesh(rng):
     for mesh in meshes:
         problem, inputs = inversion(mesh, PRIORS["Dirichlet"])
         geometry = problem.mesh.geometry(inputs.rays, inputs.vertices, Workspace())
-        image = clumps(*inputs.rays.T).reshape(len(dataset.grid), -1).mean(axis=1) + 1e-9
+        image = clumps(*inputs.rays.T).reshape(len(dataset.plane.grid), -1).mean(axis=1) + 1e-9
         values = AdaptAmplitudeScheme(problem.regularization, image).brightness(geometry)
         found.append(geometry.interpolate(places).apply(values))
     differences = np.sqrt(((np.array(found) - np.mean(found, axis=0)) ** 2).mean(axis=1))
@@ -260,11 +264,11 @@ def test_bad_adapt_images(image, message):
 
 def test_adapt_images_that_do_not_fit_the_dataset():
     with pytest.raises(ValueError, match=r"adapt_image: expected the shape of the dataset, \(37, 39\)"):
-        pl.regularization.AdaptAmplitude(PRIORS["Dirichlet"], np.ones((3, 3))).scheme(simulated())
+        pl.regularization.AdaptAmplitude(PRIORS["Dirichlet"], np.ones((3, 3))).scheme(simulated().plane)
     corner = np.zeros(simulated().shape_native)
     corner[0, 0] = 1.0
     with pytest.raises(ValueError, match="adapt_image: zero in all pixels of the mask"):
-        pl.regularization.AdaptAmplitude(PRIORS["Dirichlet"], corner).scheme(simulated())
+        pl.regularization.AdaptAmplitude(PRIORS["Dirichlet"], corner).scheme(simulated().plane)
 
 
 def test_bad_parameters():

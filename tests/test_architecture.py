@@ -15,7 +15,7 @@ import pymc_lens
 
 PACKAGE_ROOT = Path(pymc_lens.__file__).parent
 
-NUMERICS = ("mask", "imaging", "over_sampling", "mesh", "regularization", "inversion")
+NUMERICS = ("mask", "image_plane", "imaging", "over_sampling", "mesh", "regularization", "inversion")
 PROFILES = ("mass", "light")
 MODEL = ("galaxy", "tracer", "priors")
 

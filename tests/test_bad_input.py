@@ -792,8 +792,8 @@ def test_issue13_line11_a_shape_is_an_overlay(mesh: Any) -> None:
     assert (
         mesh((40, 40)) == mesh([40, 40]) == mesh(np.array([40, 40])) == mesh(pl.image_mesh.Overlay((40, 40)))
     )
-    vertices = mesh((12, 12)).scheme(dataset()).image_plane_vertices
-    np.testing.assert_array_equal(vertices, pl.image_mesh.Overlay((12, 12)).vertices(dataset()))
+    vertices = mesh((12, 12)).scheme(dataset().plane).image_plane_vertices
+    np.testing.assert_array_equal(vertices, pl.image_mesh.Overlay((12, 12)).vertices(dataset().plane))
 
 
 def test_issue13_line8_what_looks_bad_and_is_good() -> None:

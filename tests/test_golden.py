@@ -62,7 +62,7 @@ def orders(golden, dataset):
     rowcol = golden("dataset_slim.npz")["slim_rowcol"]
     place = np.full((60, 60), -1)
     place[59 - rowcol[:, 0], rowcol[:, 1]] = np.arange(len(rowcol))
-    pixels = place[dataset.pixel_rows, dataset.pixel_cols]
+    pixels = place[dataset.plane.pixel_rows, dataset.plane.pixel_cols]
     sub = np.arange(16).reshape(4, 4)[::-1].ravel()
     rays = (16 * pixels[:, None] + sub[None]).ravel()
     return pixels, rays
@@ -82,12 +82,12 @@ SOURCE_ORDER = np.arange(225).reshape(15, 15)[::-1].ravel()
 def test_dataset(golden, dataset, orders):
     slim = golden("dataset_slim.npz")
     np.testing.assert_allclose(dataset.data_fitted, slim["data"][orders[0]], rtol=1e-12)
-    np.testing.assert_allclose(dataset.grid, slim["grid_slim_yx"][orders[0]], atol=1e-12)
+    np.testing.assert_allclose(dataset.plane.grid, slim["grid_slim_yx"][orders[0]], atol=1e-12)
 
 
 def test_rays_before_relocation(golden, dataset, orders):
     lens = pl.mass.Isothermal(ell_comps=(0.17647058823529413, 0.0), einstein_radius=1.2)
-    traced = dataset.source_grid - lens.deflections(dataset.source_grid).eval()
+    traced = dataset.plane.source_grid - lens.deflections(dataset.plane.source_grid).eval()
     np.testing.assert_allclose(traced, golden("traced.npz")["traced_sub_yx"][orders[1]], atol=1e-10)
 
 
@@ -205,10 +205,10 @@ def case(golden, dataset, orders):
             return Case(expected, MESH, np.empty((0, 2)), SOURCE_ORDER)
         if name == "rect_rtu_adapt_density_15":
             centres = np.ascontiguousarray(golden("traced.npz")["relocated_slim_yx"][orders[0]])
-            ours = pl.mesh.RectangularAdaptive((15, 15)).scheme(dataset)
+            ours = pl.mesh.RectangularAdaptive((15, 15)).scheme(dataset.plane)
             scheme = OneRowDown(ours.shape, ours.bandwidth, ours.centres, ours.weights)
             return Case(expected, scheme, centres, SOURCE_ORDER)
-        traced = pl.image_mesh.Overlay((15, 15)).vertices(dataset)
+        traced = pl.image_mesh.Overlay((15, 15)).vertices(dataset.plane)
         order = matching(traced, expected["image_plane_vertices_yx"])
         vertices = np.ascontiguousarray(expected["mesh_vertices_yx"][order])
         return Case(expected, TRIANGULATED[name](traced, np.empty((0, 2))), vertices, order)
@@ -252,7 +252,7 @@ def test_mapping_and_curvature(golden, dataset, rays, orders, case, name):
     geometry = mesh.scheme.geometry(rays, mesh.vertices, Workspace())
     np.testing.assert_allclose(geometry.vertices, expected["mesh_vertices_yx"][order], atol=1e-10)
     interpolation = geometry.interpolation
-    shape = (dataset.n_pixels, len(order))
+    shape = (dataset.plane.n_pixels, len(order))
     theirs = coo_array((expected["mapping_val"], (expected["mapping_row"], expected["mapping_col"])), shape)
     np.testing.assert_allclose(
         dense_mapping(interpolation, *shape), theirs.toarray()[orders[0]][:, order], atol=1e-8
@@ -267,7 +267,7 @@ def test_mapping_and_curvature(golden, dataset, rays, orders, case, name):
     np.testing.assert_allclose(ours, theirs[orders[1][every37] // 37][:, order], atol=1e-8)
 
     prior = pl.regularization.Zeroth(1.0)
-    problem = PixelizedInversion(dataset, mesh.scheme, prior.scheme(dataset))
+    problem = PixelizedInversion(dataset, mesh.scheme, prior.scheme(dataset.plane))
     inversion = problem.invert(inputs_of(dataset, rays, mesh, [1.0]))
     np.testing.assert_allclose(inversion.data_vector, expected["data_vector"][order], rtol=1e-8)
     root = np.triu(inversion.factor)
@@ -290,7 +290,9 @@ def test_blurred_columns(golden, dataset, rays, orders, case):
     for name in NAMES:
         mesh = case(name)
         expected = mesh.expected
-        problem = PixelizedInversion(dataset, mesh.scheme, pl.regularization.Zeroth(1.0).scheme(dataset))
+        problem = PixelizedInversion(
+            dataset, mesh.scheme, pl.regularization.Zeroth(1.0).scheme(dataset.plane)
+        )
         inversion = problem.invert(inputs_of(dataset, rays, mesh, [1.0]))
         columns = np.stack([problem.model_image(inversion, unit) for unit in np.eye(len(mesh.order))], axis=1)
         for ours, theirs in (
@@ -299,7 +301,7 @@ def test_blurred_columns(golden, dataset, rays, orders, case):
             (np.linalg.norm(columns), expected["blurred_frob"]),
         ):
             np.testing.assert_allclose(ours, theirs, rtol=1e-8, atol=1e-8)
-        shape = (dataset.n_pixels, len(expected["blurred_cols"]))
+        shape = (dataset.plane.n_pixels, len(expected["blurred_cols"]))
         theirs = coo_array(
             (expected["blurred_val"], (expected["blurred_row"], expected["blurred_col"])), shape
         )
@@ -370,7 +372,7 @@ def image_of(dataset, rays, case, adapt_image):
         mesh = case(name)
         interpolation = mesh.scheme.geometry(rays, mesh.vertices, Workspace()).interpolation
         signals = mesh.expected["pixel_signals_scale1"][mesh.order]
-        return image_of_signals(interpolation, signals, len(rays), dataset.n_pixels)
+        return image_of_signals(interpolation, signals, len(rays), dataset.plane.n_pixels)
 
     return of
 
@@ -547,7 +549,7 @@ def test_border_relocation(golden, dataset, orders, case, name, prior, positivit
     _, inversion = relocated(dataset, scheme, regularization, positivity)
     geometry = inversion.geometry
     np.testing.assert_allclose(geometry.vertices, expected["mesh_vertices_yx"][order], atol=1e-10)
-    shape = (dataset.n_pixels, len(order))
+    shape = (dataset.plane.n_pixels, len(order))
     theirs = coo_array((expected["mapping_val"], (expected["mapping_row"], expected["mapping_col"])), shape)
     np.testing.assert_allclose(
         dense_mapping(geometry.interpolation, *shape), theirs.toarray()[orders[0]][:, order], atol=1e-8

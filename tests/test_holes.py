@@ -59,9 +59,9 @@ def test_issue13_line14_light_is_blurred_out_of_a_hole() -> None:
     fit = pl.FitImaging(dataset, tracer())
     unmasked = pl.FitImaging(lens, tracer())
     # The source of the fit, on a canvas that knows no mask but the outer rim, blurred.
-    assert dataset.n_pixels == lens.n_pixels
-    rays = fit.source_brightness(fit.traced_grid).reshape(dataset.n_pixels, -1).mean(axis=1)
-    expected = convolve2d(dataset.native(rays, fill=0.0), dataset.psf, mode="same")
+    assert dataset.plane.n_pixels == lens.plane.n_pixels
+    rays = fit.source_brightness(fit.traced_grid).reshape(dataset.plane.n_pixels, -1).mean(axis=1)
+    expected = convolve2d(dataset.plane.native(rays, fill=0.0), dataset.psf, mode="same")
     fitted = np.isfinite(fit.model_image)
     assert not fitted[NEIGHBOUR].any()
     np.testing.assert_allclose(fit.model_image[fitted], expected[fitted], atol=1e-9)
@@ -80,6 +80,6 @@ def test_issue13_line14_holes_are_enclosed() -> None:
     bite = circle.array | ~pl.Mask2D.circular(SHAPE, SCALE, radius=0.4, centre=(1.4, 0.0)).array
     np.testing.assert_array_equal(pl.Mask2D(bite, SCALE).without_holes.array, bite)
     dataset = simulated().apply_mask(annulus)
-    assert dataset.n_pixels == circle.n_pixels
+    assert dataset.plane.n_pixels == circle.n_pixels
     assert dataset.fitted.size == annulus.n_pixels
     assert np.isnan(dataset.native(dataset.data_fitted)[SHAPE[0] // 2, SHAPE[1] // 2])

@@ -40,7 +40,7 @@ def dataset(rng, psf_shape):
 
 
 def inputs_of(rng, imaging, vertices=NO_VERTICES):
-    rays, vertices = (0.8 * grid + 0.1 * np.sin(3.0 * grid) for grid in (imaging.source_grid, vertices))
+    rays, vertices = (0.8 * grid + 0.1 * np.sin(3.0 * grid) for grid in (imaging.plane.source_grid, vertices))
     rays, vertices = (part + 0.01 * rng.normal(size=part.shape) for part in (rays, vertices))
     light = rng.normal(size=(len(LIGHT_SCALES), imaging.light_grid.pixel_index.size))
     return InversionInputs(imaging.data_fitted, rays, vertices, light, np.array([1.3]))
@@ -51,15 +51,15 @@ def dense_design(imaging, inputs, inversion):
     n_source = inversion.geometry.vertices.shape[0]
     interpolation = inversion.geometry.interpolation
     rays = np.repeat(np.arange(len(inputs.rays)), np.diff(interpolation.indptr))
-    mapping = np.zeros((imaging.n_pixels, n_source + 1))
+    mapping = np.zeros((imaging.plane.n_pixels, n_source + 1))
     np.add.at(mapping, (rays // 4, interpolation.indices), interpolation.weights / 4)
     (cy, cx), psf = imaging.psf_centre, imaging.psf
     frame = imaging.light_grid.frame_shape
     columns = []
     for column in mapping[:, :-1].T:
-        image = imaging.native(column, fill=0.0)
+        image = imaging.plane.native(column, fill=0.0)
         full = convolve2d(image, psf)[cy:, cx:]
-        columns.append(full[imaging.pixel_rows, imaging.pixel_cols])
+        columns.append(full[imaging.plane.pixel_rows, imaging.plane.pixel_cols])
     for column in inputs.light:
         image = np.zeros(frame).ravel()
         image[imaging.light_grid.pixel_index] = column
@@ -101,8 +101,10 @@ def _mesh(request):
 @pytest.fixture(name="case")
 def _case(rng, psf_shape, mesh):
     imaging = dataset(rng, psf_shape)
-    scheme = mesh.scheme(imaging)
-    problem = PixelizedInversion(imaging, scheme, pl.regularization.Constant().scheme(imaging), LIGHT_SCALES)
+    scheme = mesh.scheme(imaging.plane)
+    problem = PixelizedInversion(
+        imaging, scheme, pl.regularization.Constant().scheme(imaging.plane), LIGHT_SCALES
+    )
     return problem, inputs_of(rng, imaging, scheme.image_plane_vertices)
 
 
@@ -121,9 +123,9 @@ def test_nearly_dependent_light_costs_no_digits(rng):
     # Columns that differ by 1e-6: pivots of F + H lose twelve digits. A QR decomposition of everything that
     # was measured, on top of the root of H, has the determinant without forming F.
     imaging = dataset(rng, PSFS["odd"])
-    scheme = MESHES["box"].scheme(imaging)
+    scheme = MESHES["box"].scheme(imaging.plane)
     scales = tuple(1e7 * scale for scale in LIGHT_SCALES)
-    problem = PixelizedInversion(imaging, scheme, pl.regularization.Constant().scheme(imaging), scales)
+    problem = PixelizedInversion(imaging, scheme, pl.regularization.Constant().scheme(imaging.plane), scales)
     inputs = inputs_of(rng, imaging)
     inputs = inputs._replace(light=inputs.light[0] + 1e-6 * inputs.light)
     inversion = problem.invert(inputs)
@@ -165,7 +167,7 @@ def test_draws_follow_the_posterior(rng):
     problem = PixelizedInversion(
         imaging,
         pl.mesh.RectangularBox((3, 3), MESHES["box"].extent),
-        pl.regularization.Constant().scheme(imaging),
+        pl.regularization.Constant().scheme(imaging.plane),
     )
     inputs = inputs_of(rng, imaging)._replace(light=np.empty((0, imaging.light_grid.pixel_index.size)))
     inversion = problem.invert(inputs)
@@ -182,7 +184,7 @@ def test_prior_draws_follow_the_prior(rng):
     imaging = dataset(rng, (3, 3))
     mesh = pl.mesh.RectangularBox((4, 3), MESHES["box"].extent)
     geometry = mesh.geometry(inputs_of(rng, imaging).rays, np.empty((0, 2)), Workspace())
-    precision = pl.regularization.Constant().scheme(imaging).prior(np.array([0.7]), geometry).precision
+    precision = pl.regularization.Constant().scheme(imaging.plane).prior(np.array([0.7]), geometry).precision
     h = np.zeros((12, 12))
     precision.add_to(h)
     covariance = np.linalg.inv(h + np.triu(h, 1).T)
@@ -228,10 +230,10 @@ def test_tiles_without_source(rng):
     shape = (40, 40)
     imaging = pl.Imaging(rng.normal(size=shape), np.full(shape, 0.5), gaussian_psf((3, 3)), 0.1)
     mesh = pl.mesh.RectangularWindow((4, 4), (-0.3, 0.3, -0.3, 0.3))
-    problem = PixelizedInversion(imaging, mesh, pl.regularization.Constant().scheme(imaging))
+    problem = PixelizedInversion(imaging, mesh, pl.regularization.Constant().scheme(imaging.plane))
     inputs = InversionInputs(
         imaging.data_fitted,
-        imaging.source_grid + 0.003,
+        imaging.plane.source_grid + 0.003,
         np.empty((0, 2)),
         np.empty((0, imaging.light_grid.pixel_index.size)),
         np.array([1.0]),
@@ -275,7 +277,7 @@ def test_bad_mesh(arguments, error, name):
 def test_an_evaluation_that_moves_the_prior_alone_equals_a_fresh_one(rng):
     """The curvature matrix is kept then; what comes after must not see the difference."""
     imaging = dataset(rng, (5, 5))
-    mesh, prior = MESHES["overlay"], pl.regularization.Constant().scheme(imaging)
+    mesh, prior = MESHES["overlay"], pl.regularization.Constant().scheme(imaging.plane)
     kept = PixelizedInversion(imaging, mesh, prior, LIGHT_SCALES)
     inputs = inputs_of(rng, imaging)
     moved = inputs._replace(rays=1.001 * inputs.rays)

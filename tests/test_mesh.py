@@ -365,9 +365,9 @@ def test_border_pixels_are_the_outermost_of_rows_and_columns():
     data = np.ones((20, 30))
     dataset = pl.Imaging(data, data, np.ones((3, 3)), 0.1)
     dataset = dataset.apply_mask(pl.Mask2D.annular((20, 30), 0.1, 0.35, 0.8))
-    border = pl.mesh.BorderRelocation(pl.mesh.Rectangular((5, 5))).scheme(dataset).image_plane_vertices
+    border = pl.mesh.BorderRelocation(pl.mesh.Rectangular((5, 5))).scheme(dataset.plane).image_plane_vertices
     assert (np.hypot(*border.T) > 0.65).all()
-    grid = dataset.grid
+    grid = dataset.plane.grid
     expected = [
         point
         for point in grid
@@ -432,7 +432,7 @@ def test_overlay_is_a_lattice_on_the_unmasked_pixels():
     data = np.ones((20, 30))
     dataset = pl.Imaging(data, data, np.ones((3, 3)), 0.1)
     dataset = dataset.apply_mask(pl.Mask2D.circular((20, 30), 0.1, 0.8))
-    vertices = pl.image_mesh.Overlay((8, 8)).vertices(dataset)
+    vertices = pl.image_mesh.Overlay((8, 8)).vertices(dataset.plane)
     assert (np.hypot(*vertices.T) < 0.9).all()
     assert 0.7 * 64 < len(vertices) < 64
     np.testing.assert_allclose(np.unique(np.diff(np.unique(vertices[:, 0].round(9)))), 0.2)

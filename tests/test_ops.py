@@ -16,7 +16,7 @@ from pymc_lens.ops import LogEvidence
 @pytest.fixture(name="problem")
 def _problem():
     mesh = pl.mesh.RectangularWindow((8, 8), (-1.0, 1.0, -1.0, 1.0))
-    return PixelizedInversion(simulated(), mesh, pl.regularization.Constant().scheme(simulated()))
+    return PixelizedInversion(simulated(), mesh, pl.regularization.Constant().scheme(simulated().plane))
 
 
 def graph(problem):
@@ -24,7 +24,7 @@ def graph(problem):
     imaging = problem.imaging
     inputs = (
         imaging.data_fitted,
-        scale * imaging.source_grid,
+        scale * imaging.plane.source_grid,
         np.empty((0, 2)),
         np.empty((0, imaging.light_grid.pixel_index.size)),
         pt.stack([coefficient]),
@@ -67,7 +67,7 @@ def test_second_derivatives_are_refused(problem):
 def test_wrong_inputs(problem):
     imaging = problem.imaging
     good = [
-        imaging.data_fitted, imaging.source_grid, np.empty((0, 2)),
+        imaging.data_fitted, imaging.plane.source_grid, np.empty((0, 2)),
         np.empty((0, imaging.light_grid.pixel_index.size)), np.ones(1),
     ]  # fmt: skip
     with pytest.raises(TypeError, match="rays"):
@@ -78,6 +78,6 @@ def test_wrong_inputs(problem):
 
 def test_equality_by_content(problem):
     mesh = pl.mesh.RectangularWindow((8, 8), (-1.0, 1.0, -1.0, 1.0))
-    same = PixelizedInversion(simulated(), mesh, pl.regularization.Constant().scheme(simulated()))
+    same = PixelizedInversion(simulated(), mesh, pl.regularization.Constant().scheme(simulated().plane))
     assert LogEvidence(problem) == LogEvidence(same)
     assert hash(LogEvidence(problem)) == hash(LogEvidence(same))

@@ -225,7 +225,7 @@ def test_issue13_line12_names_and_units(posterior):
     idata = small_idata(observed_data=observed)
     stamp(idata, model(dataset))
     y, x = (idata["observed_data"][f"image_pixel_{axis}"] for axis in "yx")
-    np.testing.assert_array_equal(np.stack([y, x], -1), dataset.grid[dataset.fitted])
+    np.testing.assert_array_equal(np.stack([y, x], -1), dataset.plane.grid[dataset.fitted])
     assert y.attrs["units"] == "arcsec"
     assert "image_pixel_y" in posterior["observed_data"].coords  # of pl.sample
     in_counts = replace(dataset, unit="electron / s")

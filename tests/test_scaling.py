@@ -75,8 +75,8 @@ def log_evidence(
     dataset, (scales, inputs) = bright(factor), laid_out(mesh)
     problem = PixelizedInversion(
         dataset,
-        ALL_MESHES[mesh].scheme(dataset),
-        prior.scheme(dataset),
+        ALL_MESHES[mesh].scheme(dataset.plane),
+        prior.scheme(dataset.plane),
         tuple(factor * np.array(scales)),
         SOLVERS[positivity],
     )

@@ -65,7 +65,9 @@ def test_a_compact_source_is_the_best_positive_combination(rng):
 
     dataset = simulated()
     compact = CompactSource(dataset, dataset.data_fitted)
-    rays = pl.Tracer([pl.Galaxy(0.5, mass=mass()), pl.Galaxy(1.0)]).traced_grid(dataset.source_grid).eval()
+    rays = (
+        pl.Tracer([pl.Galaxy(0.5, mass=mass()), pl.Galaxy(1.0)]).traced_grid(dataset.plane.source_grid).eval()
+    )
     source = np.array([0.03, -0.02, 0.1, -0.2])
     fit = compact.fit(CompactInputs(rays, np.empty((0, dataset.light_grid.pixel_index.size)), source))
     y, x = rays[:, 0] - source[0], rays[:, 1] - source[1]
@@ -75,9 +77,11 @@ def test_a_compact_source_is_the_best_positive_combination(rng):
     squared = ratio * along**2 + across**2 / ratio
     columns = []
     for width in compact.widths:
-        pixels = np.exp(-0.5 * squared / width**2).reshape(dataset.n_pixels, -1).mean(axis=1)
-        image = dataset.native(pixels, fill=0.0)
-        columns.append(fftconvolve(image, dataset.psf, mode="same")[dataset.pixel_rows, dataset.pixel_cols])
+        pixels = np.exp(-0.5 * squared / width**2).reshape(dataset.plane.n_pixels, -1).mean(axis=1)
+        image = dataset.plane.native(pixels, fill=0.0)
+        columns.append(
+            fftconvolve(image, dataset.psf, mode="same")[dataset.plane.pixel_rows, dataset.plane.pixel_cols]
+        )
     design = (np.array(columns) / dataset.noise_fitted).T
     amplitudes, norm = nnls(design, dataset.data_fitted / dataset.noise_fitted)
     assert fit.log_likelihood == pytest.approx(-0.5 * norm**2, rel=1e-6)

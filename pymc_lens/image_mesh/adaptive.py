@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pymc_lens.image_mesh.base import ImageMesh
-from pymc_lens.imaging import Imaging
+from pymc_lens.image_plane import ImagePlane
 from pymc_lens.validation import integer, positive_number, validated_adapt_image
 
 
@@ -26,7 +26,7 @@ class AdaptiveImageMesh(ImageMesh):
         for name in ("weight_power", "weight_floor"):
             positive_number(name, getattr(self, name))
 
-    def weights(self, imaging: Imaging) -> np.ndarray:
+    def weights(self, plane: ImagePlane) -> np.ndarray:
         """Return the weight of each unmasked pixel (n_pixels,).
 
         Raises
@@ -34,7 +34,7 @@ class AdaptiveImageMesh(ImageMesh):
         ValueError
             If the image has another shape than the dataset, or the mask has fewer pixels than points.
         """
-        image = imaging.slim("adapt_image", self.adapt_image)
+        image = plane.slim("adapt_image", self.adapt_image)
         if self.n_points > image.size:
             raise ValueError(
                 f"n_points: expected at most the {image.size} unmasked pixels, got {self.n_points}."

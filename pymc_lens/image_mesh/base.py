@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from pymc_lens.imaging import Imaging
+from pymc_lens.image_plane import ImagePlane
 
 
 class ImageMesh(ABC):
@@ -16,8 +16,8 @@ class ImageMesh(ABC):
     """
 
     @abstractmethod
-    def vertices(self, imaging: Imaging) -> np.ndarray:
-        """Return (y, x) of the points for a dataset, (n, 2), arcsec.
+    def vertices(self, plane: ImagePlane) -> np.ndarray:
+        """Return (y, x) of the points for an image, (n, 2), arcsec.
 
         Raises
         ------

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pymc_lens.image_mesh.adaptive import AdaptiveImageMesh
-from pymc_lens.imaging import Imaging
+from pymc_lens.image_plane import ImagePlane
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,13 +33,13 @@ class Hilbert(AdaptiveImageMesh):
         If a number is outside its domain, or the image is not finite, negative somewhere or zero.
     """
 
-    def vertices(self, imaging: Imaging) -> np.ndarray:
-        order = np.argsort(_hilbert_index(imaging.pixel_rows, imaging.pixel_cols))
-        along = self.weights(imaging)[order]
+    def vertices(self, plane: ImagePlane) -> np.ndarray:
+        order = np.argsort(_hilbert_index(plane.pixel_rows, plane.pixel_cols))
+        along = self.weights(plane)[order]
         # Weight up to the middle of each pixel; between middles the curve is a straight line.
         cumulative = np.cumsum(along) - 0.5 * along
         targets = (np.arange(self.n_points) + 0.5) / self.n_points * along.sum()
-        grid = imaging.grid[order]
+        grid = plane.grid[order]
         return np.stack([np.interp(targets, cumulative, grid[:, axis]) for axis in (0, 1)], axis=1)
 
 

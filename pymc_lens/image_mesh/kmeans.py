@@ -9,7 +9,7 @@ from scipy.spatial import KDTree
 
 from pymc_lens.image_mesh.adaptive import AdaptiveImageMesh
 from pymc_lens.image_mesh.hilbert import Hilbert
-from pymc_lens.imaging import Imaging
+from pymc_lens.image_plane import ImagePlane
 
 _ITERATIONS = 30
 
@@ -34,12 +34,12 @@ class KMeans(AdaptiveImageMesh):
         As `Hilbert`.
     """
 
-    def vertices(self, imaging: Imaging) -> np.ndarray:
+    def vertices(self, plane: ImagePlane) -> np.ndarray:
         centres = Hilbert(self.n_points, self.adapt_image, self.weight_power, self.weight_floor).vertices(
-            imaging
+            plane
         )
-        points = imaging.source_grid
-        weights = np.repeat(self.weights(imaging), len(points) // imaging.pixel_rows.size)
+        points = plane.source_grid
+        weights = np.repeat(self.weights(plane), len(points) // plane.pixel_rows.size)
         for _ in range(_ITERATIONS):
             nearest = KDTree(centres).query(points)[1]
             mass = np.bincount(nearest, weights, len(centres))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pymc_lens.image_mesh.base import ImageMesh
-from pymc_lens.imaging import Imaging
+from pymc_lens.image_plane import ImagePlane
 from pymc_lens.lattice import lattice
 from pymc_lens.validation import number, require_instance, require_memory, validated_shape
 
@@ -49,10 +49,10 @@ class Overlay(ImageMesh):
         object.__setattr__(self, "shape", (ny, nx))
         number("rotation", self.rotation)
 
-    def vertices(self, imaging: Imaging) -> np.ndarray:
-        shape, scale = np.array(imaging.shape_native), imaging.pixel_scales
+    def vertices(self, plane: ImagePlane) -> np.ndarray:
+        shape, scale = np.array(plane.shape_native), plane.pixel_scales
         corner = -0.5 * scale * shape
-        pixels = np.stack([imaging.pixel_rows, imaging.pixel_cols], axis=1)
+        pixels = np.stack([plane.pixel_rows, plane.pixel_cols], axis=1)
         low, high = corner + scale * pixels.min(axis=0), corner + scale * (pixels.max(axis=0) + 1)
         spacing = (high - low) / self.shape
         # Beyond the extent of the mask on every side, so that a turned grid still covers it.
@@ -60,8 +60,8 @@ class Overlay(ImageMesh):
         points = _rotated(lattice(y, x).reshape(-1, 2), 0.5 * (low + high), self.rotation)
         row, column = np.floor((points - corner) / scale).astype(int).T
         within = (row >= 0) & (row < shape[0]) & (column >= 0) & (column < shape[1])
-        unmasked = np.zeros(imaging.shape_native, bool)
-        unmasked[imaging.pixel_rows, imaging.pixel_cols] = True
+        unmasked = np.zeros(plane.shape_native, bool)
+        unmasked[plane.pixel_rows, plane.pixel_cols] = True
         within[within] = unmasked[row[within], column[within]]
         return points[within]
 

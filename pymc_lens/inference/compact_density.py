@@ -56,7 +56,7 @@ class CompactDensity:
         self.of_mass = self._influences([image.rays for image in self.images]) & ~self.of_light
         self._compile(model, images)
         # Without a mass the rays are where the pixels are, and sources as wide as the image.
-        self._extents = [np.ptp(image.compact.imaging.grid, axis=0).max() for image in self.images]
+        self._extents = [np.ptp(image.compact.imaging.plane.grid, axis=0).max() for image in self.images]
 
     def _influences(self, outputs: list[TensorVariable]) -> np.ndarray:
         names = {variable.name for variable in ancestors(outputs)}

@@ -221,7 +221,7 @@ def _best_draws(
         vector[: density.n_model][density.of_mass] = draw[density.of_mass]
         rays = density.rays(vector)
         traced = [
-            part.reshape(image.compact.imaging.n_pixels, -1, 2).mean(axis=1)[arc]
+            part.reshape(image.compact.imaging.plane.n_pixels, -1, 2).mean(axis=1)[arc]
             for image, part, arc in zip(density.images, rays, arcs, strict=True)
         ]
         guesses = [[np.median(part, axis=0) for part in traced], [rng.choice(part) for part in traced]]
@@ -250,7 +250,7 @@ def _brightest(compact: CompactSource, significance: np.ndarray) -> np.ndarray:
 def _mean_deflection(density: CompactDensity, rays: list[np.ndarray]) -> float:
     """Mean length of the deflections (arcsec) of rays (n_rays, 2) of each image."""
     lengths = [
-        np.hypot(*(part - image.compact.imaging.source_grid).T)
+        np.hypot(*(part - image.compact.imaging.plane.source_grid).T)
         for image, part in zip(density.images, rays, strict=True)
     ]
     return float(np.concatenate(lengths).mean())

@@ -104,7 +104,7 @@ class CompactSource:
         """Gradient of the log-likelihood; at the best amplitudes it is that at fixed ones."""
         n_light = len(inputs.light)
         imaging = self.imaging
-        residual_bar = np.zeros(imaging.n_pixels)
+        residual_bar = np.zeros(imaging.plane.n_pixels)
         residual_bar[imaging.fitted] = self.weights * (self.data - fit.model) / imaging.noise_fitted**2
         light_bar = self._light_blur.pullback(residual_bar[None])[0]
         pixel_bar = self._source_blur.pullback(residual_bar[None])[0]
@@ -119,7 +119,7 @@ class CompactSource:
     def _solve(self, columns: np.ndarray | list[np.ndarray]) -> CompactFit:
         imaging = self.imaging
         root_weights = np.sqrt(self.weights) / imaging.noise_fitted
-        design = np.reshape(columns, (-1, imaging.n_pixels))[:, imaging.fitted]
+        design = np.reshape(columns, (-1, imaging.plane.n_pixels))[:, imaging.fitted]
         whitened, data = design * root_weights, self.data * root_weights
         length = np.sqrt((whitened**2).sum(axis=1))
         length[length < 1e-100] = np.inf  # shines on nothing: has no amplitude
@@ -138,7 +138,7 @@ class CompactSource:
         return self._last_light[1]
 
     def _blurred_source(self, inputs: CompactInputs) -> np.ndarray:
-        columns = np.empty((_N_WIDTHS, self.imaging.n_pixels))
+        columns = np.empty((_N_WIDTHS, self.imaging.plane.n_pixels))
         _gaussians(inputs.rays, inputs.source, self.widths, columns)
         return self._source_blur.blur(columns)
 

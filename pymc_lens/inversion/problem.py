@@ -278,7 +278,7 @@ class PixelizedInversion:
 
     @cached_property
     def _pixel_root_weights(self) -> np.ndarray:
-        root_weights = np.zeros(self.imaging.pixel_rows.size)
+        root_weights = np.zeros(self.imaging.plane.pixel_rows.size)
         root_weights[self.imaging.fitted] = 1.0 / self.imaging.noise_fitted
         return root_weights
 
@@ -286,8 +286,8 @@ class PixelizedInversion:
     def _tiles(self) -> Tiles:
         imaging = self.imaging
         return prepare_tiles(
-            imaging.pixel_rows,
-            imaging.pixel_cols,
+            imaging.plane.pixel_rows,
+            imaging.plane.pixel_cols,
             imaging.psf,
             imaging.psf_centre,
             self._pixel_root_weights > 0.0,
@@ -474,7 +474,7 @@ class PixelizedInversion:
         """
         faintest = np.maximum(_SIGNIFICANT * self.imaging.noise_fitted, _FAINT * lensed_source.max())
         seen = self.imaging.fitted[lensed_source > faintest]
-        rays = inputs.rays.reshape(self.imaging.n_pixels, -1, 2)
+        rays = inputs.rays.reshape(self.imaging.plane.n_pixels, -1, 2)
         return (rays[seen] if seen.size else rays).reshape(-1, 2)
 
     def draw_coefficients(self, inversion: Inversion, rng: np.random.Generator) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import NamedTuple, override
 import numpy as np
 
 from pymc_lens.errors import InadmissibleError
-from pymc_lens.imaging import Imaging
+from pymc_lens.image_plane import ImagePlane
 from pymc_lens.linalg.sparsity import SparsityPattern
 from pymc_lens.workspace import Workspace
 
@@ -174,13 +174,13 @@ class Mesh(ABC):
         return True
 
     @abstractmethod
-    def scheme(self, imaging: Imaging) -> MeshScheme:
-        """Return the numerics of this mesh for a dataset.
+    def scheme(self, plane: ImagePlane) -> MeshScheme:
+        """Return the numerics of this mesh for an image.
 
         Raises
         ------
         ValueError
-            If the mesh cannot serve this dataset.
+            If the mesh cannot serve this image.
         """
 
 
@@ -188,11 +188,11 @@ class MeshScheme(Mesh):
     """The numerics of a mesh: how a ray reads its brightness off the source pixels.
 
     An implementation is immutable and works on arrays only; forward and adjoint live side by side. A mesh
-    that needs nothing of the dataset is its own scheme.
+    that needs nothing of the image is its own scheme.
     """
 
     @override
-    def scheme(self, imaging: Imaging) -> MeshScheme:
+    def scheme(self, plane: ImagePlane) -> MeshScheme:
         return self
 
     @property

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pymc_lens.imaging import Imaging
+from pymc_lens.image_plane import ImagePlane
 from pymc_lens.validation import integer, number
 
 
@@ -18,7 +18,7 @@ class Border(ABC):
     has_ring: ClassVar[bool]
 
     @abstractmethod
-    def ring(self, imaging: Imaging) -> np.ndarray:
+    def ring(self, plane: ImagePlane) -> np.ndarray:
         """Return (y, x) of fixed source-plane vertices whose value is zero, (n, 2), arcsec."""
 
 
@@ -53,8 +53,8 @@ class ZeroRing(Border):
         if number("radius_factor", self.radius_factor) <= 1.0:
             raise ValueError(f"radius_factor: expected more than 1, got {self.radius_factor}.")
 
-    def ring(self, imaging: Imaging) -> np.ndarray:
-        grid = imaging.grid
+    def ring(self, plane: ImagePlane) -> np.ndarray:
+        grid = plane.grid
         centre = 0.5 * (grid.min(axis=0) + grid.max(axis=0))
         radius = self.radius_factor * np.sqrt(((grid - centre) ** 2).sum(axis=1).max())
         angles = 2.0 * np.pi * np.arange(self.n_vertices) / self.n_vertices
@@ -67,7 +67,7 @@ class NearestVertex(Border):
 
     has_ring: ClassVar[bool] = False
 
-    def ring(self, imaging: Imaging) -> np.ndarray:
+    def ring(self, plane: ImagePlane) -> np.ndarray:
         return np.empty((0, 2))
 
 

@@ -8,7 +8,7 @@ from typing import override
 
 import numpy as np
 
-from pymc_lens.imaging import Imaging
+from pymc_lens.image_plane import ImagePlane
 from pymc_lens.linalg.sparsity import SparsityPattern
 from pymc_lens.mesh.base import GeometryCotangent, Interpolation, Mesh, MeshGeometry, MeshScheme
 from pymc_lens.mesh.border_ellipse import BorderEllipse
@@ -53,14 +53,14 @@ class BorderRelocation(Mesh):
         return self.mesh.all_cells_have_areas
 
     @override
-    def scheme(self, imaging: Imaging) -> RelocatedScheme:
-        return RelocatedScheme(self.mesh.scheme(imaging), border_pixels(imaging))
+    def scheme(self, plane: ImagePlane) -> RelocatedScheme:
+        return RelocatedScheme(self.mesh.scheme(plane), border_pixels(plane))
 
 
-def border_pixels(imaging: Imaging) -> np.ndarray:
+def border_pixels(plane: ImagePlane) -> np.ndarray:
     """Centres (n_border, 2) of the pixels that are the first or last unmasked of their row or column."""
-    rows, cols = imaging.pixel_rows, imaging.pixel_cols
-    return imaging.grid[_outermost(rows, cols) | _outermost(cols, rows)]
+    rows, cols = plane.pixel_rows, plane.pixel_cols
+    return plane.grid[_outermost(rows, cols) | _outermost(cols, rows)]
 
 
 def _outermost(lines: np.ndarray, places: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pymc_lens.image_mesh.base import ImageMesh
 from pymc_lens.image_mesh.overlay import Overlay, as_image_mesh
-from pymc_lens.imaging import Imaging
+from pymc_lens.image_plane import ImagePlane
 from pymc_lens.linalg.kernel import kernel
 from pymc_lens.mesh.base import Interpolation
 from pymc_lens.mesh.border import ZERO_RING, Border
@@ -47,8 +47,8 @@ class Delaunay(TriangulatedMesh):
         require_instance("border", self.border, Border)
 
     @override
-    def scheme(self, imaging: Imaging) -> TriangulatedScheme:
-        return BarycentricScheme(self.image_mesh.vertices(imaging), self.border.ring(imaging))
+    def scheme(self, plane: ImagePlane) -> TriangulatedScheme:
+        return BarycentricScheme(self.image_mesh.vertices(plane), self.border.ring(plane))
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ class DelaunayMagnification(TriangulatedMesh):
         require_instance("border", self.border, Border)
 
     @override
-    def scheme(self, imaging: Imaging) -> TriangulatedScheme:
-        return Delaunay(Overlay(self.shape), self.border).scheme(imaging)
+    def scheme(self, plane: ImagePlane) -> TriangulatedScheme:
+        return Delaunay(Overlay(self.shape), self.border).scheme(plane)
 
 
 class BarycentricScheme(TriangulatedScheme):

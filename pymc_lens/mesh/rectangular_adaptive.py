@@ -9,7 +9,7 @@ from typing import override
 import numpy as np
 
 from pymc_lens.errors import InadmissibleError
-from pymc_lens.imaging import Imaging
+from pymc_lens.image_plane import ImagePlane
 from pymc_lens.lattice import lattice
 from pymc_lens.mesh.base import (
     FiniteVolumes,
@@ -68,14 +68,14 @@ class RectangularAdaptive(Mesh):
         positive_number("bandwidth", self.bandwidth)
 
     @override
-    def scheme(self, imaging: Imaging) -> RectangularAdaptiveScheme:
-        weights = np.ones(len(imaging.grid))
+    def scheme(self, plane: ImagePlane) -> RectangularAdaptiveScheme:
+        weights = np.ones(len(plane.grid))
         if self.adapt_image is not None:
-            weights = imaging.slim("adapt_image", self.adapt_image)
+            weights = plane.slim("adapt_image", self.adapt_image)
         if not weights.any():
             raise ValueError("adapt_image: it is zero at every unmasked pixel.")
         return RectangularAdaptiveScheme(
-            self.shape, float(self.bandwidth), imaging.grid, weights / weights.sum()
+            self.shape, float(self.bandwidth), plane.grid, weights / weights.sum()
         )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from pymc_lens.image_mesh.base import ImageMesh
 from pymc_lens.image_mesh.overlay import as_image_mesh
-from pymc_lens.imaging import Imaging
+from pymc_lens.image_plane import ImagePlane
 from pymc_lens.mesh.base import Interpolation
 from pymc_lens.mesh.border import ZERO_RING, Border
 from pymc_lens.mesh.natural_neighbor import sibson_pullback, sibson_weights
@@ -47,8 +47,8 @@ class VoronoiNN(TriangulatedMesh):
         require_instance("border", self.border, Border)
 
     @override
-    def scheme(self, imaging: Imaging) -> TriangulatedScheme:
-        return NaturalNeighborScheme(self.image_mesh.vertices(imaging), self.border.ring(imaging))
+    def scheme(self, plane: ImagePlane) -> TriangulatedScheme:
+        return NaturalNeighborScheme(self.image_mesh.vertices(plane), self.border.ring(plane))
 
 
 class NaturalNeighborScheme(TriangulatedScheme):

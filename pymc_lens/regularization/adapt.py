@@ -8,7 +8,7 @@ from typing import Any, ClassVar, override
 
 import numpy as np
 
-from pymc_lens.imaging import Imaging
+from pymc_lens.image_plane import ImagePlane
 from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
 from pymc_lens.mesh.base import GeometryCotangent, Interpolation, MeshGeometry
 from pymc_lens.regularization.base import Prior, Regularization, RegularizationScheme
@@ -175,8 +175,8 @@ class Adapt(RidgedRegularization):
         object.__setattr__(self, "adapt_image", validated_adapt_image(self.adapt_image))
         super().__post_init__()
 
-    def scheme(self, imaging: Imaging) -> AdaptScheme:
-        return AdaptScheme(imaging.slim("adapt_image", self.adapt_image), 2.0, 1.0, self.ridge)
+    def scheme(self, plane: ImagePlane) -> AdaptScheme:
+        return AdaptScheme(plane.slim("adapt_image", self.adapt_image), 2.0, 1.0, self.ridge)
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,8 +213,8 @@ class AdaptPower(RidgedRegularization):
         object.__setattr__(self, "adapt_image", validated_adapt_image(self.adapt_image))
         super().__post_init__()
 
-    def scheme(self, imaging: Imaging) -> AdaptScheme:
-        return AdaptScheme(imaging.slim("adapt_image", self.adapt_image), None, 0.5, self.ridge)
+    def scheme(self, plane: ImagePlane) -> AdaptScheme:
+        return AdaptScheme(plane.slim("adapt_image", self.adapt_image), None, 0.5, self.ridge)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -269,5 +269,5 @@ class BrightnessZeroth(Regularization):
         object.__setattr__(self, "adapt_image", validated_adapt_image(self.adapt_image))
         super().__post_init__()
 
-    def scheme(self, imaging: Imaging) -> BrightnessZerothScheme:
-        return BrightnessZerothScheme(imaging.slim("adapt_image", self.adapt_image), power=1.0, factor=1.0)
+    def scheme(self, plane: ImagePlane) -> BrightnessZerothScheme:
+        return BrightnessZerothScheme(plane.slim("adapt_image", self.adapt_image), power=1.0, factor=1.0)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, override
 
 import numpy as np
 
-from pymc_lens.imaging import Imaging
+from pymc_lens.image_plane import ImagePlane
 from pymc_lens.linalg.kernel import kernel
 from pymc_lens.linalg.precision import SparsePrecision
 from pymc_lens.mesh.base import FiniteVolumes, GeometryCotangent, MeshGeometry
@@ -225,11 +225,11 @@ class AdaptAmplitude(Regularization):
     def needs_areas(self) -> bool:
         return self.regularization.needs_areas
 
-    def scheme(self, imaging: Imaging) -> AdaptAmplitudeScheme:
-        image = imaging.slim("adapt_image", self.adapt_image)
+    def scheme(self, plane: ImagePlane) -> AdaptAmplitudeScheme:
+        image = plane.slim("adapt_image", self.adapt_image)
         if not image.any():
             raise ValueError(
                 "adapt_image: zero in all pixels of the mask. Give an image of the lensed source."
             )
         image = image + _FLOOR * image.max()
-        return AdaptAmplitudeScheme(self.regularization.scheme(imaging), image / image.max())
+        return AdaptAmplitudeScheme(self.regularization.scheme(plane), image / image.max())

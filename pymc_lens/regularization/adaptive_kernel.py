@@ -7,7 +7,7 @@ from typing import Any, ClassVar, override
 
 import numpy as np
 
-from pymc_lens.imaging import Imaging
+from pymc_lens.image_plane import ImagePlane
 from pymc_lens.linalg.precision import DensePrecision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.adapt import AdaptPower, AdaptScheme
@@ -119,8 +119,8 @@ class MaternAdaptPowerKernel(RidgedRegularization):
         positive_number("nu", self.nu)
 
     @override
-    def scheme(self, imaging: Imaging) -> AdaptiveKernelScheme:
-        image = imaging.slim("adapt_image", self.adapt_image)
+    def scheme(self, plane: ImagePlane) -> AdaptiveKernelScheme:
+        image = plane.slim("adapt_image", self.adapt_image)
         # The factor of the pairs of neighbours goes unused: a kernel has none.
         return AdaptiveKernelScheme(
             MaternKernelScheme(float(self.nu)), AdaptScheme(image, None, 1.0), self.ridge

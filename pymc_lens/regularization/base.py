@@ -10,7 +10,7 @@ from typing import Any, ClassVar, override
 
 import numpy as np
 
-from pymc_lens.imaging import Imaging
+from pymc_lens.image_plane import ImagePlane
 from pymc_lens.linalg.precision import Precision, precision_sum
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.validation import is_symbolic, positive_number, require_scalar_variable
@@ -89,13 +89,13 @@ class Regularization(ABC):
         return False
 
     @abstractmethod
-    def scheme(self, imaging: Imaging) -> RegularizationScheme:
-        """Return the numerics of this prior for a dataset.
+    def scheme(self, plane: ImagePlane) -> RegularizationScheme:
+        """Return the numerics of this prior for an image.
 
         Raises
         ------
         ValueError
-            If the prior cannot serve this dataset.
+            If the prior cannot serve this image.
         """
 
     @property
@@ -144,9 +144,9 @@ class RegularizationSum(Regularization):
         return any(term.needs_areas for term in self.terms)
 
     @override
-    def scheme(self, imaging: Imaging) -> SumScheme:
+    def scheme(self, plane: ImagePlane) -> SumScheme:
         return SumScheme(
-            tuple(term.scheme(imaging) for term in self.terms),
+            tuple(term.scheme(plane) for term in self.terms),
             tuple(len(term.parameters) for term in self.terms),
         )
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, override
 
 import numpy as np
 
-from pymc_lens.imaging import Imaging
+from pymc_lens.image_plane import ImagePlane
 from pymc_lens.linalg.precision import SparseCotangent
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.base import Prior, RegularizationScheme
@@ -71,5 +71,5 @@ class Constant(RidgedRegularization):
     coefficient: Any = 1.0
     ridge: Ridge = RIDGE
 
-    def scheme(self, imaging: Imaging) -> ConstantScheme:
+    def scheme(self, plane: ImagePlane) -> ConstantScheme:
         return ConstantScheme(self.ridge)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, override
 
 import numpy as np
 
-from pymc_lens.imaging import Imaging
+from pymc_lens.image_plane import ImagePlane
 from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
 from pymc_lens.mesh.base import FiniteVolumes, GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.base import Prior, Regularization, RegularizationScheme
@@ -66,7 +66,7 @@ class Dirichlet(Regularization):
 
     coefficient: Any = 1.0
 
-    def scheme(self, imaging: Imaging) -> DirichletScheme:
+    def scheme(self, plane: ImagePlane) -> DirichletScheme:
         return DirichletScheme()
 
 

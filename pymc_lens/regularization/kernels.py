@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import gamma, kv
 
 from pymc_lens.errors import InadmissibleError
-from pymc_lens.imaging import Imaging
+from pymc_lens.image_plane import ImagePlane
 from pymc_lens.linalg.precision import DensePrecision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.base import Prior, Regularization, RegularizationScheme
@@ -179,7 +179,7 @@ class GaussianKernel(Regularization):
     coefficient: Any = 1.0
     scale: Any = 1.0
 
-    def scheme(self, imaging: Imaging) -> GaussianKernelScheme:
+    def scheme(self, plane: ImagePlane) -> GaussianKernelScheme:
         return GaussianKernelScheme()
 
 
@@ -205,7 +205,7 @@ class ExponentialKernel(Regularization):
     coefficient: Any = 1.0
     scale: Any = 1.0
 
-    def scheme(self, imaging: Imaging) -> MaternKernelScheme:
+    def scheme(self, plane: ImagePlane) -> MaternKernelScheme:
         return MaternKernelScheme(0.5)
 
 
@@ -240,5 +240,5 @@ class MaternKernel(Regularization):
         super().__post_init__()
         positive_number("nu", self.nu)
 
-    def scheme(self, imaging: Imaging) -> MaternKernelScheme:
+    def scheme(self, plane: ImagePlane) -> MaternKernelScheme:
         return MaternKernelScheme(float(self.nu))

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array, diags_array
 
 from pymc_lens.errors import InadmissibleError
-from pymc_lens.imaging import Imaging
+from pymc_lens.image_plane import ImagePlane
 from pymc_lens.linalg.precision import SparseCotangent
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.base import Prior, Regularization, RegularizationScheme
@@ -131,7 +131,7 @@ class MaternSPDE(Regularization):
         super().__post_init__()
         object.__setattr__(self, "nu", integer("nu", self.nu, minimum=1))
 
-    def scheme(self, imaging: Imaging) -> MaternSPDEScheme:
+    def scheme(self, plane: ImagePlane) -> MaternSPDEScheme:
         return MaternSPDEScheme(self.nu)
 
 

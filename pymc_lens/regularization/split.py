@@ -9,7 +9,7 @@ from typing import Any, ClassVar, override
 import numpy as np
 from scipy.sparse import csr_array, diags_array
 
-from pymc_lens.imaging import Imaging
+from pymc_lens.image_plane import ImagePlane
 from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.adapt import Adapt, AdaptPower, AdaptScheme
@@ -137,7 +137,7 @@ class ConstantSplit(RidgedRegularization):
     coefficient: Any = 1.0
     ridge: Ridge = RIDGE
 
-    def scheme(self, imaging: Imaging) -> ConstantSplitScheme:
+    def scheme(self, plane: ImagePlane) -> ConstantSplitScheme:
         return ConstantSplitScheme(self.ridge)
 
 
@@ -151,8 +151,8 @@ class AdaptSplit(Adapt):
     needs_crosses: ClassVar[bool] = True
 
     @override
-    def scheme(self, imaging: Imaging) -> AdaptSplitScheme:
-        return AdaptSplitScheme(imaging.slim("adapt_image", self.adapt_image), 2.0, 1.0, self.ridge)
+    def scheme(self, plane: ImagePlane) -> AdaptSplitScheme:
+        return AdaptSplitScheme(plane.slim("adapt_image", self.adapt_image), 2.0, 1.0, self.ridge)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,5 +162,5 @@ class AdaptSplitPower(AdaptPower):
     needs_crosses: ClassVar[bool] = True
 
     @override
-    def scheme(self, imaging: Imaging) -> AdaptSplitScheme:
-        return AdaptSplitScheme(imaging.slim("adapt_image", self.adapt_image), None, 1.0, self.ridge)
+    def scheme(self, plane: ImagePlane) -> AdaptSplitScheme:
+        return AdaptSplitScheme(plane.slim("adapt_image", self.adapt_image), None, 1.0, self.ridge)

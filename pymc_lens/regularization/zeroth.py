@@ -7,7 +7,7 @@ from typing import Any, ClassVar, override
 
 import numpy as np
 
-from pymc_lens.imaging import Imaging
+from pymc_lens.image_plane import ImagePlane
 from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.base import Prior, Regularization, RegularizationScheme, SumScheme
@@ -44,7 +44,7 @@ class ConstantZeroth(RidgedRegularization):
     coefficient_zeroth: Any = 1.0
     ridge: Ridge = RIDGE
 
-    def scheme(self, imaging: Imaging) -> SumScheme:
+    def scheme(self, plane: ImagePlane) -> SumScheme:
         return SumScheme((ConstantScheme(self.ridge), ZerothScheme()), (1, 1))
 
 
@@ -85,5 +85,5 @@ class Zeroth(Regularization):
 
     coefficient: Any = 1.0
 
-    def scheme(self, imaging: Imaging) -> ZerothScheme:
+    def scheme(self, plane: ImagePlane) -> ZerothScheme:
         return ZerothScheme()
