@@ -34,7 +34,9 @@ def write_fit(fit: FitImaging, folder: str | Path, overwrite: bool) -> dict[str,
 def _source(fit: FitImaging) -> FitsOutput:
     dataset = fit.dataset
     scale = dataset.pixel_scales / _SOURCE_PIXELS_PER_PIXEL
-    low, high = square_around(fit.detected_rays)
+    # World coordinates are those of the image, whatever frame the lens model lives in.
+    frame = dataset.plane.frame
+    low, high = square_around(frame.from_sky(fit.detected_rays))
     y, x = (
         start + scale * np.arange(np.ceil((stop - start) / scale) + 1)
         for start, stop in zip(low, high, strict=True)
@@ -43,4 +45,4 @@ def _source(fit: FitImaging) -> FitsOutput:
         np.array([y[0], x[0]]) / dataset.pixel_scales + (np.array(dataset.shape_native) - 1) / 2
     ).tolist()
     wcs = resampled_wcs(dataset.sky, first, 1.0 / _SOURCE_PIXELS_PER_PIXEL)
-    return FitsOutput(fit.source_brightness(lattice(y, x)), wcs, dataset.unit)
+    return FitsOutput(fit.source_brightness(frame.to_sky(lattice(y, x))), wcs, dataset.unit)

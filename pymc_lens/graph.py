@@ -94,5 +94,6 @@ def _light_columns(lights: tuple[LightProfile, ...], dataset: Imaging) -> Tensor
 
 def _pixel_averages(light: LightProfile, dataset: Imaging) -> TensorVariable:
     groups = dataset.light_grid.groups
-    scale = dataset.pixel_scales
-    return pt.concatenate([light.averages(points, sub_size, scale) for sub_size, points in groups], axis=1)
+    scale, frame = dataset.pixel_scales, dataset.plane.frame
+    averages = [light.averages(points, sub_size, scale, frame) for sub_size, points in groups]
+    return pt.concatenate(averages, axis=1)

@@ -1,13 +1,14 @@
-"""Where the pixels of an image lie."""
+"""Where the pixels of an image lie, in the image and on the sky."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 
 import numpy as np
 
+from pymc_lens._quantities import position
 from pymc_lens.mask import Mask2D, pixel_centres
 from pymc_lens.over_sampling import (
     LightGrid,
@@ -16,6 +17,51 @@ from pymc_lens.over_sampling import (
     require_memory_for,
     sub_pixel_positions,
 )
+from pymc_lens.validation import number
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where an image lies on the sky: in the frame that the lens model lives in.
+
+    A position in the image is turned about the image centre, then moved.
+
+    Parameters
+    ----------
+    offset : (y, x)
+        Of the image centre on the sky, arcsec.
+    rotation : float
+        Degrees, counter-clockwise.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is something else.
+    """
+
+    offset: tuple[float, float] = (0.0, 0.0)
+    rotation: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "offset", position("offset", self.offset))
+        object.__setattr__(self, "rotation", number("rotation", self.rotation))
+
+    @property
+    def _turn(self) -> np.ndarray:
+        cosine, sine = np.cos(np.deg2rad(self.rotation)), np.sin(np.deg2rad(self.rotation))
+        return np.array([[cosine, -sine], [sine, cosine]])
+
+    def to_sky(self, points: np.ndarray) -> np.ndarray:
+        """Positions (..., 2) on the sky of positions in the image, (y, x), arcsec."""
+        return points @ self._turn + self.offset
+
+    def from_sky(self, points: np.ndarray) -> np.ndarray:
+        """Positions (..., 2) in the image of positions on the sky, (y, x), arcsec."""
+        return (points - self.offset) @ self._turn.T
+
+
+# That of an image whose centre is the origin of the sky.
+CENTRED = Frame()
 
 
 @dataclass(frozen=True)
@@ -30,10 +76,13 @@ class ImagePlane:
         Without holes: of the pixels that the source does not cover.
     sub_size : int
         Rays of the source along a pixel's side.
+    frame : Frame
+        Grids are on the sky.
     """
 
     mask: Mask2D
     sub_size: int
+    frame: Frame = CENTRED
 
     @property
     def shape_native(self) -> tuple[int, int]:
@@ -61,21 +110,30 @@ class ImagePlane:
         return _read_only(np.nonzero(~self.mask.array)[1])
 
     @cached_property
-    def grid(self) -> np.ndarray:
-        """(n_pixels, 2) (y, x) of the pixels that the source covers, arcsec."""
+    def centres(self) -> np.ndarray:
+        """(n_pixels, 2) (y, x) in the image of the pixels that the source covers, arcsec."""
         return _read_only(
             pixel_centres(self.pixel_rows, self.pixel_cols, self.shape_native, self.pixel_scales)
         )
 
     @cached_property
+    def grid(self) -> np.ndarray:
+        """(n_pixels, 2) (y, x) on the sky of the pixels that the source covers, arcsec."""
+        return _read_only(self.frame.to_sky(self.centres))
+
+    @cached_property
     def source_grid(self) -> np.ndarray:
-        """(n_pixels * sub_size**2, 2) (y, x) of the source's rays, arcsec; a pixel's are consecutive."""
+        """(n_pixels * sub_size**2, 2) (y, x) on the sky of the rays, arcsec; a pixel's are consecutive."""
         require_memory_for("over_sample_size_pixelization", self.n_pixels * self.sub_size**2)
-        return _read_only(sub_pixel_positions(self.grid, self.sub_size, self.pixel_scales))
+        return _read_only(
+            self.frame.to_sky(sub_pixel_positions(self.centres, self.sub_size, self.pixel_scales))
+        )
 
     def light_grid(self, psf: np.ndarray, psf_centre: tuple[int, int], size: OverSampleSize) -> LightGrid:
-        """Lay out light whose PSF scatters it into these pixels; see `over_sampling.light_grid`."""
-        return light_grid(self.mask, psf, psf_centre, size)
+        """Lay out the light that a PSF scatters into these pixels; see `over_sampling.light_grid`."""
+        grid = light_grid(self.mask, psf, psf_centre, size)
+        on_sky = ((sub_size, _read_only(self.frame.to_sky(points))) for sub_size, points in grid.groups)
+        return replace(grid, groups=tuple(on_sky))
 
     def slim(self, name: str, image: np.ndarray) -> np.ndarray:
         """Values (n_pixels,) of an image (ny, nx), at the pixels that the source covers.
@@ -107,7 +165,7 @@ class ImagePlane:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the content, in hexadecimal."""
-        numbers = (self.shape_native, self.pixel_scales, self.sub_size)
+        numbers = (self.shape_native, self.pixel_scales, self.sub_size, self.frame)
         return sha256(repr(numbers).encode() + self.mask.array.tobytes()).hexdigest()
 
 

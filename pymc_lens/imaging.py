@@ -27,7 +27,7 @@ from pymc_lens._fits import (
 )
 from pymc_lens._noise_check import NoiseMapKind, noise_map_doubt, standard_deviations
 from pymc_lens._quantities import image_array, in_one_unit, parsed_unit
-from pymc_lens.image_plane import ImagePlane
+from pymc_lens.image_plane import Frame, ImagePlane
 from pymc_lens.mask import Mask2D, checked_pixel_scales
 from pymc_lens.over_sampling import (
     LightGrid,
@@ -107,6 +107,11 @@ class Imaging:
     wcs : astropy.wcs.WCS, optional
         Celestial world coordinates of `data`, for what is written. They take no part in a fit, nor in
         comparisons.
+    offset : (y, x)
+        Where the image centre lies in the frame of the lens model, arcsec: that of a band or an exposure
+        relative to others. Masks, over-sampling and figures stay in the image's own frame.
+    rotation : float
+        Of the image in that frame, degrees counter-clockwise.
 
     Raises
     ------
@@ -128,6 +133,8 @@ class Imaging:
     over_sample_size_lp: OverSampleSize = None  # type: ignore[assignment]
     unit: str | None = None
     wcs: WCS | None = None
+    offset: tuple[float, float] = (0.0, 0.0)
+    rotation: float = 0.0
 
     def __post_init__(self) -> None:
         data, noise_map, unit = in_one_unit(self.data, self.noise_map, self.unit)
@@ -139,6 +146,7 @@ class Imaging:
         light_default: OverSampleSize = RadialBins.for_lens_light(pixel_scales)
         light_size = _or_default(self.over_sample_size_lp, light_default)
         is_masked = self.mask is not None
+        frame = Frame(self.offset, self.rotation)
         self._set(
             data=data,
             noise_map=noise_map,
@@ -151,6 +159,8 @@ class Imaging:
             over_sample_size_lp=checked_over_sample_size("over_sample_size_lp", light_size, data.shape),
             unit=unit,
             wcs=_checked_wcs(self.wcs, pixel_scales),
+            offset=frame.offset,
+            rotation=frame.rotation,
         )
         self._require_fitted_pixels()
         self._warn_of_noise()
@@ -168,6 +178,8 @@ class Imaging:
         psf_hdu: int | str = 0,
         noise_map_hdu: int | str = 0,
         noise_map_kind: NoiseMapKind = "sd",
+        offset: tuple[float, float] = (0.0, 0.0),
+        rotation: float = 0.0,
     ) -> Imaging:
         """Read a dataset; the first row of each file is that of lowest y.
 
@@ -184,6 +196,8 @@ class Imaging:
             Number or name of the extension.
         noise_map_kind : {"sd", "variance", "weight"}
             What the noise map holds: standard deviations, variances, or inverse variances.
+        offset, rotation
+            See the class.
 
         Raises
         ------
@@ -214,6 +228,8 @@ class Imaging:
             scale,
             unit=data.unit,
             wcs=None if contradicts else data.wcs,
+            offset=offset,
+            rotation=rotation,
         )
 
     def apply_mask(self, mask: Mask2D) -> Imaging:
@@ -319,7 +335,11 @@ class Imaging:
     @cached_property
     def plane(self) -> ImagePlane:
         """Where the pixels lie that the source covers: unmasked, dropped, and those in holes of the mask."""
-        return ImagePlane(self.mask.without_holes, self.over_sample_size_pixelization)
+        return ImagePlane(
+            self.mask.without_holes,
+            self.over_sample_size_pixelization,
+            Frame(self.offset, self.rotation),
+        )
 
     @cached_property
     def light_grid(self) -> LightGrid:

@@ -90,7 +90,7 @@ class RadialBins:
     radii : sequence of float
         Where each bin but the last ends, increasing, arcsec, inclusive.
     centre : (y, x)
-        Arcsec; by default the image centre.
+        Arcsec, in the image's own frame; by default the image centre.
 
     Raises
     ------

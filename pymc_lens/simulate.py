@@ -78,6 +78,8 @@ def simulate_imaging(
     seed: int | np.random.Generator,
     over_sample_size: int = 8,
     lens_light: Brightness | None = None,
+    offset: tuple[float, float] = (0.0, 0.0),
+    rotation: float = 0.0,
 ) -> Imaging:
     """Simulate the image of a lensed source.
 
@@ -109,6 +111,8 @@ def simulate_imaging(
         Rays along a pixel's side, placed by `quadrature_positions`.
     lens_light : callable, optional
         Like `source`, in the image plane.
+    offset, rotation
+        Of the image, see `Imaging`.
 
     Returns
     -------
@@ -143,11 +147,11 @@ def simulate_imaging(
         raise ValueError("psf: expected no negative elements, as counts cannot be negative.")
     shape = checked_shape(shape_native)
     # Checks the PSF, and has its normalisation and centre.
-    blank = Imaging(np.zeros(shape), np.ones(shape), psf, pixel_scales)
+    blank = Imaging(np.zeros(shape), np.ones(shape), psf, pixel_scales, offset=offset, rotation=rotation)
     sub_size = checked_sub_size("over_sample_size", over_sample_size)
     centres = _frame_centres(blank)
     require_memory_for("over_sample_size", len(centres) * sub_size**2)
-    points = quadrature_positions(centres, sub_size, blank.pixel_scales)
+    points = blank.plane.frame.to_sky(quadrature_positions(centres, sub_size, blank.pixel_scales))
     (traced,) = evaluate_once([tracer.traced_grid(points)])
     brightness = _evaluate("source", source, traced)
     if lens_light is not None:

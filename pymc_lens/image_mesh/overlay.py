@@ -63,7 +63,7 @@ class Overlay(ImageMesh):
         unmasked = np.zeros(plane.shape_native, bool)
         unmasked[plane.pixel_rows, plane.pixel_cols] = True
         within[within] = unmasked[row[within], column[within]]
-        return points[within]
+        return plane.frame.to_sky(points[within])
 
 
 def as_image_mesh(value: ImageMesh | tuple[int, int]) -> ImageMesh:

@@ -11,6 +11,7 @@ import pytensor.tensor as pt
 from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
+from pymc_lens.image_plane import CENTRED, Frame
 from pymc_lens.symbolic import called, expression, may_be_equal
 from pymc_lens.validation import integer, require_instance
 
@@ -54,7 +55,9 @@ class LightProfile(ABC):
             One at its peak.
         """
 
-    def averages(self, points: np.ndarray, sub_size: int, pixel_scales: float) -> TensorVariable:
+    def averages(
+        self, points: np.ndarray, sub_size: int, pixel_scales: float, frame: Frame = CENTRED
+    ) -> TensorVariable:
         """Surface brightness for unit amplitudes averaged over pixels; by default the mean of their points.
 
         Parameters
@@ -65,6 +68,8 @@ class LightProfile(ABC):
             Positions along a pixel's side.
         pixel_scales : float
             Arcsec.
+        frame : Frame
+            Of the image: how its pixels' sides lie.
 
         Returns
         -------

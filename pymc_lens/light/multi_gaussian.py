@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import and_
 from typing import Any, override
@@ -13,6 +13,7 @@ import pytensor.tensor as pt
 from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
+from pymc_lens.image_plane import CENTRED, Frame
 from pymc_lens.light.base import LightProfile
 from pymc_lens.symbolic import moderate, nan_unless, pair, split_positions, zero_unless
 from pymc_lens.validation import integer, positive_number, real_numbers, require_ell_comps
@@ -126,7 +127,9 @@ class MultiGaussian(LightProfile):
         return pt.exp(-0.5 / np.concatenate(self._widths)[:, None] ** 2 * squared)
 
     @override
-    def averages(self, points: np.ndarray, sub_size: int, pixel_scales: float) -> TensorVariable:
+    def averages(
+        self, points: np.ndarray, sub_size: int, pixel_scales: float, frame: Frame = CENTRED
+    ) -> TensorVariable:
         """See `LightProfile`; a Gaussian that falls between the points is integrated over the pixels."""
         widths = np.concatenate(self._widths)
         if widths.min() < _NARROWEST * pixel_scales:
@@ -134,17 +137,25 @@ class MultiGaussian(LightProfile):
                 f"sigmas: expected at least {_NARROWEST:g} of a pixel of {pixel_scales:g} arcsec, got "
                 f"{widths.min():g}. All widths below a tenth of a pixel look the same."
             )
-        averages = super().averages(points, sub_size, pixel_scales)
+        averages = super().averages(points, sub_size, pixel_scales, frame)
         narrow = np.flatnonzero(widths < _BETWEEN_POINTS * pixel_scales / sub_size)
         if not narrow.size:
             return averages
-        centres = points.reshape(-1, sub_size**2, 2).mean(axis=1)
-        return pt.set_subtensor(averages[narrow], self._integrated(centres, pixel_scales, narrow))
+        centres = frame.from_sky(points.reshape(-1, sub_size**2, 2).mean(axis=1))
+        integrated = self._seen_in(frame)._integrated(centres, pixel_scales, narrow)
+        return pt.set_subtensor(averages[narrow], integrated)
 
     @override
     def relative_scales(self, pixel_scales: float) -> np.ndarray:
         """See `LightProfile`: that of a Gaussian within a pixel is a prior on its flux."""
         return np.maximum(_WITHIN_A_PIXEL * pixel_scales / np.concatenate(self._widths), 1.0) ** 2
+
+    def _seen_in(self, frame: Frame) -> MultiGaussian:
+        """Return the same light with positions and angles in the image: along the sides of its pixels."""
+        (y, x), (y_0, x_0) = pair("centre", self.centre), frame.offset
+        centre = _turned(y - y_0, x - x_0, -frame.rotation)
+        ell_comps = [_turned(*ellipticity, -2.0 * frame.rotation) for ellipticity in self._ellipticities]
+        return replace(self, centre=centre, ell_comps=ell_comps)
 
     def _integrated(self, centres: np.ndarray, pixel_scales: float, columns: np.ndarray) -> TensorVariable:
         """Averages (n, n_pixels) of some Gaussians (n,) over pixels with these centres (n_pixels, 2).
@@ -204,6 +215,12 @@ def _ellipticities(ell_comps: Any) -> list[tuple[Any, Any]]:
     if single or getattr(ell_comps, "ndim", 1) == 0 or all(map(_is_scalar, ell_comps)):
         ell_comps = [ell_comps]
     return [pair("ell_comps", ellipticity) for ellipticity in ell_comps]
+
+
+def _turned(y: Any, x: Any, degrees: float) -> tuple[Any, Any]:
+    """Turn a vector (y, x) counter-clockwise."""
+    cosine, sine = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    return cosine * y + sine * x, cosine * x - sine * y
 
 
 def _is_scalar(value: Any) -> bool:

@@ -54,11 +54,11 @@ class ZeroRing(Border):
             raise ValueError(f"radius_factor: expected more than 1, got {self.radius_factor}.")
 
     def ring(self, plane: ImagePlane) -> np.ndarray:
-        grid = plane.grid
-        centre = 0.5 * (grid.min(axis=0) + grid.max(axis=0))
-        radius = self.radius_factor * np.sqrt(((grid - centre) ** 2).sum(axis=1).max())
+        pixels = plane.centres
+        centre = 0.5 * (pixels.min(axis=0) + pixels.max(axis=0))
+        radius = self.radius_factor * np.sqrt(((pixels - centre) ** 2).sum(axis=1).max())
         angles = 2.0 * np.pi * np.arange(self.n_vertices) / self.n_vertices
-        return centre + radius * np.stack([np.sin(angles), np.cos(angles)], axis=1)
+        return plane.frame.to_sky(centre + radius * np.stack([np.sin(angles), np.cos(angles)], axis=1))
 
 
 @dataclass(frozen=True)

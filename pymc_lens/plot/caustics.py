@@ -6,6 +6,7 @@ import numpy as np
 from contourpy import contour_generator
 
 from pymc_lens.fit import evaluate_once
+from pymc_lens.image_plane import Frame
 from pymc_lens.lattice import lattice
 from pymc_lens.tracer import Tracer
 
@@ -14,7 +15,7 @@ _SMALLEST = 8
 
 
 def critical_curves(
-    tracer: Tracer, extent: tuple[float, float, float, float]
+    tracer: Tracer, extent: tuple[float, float, float, float], frame: Frame
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Critical curves in the image plane and their caustics in the source plane.
 
@@ -27,16 +28,18 @@ def critical_curves(
     tracer : Tracer
         All of whose parameters are numbers.
     extent : (left, right, bottom, top), arcsec
-        Where to look.
+        Where to look in the image.
+    frame : Frame
+        Of the image.
 
     Returns
     -------
     critical, caustics : lists of (n, 2) arrays
-        (y, x), arcsec.
+        (y, x), arcsec; the former in the image.
     """
     x, y = np.linspace(extent[0], extent[1], _POINTS), np.linspace(extent[2], extent[3], _POINTS)
     grid = lattice(y, x)
-    (traced,) = evaluate_once([tracer.traced_grid(grid.reshape(-1, 2))])
+    (traced,) = evaluate_once([tracer.traced_grid(frame.to_sky(grid.reshape(-1, 2)))])
     traced = traced.reshape(grid.shape)
     by_y = np.gradient(traced, y, axis=0)
     by_x = np.gradient(traced, x, axis=1)
@@ -47,5 +50,5 @@ def critical_curves(
     critical = [curve for curve in curves if np.ptp(curve, axis=0).max() > smallest]
     if not critical:
         return [], []
-    (ends,) = evaluate_once([tracer.traced_grid(np.concatenate(critical))])
+    (ends,) = evaluate_once([tracer.traced_grid(frame.to_sky(np.concatenate(critical)))])
     return critical, np.split(ends, np.cumsum([len(curve) for curve in critical])[:-1])

@@ -52,7 +52,7 @@ def subplot_fit(fit: FitImaging, *, axes: Any = None) -> Figure:
     require_instance("fit", fit, FitImaging)
     figure, axes = panels(axes, (2, 3))
     where = frame(fit.data, fit.dataset.pixel_scales)
-    critical, caustics = critical_curves(fit.tracer, where["region"])
+    critical, caustics = critical_curves(fit.tracer, where["region"], fit.dataset.plane.frame)
     norm = intensity_norm(fit.data)
     unit = fit.dataset.unit or "data units"
     show_image(axes[0, 0], fit.data, title="Data", label=unit, norm=norm, **where)
@@ -109,6 +109,6 @@ def subplot_fits(fits: Mapping[str, FitImaging], *, axes: Any = None) -> Figure:
             cmap=RESIDUAL_MAP,
             **where,
         )
-        _, caustics = critical_curves(fit.tracer, where["region"])
+        _, caustics = critical_curves(fit.tracer, where["region"], fit.dataset.plane.frame)
         show_source(bottom, fit, caustics, rf"$\ln E$ = {fit.log_evidence:.1f}")
     return figure
