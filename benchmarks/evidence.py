@@ -25,16 +25,17 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import cycle
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytensor
 from threadpoolctl import threadpool_limits
 
 import pymc_lens as pl
-from pymc_lens.graph import build_inversion
-from pymc_lens.inversion.mapping import mapping_matrix, mapping_matrix_pullback
-from pymc_lens.inversion.problem import InversionInputs, PixelizedInversion
+from pymc_lens.assembly import assemble
+from pymc_lens.inversion.inversion import Inversion
 from pymc_lens.linalg.blas import cholesky_in_place, cholesky_inverse_in_place
+from pymc_lens.linear.mapping import mapping_matrix, mapping_matrix_pullback
 from pymc_lens.mesh.base import GeometryCotangent
 from pymc_lens.workspace import Workspace
 
@@ -79,12 +80,21 @@ SCALING = [
 ]
 
 
+class Inputs(NamedTuple):
+    """What the inversion of a pixelized source reads."""
+
+    data: np.ndarray
+    rays: np.ndarray
+    vertices: np.ndarray
+    regularization: np.ndarray
+
+
 def problem_s(
     mesh: pl.mesh.Mesh,
     prior: pl.regularization.Regularization | None = None,
     mask_radius: float = MASK_RADIUS,
     positivity: str | None = None,
-) -> tuple[PixelizedInversion, InversionInputs]:
+) -> tuple[Inversion, Inputs]:
     """The reference problem, with a Constant prior unless told otherwise."""
     offsets = np.arange(PSF_SIZE) - PSF_SIZE // 2
     radius_squared = offsets[:, None] ** 2 + offsets[None] ** 2
@@ -96,9 +106,9 @@ def problem_s(
     lens = pl.mass.Isothermal(ell_comps=(0.17647, 0.0), einstein_radius=1.6)
     pixelization = pl.Pixelization(mesh, prior or pl.regularization.Constant(), positivity)
     tracer = pl.Tracer([pl.Galaxy(0.5, mass=lens), pl.Galaxy(1.0, pixelization=pixelization)])
-    problem, inputs = build_inversion(tracer, dataset)
+    problem, inputs = assemble(tracer, dataset)
     values = pytensor.function([], list(inputs))()
-    return problem, InversionInputs(dataset.data_fitted, *values)
+    return problem, Inputs(dataset.data_fitted, *values)
 
 
 def milliseconds(call: Callable[[], object]) -> float:
@@ -107,12 +117,12 @@ def milliseconds(call: Callable[[], object]) -> float:
     return 1e3 * (time.perf_counter() - begin)
 
 
-def alternating(inputs: InversionInputs, part: str) -> Iterator[InversionInputs]:
+def alternating(inputs: Inputs, part: str) -> Iterator[Inputs]:
     """Inputs that move a little at every evaluation, so that nothing can be reused."""
     return cycle([inputs._replace(**{part: getattr(inputs, part) * factor}) for factor in (1.0, 1.0 + 1e-7)])
 
 
-def trajectory(inputs: InversionInputs) -> list[InversionInputs]:
+def trajectory(inputs: Inputs) -> list[Inputs]:
     """Points about a standard deviation of the Einstein radius apart."""
     factors = 1.0 + 5e-4 * np.sin(np.arange(TRAJECTORY))
     return [inputs._replace(rays=inputs.rays * f, vertices=inputs.vertices * f) for f in factors]
@@ -156,12 +166,12 @@ def lapack(n: int) -> Callable[[], object]:
     return factorise_and_invert
 
 
-def mesh_and_adjoint(problem: PixelizedInversion, inputs: InversionInputs) -> Callable[[], object]:
+def mesh_and_adjoint(problem: Inversion, inputs: Inputs) -> Callable[[], object]:
     """What of a value and gradient is the mesh's; the adjoint costs the same whatever it pulls back."""
-    workspace, n_pixels = Workspace(), problem.imaging.plane.pixel_rows.size
+    workspace, n_pixels = Workspace(), problem.response.imaging.plane.pixel_rows.size
 
     def there_and_back() -> None:
-        geometry = problem.mesh.geometry(inputs.rays, inputs.vertices, workspace)
+        geometry = problem.mapped[0].mesh.geometry(inputs.rays, inputs.vertices, workspace)
         mapping = mapping_matrix(geometry.interpolation, n_pixels)
         weights_bar = mapping_matrix_pullback(mapping, geometry.interpolation, mapping.weights)
         bar = GeometryCotangent(volumes=geometry.volumes)
@@ -177,7 +187,7 @@ def measure(mesh: pl.mesh.Mesh, prior: object, mask_radius: float, repeats: int)
         "value_ms": lambda: problem.log_evidence(next(moving)),
         "value_and_gradient_ms": lambda: problem.log_evidence_and_gradient(next(moving)),
         "mesh_ms": mesh_and_adjoint(problem, inputs),
-        "lapack_ms": lapack(problem.n_source),
+        "lapack_ms": lapack(problem.n_mapped),
     }
     for call in calls.values():
         call()
@@ -189,8 +199,8 @@ def measure(mesh: pl.mesh.Mesh, prior: object, mask_radius: float, repeats: int)
         milliseconds(lambda: problem.log_evidence(next(prior_only))) for _ in range(repeats + 2)
     ][2:]
     return {
-        "n_pixels": problem.imaging.plane.n_pixels,
-        "n_source": problem.n_source,
+        "n_pixels": problem.response.imaging.plane.n_pixels,
+        "n_source": problem.n_mapped,
         **{key: float(np.median(values)) for key, values in times.items()},
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }

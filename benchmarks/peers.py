@@ -48,7 +48,7 @@ from evidence import milliseconds, problem_s
 from threadpoolctl import threadpool_limits
 
 import pymc_lens as pl
-from pymc_lens.graph import build_inversion
+from pymc_lens.assembly import assemble
 from pymc_lens.ops import LogEvidence
 
 ROOT = Path(__file__).parents[1]
@@ -111,7 +111,7 @@ def our_calls(dataset: pl.Imaging, mesh: pl.mesh.Mesh, prior: object) -> dict[st
     mass = pt.dvector("mass")
     isothermal = pl.mass.Isothermal(ell_comps=(mass[1], mass[2]), einstein_radius=mass[0])
     source = pl.Galaxy(redshift=1.0, pixelization=pl.Pixelization(mesh, prior))
-    problem, inputs = build_inversion(pl.Tracer([pl.Galaxy(redshift=0.5, mass=isothermal), source]), dataset)
+    problem, inputs = assemble(pl.Tracer([pl.Galaxy(redshift=0.5, mass=isothermal), source]), dataset)
     value = LogEvidence(problem)(dataset.data_fitted, *inputs)
     functions = {"value": [value], GRADIENT: [value, pt.grad(value, mass)]}
     return {route: timed(pytensor.function([mass], outputs)) for route, outputs in functions.items()}

@@ -21,9 +21,8 @@ from scipy.linalg import block_diag
 from threadpoolctl import threadpool_limits
 
 import pymc_lens as pl
-from pymc_lens.fit import evaluate_once
-from pymc_lens.graph import build_inversion
-from pymc_lens.inversion.problem import InversionInputs
+from pymc_lens.assembly import assemble
+from pymc_lens.evaluate import evaluate_once
 from pymc_lens.linalg.nnls import solve_positive
 from pymc_lens.workspace import Workspace
 
@@ -47,11 +46,11 @@ def system(dataset: pl.Imaging, coefficient: float) -> tuple[np.ndarray, np.ndar
         outer_ell_comps=(0.0, 0.0),
         pixelization=pl.Pixelization(mesh, pl.regularization.Dirichlet(coefficient)),
     )
-    problem, symbolic = build_inversion(tracer, dataset)
-    inversion = problem.invert(InversionInputs(dataset.data_fitted, *evaluate_once(list(symbolic))))
-    to_basis = block_diag(np.eye(problem.n_source), inversion.light_basis.triangle)
+    problem, symbolic = assemble(tracer, dataset)
+    inversion = problem.invert((dataset.data_fitted, *evaluate_once(list(symbolic))))
+    to_basis = block_diag(np.eye(problem.n_mapped), inversion.image.basis.triangle)
     root = np.triu(inversion.factor) @ to_basis
-    return root.T @ root, to_basis.T @ inversion.data_vector
+    return root.T @ root, to_basis.T @ inversion.image.data_vector
 
 
 def measure(folder: Path, coefficient: float) -> dict:

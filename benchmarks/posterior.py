@@ -57,7 +57,7 @@ def build(prior: str) -> pm.Model:
         mesh = pl.mesh.VoronoiNN(pl.image_mesh.Overlay(OVERLAY, rotation=ROTATION))
         pixelization = pl.Pixelization(mesh, regularization(prior))
         tracer = pl.Tracer([pl.Galaxy(0.5, mass=mass), pl.Galaxy(1.0, pixelization=pixelization)])
-        pl.PixelizedImage("image", tracer, observed=dataset())
+        pl.LensedImage("image", tracer, observed=dataset())
     return model
 
 

@@ -28,8 +28,7 @@ from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
 import pymc_lens as pl
-from pymc_lens.graph import build_inversion
-from pymc_lens.inversion.problem import InversionInputs
+from pymc_lens.assembly import assemble
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 sys.path.insert(0, str(EXAMPLES))
@@ -128,10 +127,10 @@ def log_evidence(
     lens = case.lens(mass)
     built = prior(case, *[regularization[k] for k in range(n_prior)])
     source = pl.Galaxy(redshift=1.0, pixelization=pl.Pixelization(mesh, built, positivity))
-    problem, inputs = build_inversion(pl.Tracer([lens, source]), case.dataset)
+    problem, inputs = assemble(pl.Tracer([lens, source]), case.dataset)
     function = pytensor.function([mass, regularization], list(inputs), on_unused_input="ignore")
     data = case.dataset.data_fitted
-    return lambda point, parameters: problem.log_evidence(InversionInputs(data, *function(point, parameters)))
+    return lambda point, parameters: problem.log_evidence((data, *function(point, parameters)))
 
 
 def best_prior(evidence: Callable, point: np.ndarray, start: list[float]) -> np.ndarray:

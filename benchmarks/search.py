@@ -122,7 +122,7 @@ def kmeans(dataset: pl.Imaging, fit: pl.FitImaging) -> pl.Pixelization:
 
 def window(dataset: pl.Imaging, fit: pl.FitImaging) -> pl.Pixelization:
     """Cubic splines where the first pair's source is brighter than a twentieth of its peak."""
-    bright = fit.mesh_vertices[fit.reconstruction > 0.05 * fit.reconstruction.max()]
+    bright = fit.source.vertices[fit.source.reconstruction > 0.05 * fit.source.reconstruction.max()]
     (y, x), half = bright.mean(axis=0), 0.5 * np.ptp(bright, axis=0).max() + 0.1
     mesh = pl.mesh.RectangularWindow((24, 24), (y - half, y + half, x - half, x + half), degree=3)
     return pl.Pixelization(mesh, adaptive(dataset, fit.adapt_image))
@@ -152,7 +152,7 @@ def build(dataset: pl.Imaging, lens: Lens, pixelization: Callable, fit: pl.FitIm
             )
         source = pl.Galaxy(1.0, pixelization=pixelization(dataset, fit))
         tracer = pl.Tracer([pl.Galaxy(0.5, mass=mass, light=light), source])
-        pl.PixelizedImage("image", tracer, observed=dataset)
+        pl.LensedImage("image", tracer, observed=dataset)
     return model
 
 

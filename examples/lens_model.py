@@ -74,8 +74,7 @@ class FirstFit(NamedTuple):
     @classmethod
     def of(cls, fit: pl.FitImaging) -> FirstFit:
         lensed = fit.dataset.plane.slim("adapt_image", fit.adapt_image)
-        rays = fit.traced_grid.reshape(lensed.size, -1, 2)
-        bright = rays[lensed > WINDOW_LEVEL * lensed.max()].reshape(-1, 2)
+        bright = fit.source.rays[lensed > WINDOW_LEVEL * lensed.max()].reshape(-1, 2)
         y, x = (0.5 * (bright.min(axis=0) + bright.max(axis=0))).tolist()
         half = float(0.5 * np.ptp(bright, axis=0).max() + WINDOW_MARGIN)
         return cls(fit.adapt_image, (y - half, y + half, x - half, x + half))
@@ -140,7 +139,7 @@ def coarse_model(
     """Put priors on everything that is not linear; a Matern field as the source's."""
     with pm.Model() as model:
         pixelization = pixelize(**coarse_priors(dataset))
-        pl.PixelizedImage("image", tracer(**lens_priors(), pixelization=pixelization), observed=dataset)
+        pl.LensedImage("image", tracer(**lens_priors(), pixelization=pixelization), observed=dataset)
     return model
 
 
@@ -155,7 +154,7 @@ def adaptive_model(
             signal_scale=pm.LogNormal("signal_scale", 0.0, 0.3),
             first=first,
         )
-        pl.PixelizedImage("image", tracer(**lens_priors(), pixelization=pixelization), observed=dataset)
+        pl.LensedImage("image", tracer(**lens_priors(), pixelization=pixelization), observed=dataset)
     return model
 
 

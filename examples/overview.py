@@ -34,7 +34,7 @@ print(fit.log_evidence)
 pl.plot.subplot_fit(fit)
 
 with pm.Model() as model:  # priors: a posterior
-    pl.PixelizedImage(
+    pl.LensedImage(
         "image",
         tracer(
             pm.TruncatedNormal("einstein_radius", 1.6, 0.2, lower=0),

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pymc_lens import convert, image_mesh, light, mass, mesh, priors, regularization
-from pymc_lens.distributions import PixelizedImage
+from pymc_lens.distributions import LensedImage
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.fit import FitImaging
 from pymc_lens.galaxy import Galaxy, Pixelization
@@ -12,6 +12,7 @@ from pymc_lens.imaging import Imaging
 from pymc_lens.inference import Mode, find_mode, find_modes, sample
 from pymc_lens.mask import Mask2D
 from pymc_lens.over_sampling import RadialBins
+from pymc_lens.parts import Sky
 from pymc_lens.point import fit_at
 from pymc_lens.results import reconstruct, sample_posterior_predictive
 from pymc_lens.simulate import Image, simulate_imaging
@@ -29,11 +30,12 @@ __all__ = [
     "Image",
     "Imaging",
     "InadmissibleError",
+    "LensedImage",
     "Mask2D",
     "Mode",
     "Pixelization",
-    "PixelizedImage",
     "RadialBins",
+    "Sky",
     "Tracer",
     "convert",
     "find_mode",

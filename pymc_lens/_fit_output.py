@@ -13,6 +13,7 @@ from pymc_lens.lattice import lattice, square_around
 
 if TYPE_CHECKING:
     from pymc_lens.fit import FitImaging
+    from pymc_lens.solved_image import Source
 
 _IMAGES = ("model_image", "residual_map", "lens_light", "lensed_source")
 # Magnification makes details of a source visible that are smaller than the pixels of the data.
@@ -25,18 +26,19 @@ def write_fit(fit: FitImaging, folder: str | Path, overwrite: bool) -> dict[str,
         raise TypeError(f"folder: expected a path, got {folder!r}.")
     dataset = fit.dataset
     outputs = {name: FitsOutput(getattr(fit, name), dataset.sky, dataset.unit) for name in _IMAGES}
-    outputs["source"] = _source(fit)
+    for name, source in fit.sources.items():
+        outputs["source" if len(fit.sources) == 1 else name] = _source(fit, source)
     paths = {name: Path(folder) / f"{name}.fits" for name in outputs}
     write_fits({paths[name]: output for name, output in outputs.items()}, overwrite)
     return paths
 
 
-def _source(fit: FitImaging) -> FitsOutput:
+def _source(fit: FitImaging, source: Source) -> FitsOutput:
     dataset = fit.dataset
     scale = dataset.pixel_scales / _SOURCE_PIXELS_PER_PIXEL
     # World coordinates are those of the image, whatever frame the lens model lives in.
     frame = dataset.plane.frame
-    low, high = square_around(frame.from_sky(fit.detected_rays))
+    low, high = square_around(frame.from_sky(source.detected_rays))
     y, x = (
         start + scale * np.arange(np.ceil((stop - start) / scale) + 1)
         for start, stop in zip(low, high, strict=True)
@@ -45,4 +47,4 @@ def _source(fit: FitImaging) -> FitsOutput:
         np.array([y[0], x[0]]) / dataset.pixel_scales + (np.array(dataset.shape_native) - 1) / 2
     ).tolist()
     wcs = resampled_wcs(dataset.sky, first, 1.0 / _SOURCE_PIXELS_PER_PIXEL)
-    return FitsOutput(fit.source_brightness(frame.to_sky(lattice(y, x))), wcs, dataset.unit)
+    return FitsOutput(source.brightness(frame.to_sky(lattice(y, x))), wcs, dataset.unit)

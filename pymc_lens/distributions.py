@@ -1,4 +1,4 @@
-"""The image of a lens with a pixelized source, as a PyMC distribution."""
+"""The image of a lens, as a PyMC distribution."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from pymc.logprob.abstract import _logprob
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lens.graph import build_inversion
+from pymc_lens.assembly import assemble
+from pymc_lens.evaluate import evaluate_once
 from pymc_lens.imaging import Imaging
-from pymc_lens.inversion.problem import InversionInputs, PixelizedInversion
+from pymc_lens.inversion.inversion import Inversion
+from pymc_lens.linear.pixelized import PixelizedScheme
 from pymc_lens.ops import LogEvidence
+from pymc_lens.parts import Sky
 from pymc_lens.tracer import Tracer
 from pymc_lens.validation import require_instance
 
@@ -33,62 +36,69 @@ _AT_CROSSINGS = (
 )
 
 
-class PixelizedImageRV(RandomVariable):
-    """Random image of a source and linear light drawn from their priors, lensed, blurred, with noise.
+class LensedImageRV(RandomVariable):
+    """Random image of sources, linear light and sky drawn from their priors, lensed, blurred, with noise.
 
     Parameters
     ----------
-    problem : PixelizedInversion
+    inversion : Inversion
     """
 
-    name = "pixelized_image"
-    signature = "(r,a),(v,a),(l,g),(h)->(p)"
+    name = "lensed_image"
     dtype = "float64"
-    _print_name = ("PixelizedImage", "\\operatorname{PixelizedImage}")
-    __props__ = (*RandomVariable.__props__, "problem")
+    _print_name = ("LensedImage", "\\operatorname{LensedImage}")
+    __props__ = (*RandomVariable.__props__, "inversion")
 
-    def __init__(self, problem: PixelizedInversion, **kwargs: Any) -> None:
-        self.problem = problem
-        super().__init__(**kwargs)
+    def __init__(self, inversion: Inversion, **kwargs: Any) -> None:
+        self.inversion = inversion
+        super().__init__(signature=_signature(inversion), **kwargs)
 
     def _supp_shape_from_params(self, dist_params: Any, param_shapes: Any = None) -> list[Any]:
-        return [pt.constant(self.problem.imaging.fitted.size, dtype="int64")]
+        return [pt.constant(self.inversion.response.noise.size, dtype="int64")]
 
     def rng_fn(self, rng: np.random.Generator, *args: Any) -> np.ndarray:
         """Draw images of shape ``size + (n_fitted,)``; parameters may carry the same leading dimensions."""
         *parameters, size = args
-        core = (2, 2, 2, 1)
-        batch = np.broadcast_shapes(
-            size or (), *(part.shape[: part.ndim - n] for part, n in zip(parameters, core, strict=True))
-        )
-        parts = [
-            np.broadcast_to(part, batch + part.shape[part.ndim - n :])
-            for part, n in zip(parameters, core, strict=True)
-        ]
-        images = np.empty((*batch, self.problem.imaging.fitted.size))
-        data = np.zeros(self.problem.imaging.fitted.size)
+        core = [each.ndim for each in self.inversion.inputs[1:]]
+        pairs = list(zip(parameters, core, strict=True))
+        batch = np.broadcast_shapes(size or (), *(part.shape[: part.ndim - n] for part, n in pairs))
+        parts = [np.broadcast_to(part, batch + part.shape[part.ndim - n :]) for part, n in pairs]
+        data = np.zeros(self.inversion.response.noise.size)
+        images = np.empty((*batch, data.size))
         for place in np.ndindex(batch):
-            inputs = InversionInputs(data, *(np.ascontiguousarray(part[place]) for part in parts))
-            images[place] = self.problem.draw_prior_image(inputs, rng)
+            arrays = (data, *(np.ascontiguousarray(part[place]) for part in parts))
+            images[place] = self.inversion.draw_prior_image(arrays, rng)
         return images
 
 
-class PixelizedImage(pm.Continuous):
-    r"""Image of a lens whose source is pixelized and marginalised analytically.
+def _signature(inversion: Inversion) -> str:
+    """Core dimensions of the inputs, each with names of its own, as PyTensor reads them."""
+    cores = [
+        ",".join(f"d{place}_{axis}" for axis in range(each.ndim))
+        for place, each in enumerate(inversion.inputs[1:])
+    ]
+    return ",".join(f"({core})" for core in cores) + "->(p)"
 
-    The log-probability is the Bayesian evidence of the pixelized inversion (Suyu et al. 2006, MNRAS 371, 983,
-    eq. 19): source pixels and linear light amplitudes have Gaussian priors and are integrated out. A draw
-    takes source and amplitudes from these priors, lenses and blurs them, and adds noise.
+
+class LensedImage(pm.Continuous):
+    r"""Image of a lens whose linear parts are marginalised analytically.
+
+    Pixelized sources, light in front of the lens and behind it, and the sky are linear in pixels and
+    amplitudes, which have Gaussian priors and are integrated out: the log-probability is the Bayesian
+    evidence of the inversion (Suyu et al. 2006, MNRAS 371, 983, eq. 19). A draw takes pixels and amplitudes
+    from these priors, lenses and blurs them, and adds noise.
 
     Parameters
     ----------
     name : str
     tracer : Tracer
-        Lens and pixelized source; its numbers may be random variables.
+        Lenses and sources; its numbers may be random variables.
     observed : Imaging, optional
         The dataset to condition on.
     dataset : Imaging, optional
         Where there is nothing to condition on: the dataset whose mask, PSF and noise the image has.
+    sky : Sky, optional
+        A background, by default none.
     dims : str, optional
         Name of the image's dimension, by default ``"<name>_pixel"``: the fitted pixels in the order of
         `Imaging.fitted`. Draws of `pymc_lens.sample` hold their positions, ``<dims>_y`` and ``<dims>_x``.
@@ -100,7 +110,7 @@ class PixelizedImage(pm.Continuous):
     TypeError
         If ``observed`` or ``dataset`` is not `Imaging`, neither or both are given, or ``dims`` is no name.
     ValueError
-        If the tracer has no pixelized source, or the model has the dimension already, with another length.
+        If nothing of the tracer shines, or the model has the dimension already, with another length.
 
     Notes
     -----
@@ -115,7 +125,7 @@ class PixelizedImage(pm.Continuous):
     a fit compares pixelizations at the same lens.
     """
 
-    rv_type = PixelizedImageRV
+    rv_type = LensedImageRV
 
     def __new__(
         cls,
@@ -124,6 +134,7 @@ class PixelizedImage(pm.Continuous):
         *,
         observed: Imaging | None = None,
         dataset: Imaging | None = None,
+        sky: Sky | None = None,
         dims: str | None = None,
         **kwargs: Any,
     ) -> TensorVariable:
@@ -145,31 +156,33 @@ class PixelizedImage(pm.Continuous):
             name,
             tracer,
             imaging,
+            sky,
             observed=None if observed is None else imaging.data_fitted,
             dims=dims,
             **kwargs,
         )
 
     @classmethod
-    def dist(cls, tracer: Tracer, dataset: Imaging, **kwargs: Any) -> TensorVariable:
+    def dist(cls, tracer: Tracer, dataset: Imaging, sky: Sky | None = None, **kwargs: Any) -> TensorVariable:
         """Return an image that is not registered in a model; see the class for the parameters."""
-        problem, inputs = build_inversion(tracer, dataset)
-        if problem.jumps_at_flips:
+        inversion, inputs = assemble(tracer, dataset, sky)
+        pixelized = [part for part in inversion.parts if isinstance(part, PixelizedScheme)]
+        if any(part.jumps_at_flips for part in pixelized):
             warnings.warn(_AT_FLIPS, stacklevel=3)
-        if problem.regularization.counts_rays:
+        if any(part.regularization.counts_rays for part in pixelized):
             warnings.warn(_AT_CROSSINGS, stacklevel=3)
-        image = super().dist(inputs, problem=problem, **kwargs)
-        image.tag.tracer = tracer
+        image = super().dist(inputs, inversion=inversion, **kwargs)
+        image.tag.tracer, image.tag.dataset, image.tag.sky = tracer, dataset, sky
         return image
 
     @classmethod
-    def rv_op(cls, *dist_params: TensorVariable, problem: PixelizedInversion, **kwargs: Any) -> Any:
-        return PixelizedImageRV(problem)(*dist_params, **kwargs)
+    def rv_op(cls, *dist_params: TensorVariable, inversion: Inversion, **kwargs: Any) -> Any:
+        return LensedImageRV(inversion)(*dist_params, **kwargs)
 
 
-@_logprob.register(PixelizedImageRV)
-def pixelized_image_logp(
-    op: PixelizedImageRV,
+@_logprob.register(LensedImageRV)
+def lensed_image_logp(
+    op: LensedImageRV,
     values: list[TensorVariable],
     rng: Any,
     size: Any,
@@ -178,15 +191,15 @@ def pixelized_image_logp(
 ) -> TensorVariable:
     """Log evidence of an image under its model."""
     (value,) = values
-    return LogEvidence(op.problem)(value, *inputs)
+    return LogEvidence(op.inversion)(value, *inputs)
 
 
-@pm.distributions.distribution._support_point.register(PixelizedImageRV)
-def pixelized_image_support_point(
-    op: PixelizedImageRV, rv: TensorVariable, *inputs: TensorVariable
+@pm.distributions.distribution._support_point.register(LensedImageRV)
+def lensed_image_support_point(
+    op: LensedImageRV, rv: TensorVariable, *inputs: TensorVariable
 ) -> TensorVariable:
     """Return the mean of the prior: an image without light."""
-    return pt.zeros(op.problem.imaging.fitted.size)
+    return pt.zeros(op.inversion.response.noise.size)
 
 
 def _register_pixels(model: pm.Model, name: str, dim: Any, n_pixels: int) -> None:
@@ -206,6 +219,14 @@ def _register_pixels(model: pm.Model, name: str, dim: Any, n_pixels: int) -> Non
         )
 
 
-def pixelized_images(model: pm.Model) -> dict[str, TensorVariable]:
-    """Return the model's pixelized images by name, observed or not."""
-    return {rv.name: rv for rv in model.basic_RVs if isinstance(rv.owner.op, PixelizedImageRV)}
+def lensed_images(model: pm.Model) -> dict[str, TensorVariable]:
+    """Return the model's lensed images by name, observed or not."""
+    return {rv.name: rv for rv in model.basic_RVs if isinstance(rv.owner.op, LensedImageRV)}
+
+
+def observed_data(model: pm.Model, image: TensorVariable) -> np.ndarray | None:
+    """Return the data (n_fitted,) that an image is conditioned on; None where it is not observed."""
+    if image in model.free_RVs:
+        return None
+    (data,) = evaluate_once([model.rvs_to_values[image]])
+    return data

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
-import pytensor
-import pytensor.tensor as pt
-from pytensor.compile.sharedvalue import SharedVariable
-from pytensor.graph.basic import Constant, Variable
-from pytensor.graph.replace import graph_replace
-from pytensor.graph.traversal import ancestors
-from pytensor.tensor.random.op import RNGConsumerOp
-from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens._fit_output import write_fit
-from pymc_lens.graph import build_inversion
+from pymc_lens.assembly import assemble
+from pymc_lens.evaluate import evaluate_once
 from pymc_lens.imaging import Imaging
-from pymc_lens.inversion.problem import EvidenceTerms, InversionInputs, PixelizedInversion
+from pymc_lens.inversion.inversion import Arrays, EvidenceTerms, Inversion
+from pymc_lens.parts import Sky, parts_of
+from pymc_lens.solved_image import SolvedImage, Source
 from pymc_lens.tracer import Tracer
-
-# One evaluation of a small graph: rewriting and compiling it would take longer than running it.
-_ONCE = pytensor.compile.mode.Mode(linker="py", optimizer=None)
 
 # What fits elsewhere are judged by.
 _JUDGED_BY_EVIDENCE = ("log_likelihood", "figure_of_merit", "log_likelihood_with_regularization")
@@ -34,13 +24,15 @@ _JUDGED_BY_EVIDENCE = ("log_likelihood", "figure_of_merit", "log_likelihood_with
 class FitImaging:
     """Fit of a dataset by a tracer whose parameters are all numbers.
 
-    Source pixels and linear light amplitudes are solved for; everything else is fixed. `pymc_lens.fit_at`
-    makes one of a model and a posterior, a mode or any values.
+    Source pixels and the amplitudes of light and sky are solved for; everything else is fixed.
+    `pymc_lens.fit_at` makes one of a model and a posterior, a mode or any values.
 
     Parameters
     ----------
     dataset : Imaging
     tracer : Tracer
+    sky : Sky, optional
+        A background, by default none.
 
     Raises
     ------
@@ -52,44 +44,38 @@ class FitImaging:
     Examples
     --------
     >>> fit = FitImaging(dataset, tracer)  # doctest: +SKIP
-    >>> fit.log_evidence, fit.reconstruction, fit.model_image  # doctest: +SKIP
+    >>> fit.log_evidence, fit.source.reconstruction, fit.model_image  # doctest: +SKIP
     """
 
-    def __init__(self, dataset: Imaging, tracer: Tracer) -> None:
-        problem, symbolic = build_inversion(tracer, dataset)
-        numbers = evaluate_once(list(symbolic))
-        self._solve(problem, dataset, tracer, InversionInputs(dataset.data_fitted, *numbers))
+    def __init__(self, dataset: Imaging, tracer: Tracer, sky: Sky | None = None) -> None:
+        inversion, symbolic = assemble(tracer, dataset, sky)
+        self._solve(inversion, dataset, tracer, (dataset.data_fitted, *evaluate_once(list(symbolic))))
 
     @classmethod
-    def of_problem(
-        cls, problem: PixelizedInversion, dataset: Imaging, tracer: Tracer, inputs: InversionInputs
-    ) -> Self:
+    def of_inversion(cls, inversion: Inversion, dataset: Imaging, tracer: Tracer, arrays: Arrays) -> Self:
         """Fit with an inversion that is prepared already.
 
         Parameters
         ----------
-        problem : PixelizedInversion
+        inversion : Inversion
         dataset : Imaging
-            Whose fitted data are those of ``inputs``.
+            Whose fitted data are those of ``arrays``.
         tracer : Tracer
             All of whose parameters are numbers.
-        inputs : InversionInputs
+        arrays : Arrays
             What the tracer gives there.
         """
         fit = cls.__new__(cls)
-        fit._solve(problem, dataset, tracer, inputs)
+        fit._solve(inversion, dataset, tracer, arrays)
         return fit
 
-    def _solve(
-        self, problem: PixelizedInversion, dataset: Imaging, tracer: Tracer, inputs: InversionInputs
-    ) -> None:
-        self.dataset, self.tracer, self._problem, self._inputs = dataset, tracer, problem, inputs
-        inversion = problem.invert(inputs)
-        self._geometry = inversion.geometry
-        self.terms: EvidenceTerms = inversion.terms
-        self._coefficients = inversion.coefficients
-        self._model = problem.model_image(inversion, inversion.coefficients)
-        self._light = problem.light_image(inversion, inversion.coefficients)
+    def _solve(self, inversion: Inversion, dataset: Imaging, tracer: Tracer, arrays: Arrays) -> None:
+        self.dataset, self.tracer = dataset, tracer
+        solution = inversion.invert(arrays)
+        self._solved = SolvedImage(
+            inversion, dataset, solution, solution.coefficients, parts_of(tracer), lambda: tracer
+        )
+        self.terms: EvidenceTerms = solution.terms
 
     @property
     def log_evidence(self) -> float:
@@ -102,40 +88,32 @@ class FitImaging:
         return self.terms.chi_squared
 
     @property
-    def reconstruction(self) -> np.ndarray:
-        """(n_source,) source pixels, in the units of the data: the brightness at the vertices.
+    def sources(self) -> dict[str, Source]:
+        """Sources by name: pixelized ones have that of their galaxy, others ``_light`` behind it."""
+        return self._solved.sources
 
-        On a mesh of cubic splines their coefficients; `source_brightness` takes them to brightness.
+    @property
+    def source(self) -> Source:
+        """The only source.
+
+        Raises
+        ------
+        ValueError
+            If there are several, or none.
         """
-        return self._coefficients[: self._problem.n_source]
+        if len(self.sources) != 1:
+            raise ValueError(f"source: expected one source, got {list(self.sources)}. Take one of `sources`.")
+        return next(iter(self.sources.values()))
 
     @property
-    def intensities(self) -> np.ndarray:
-        """(n_light,) amplitudes of the linear light columns, in the order of the tracer's profiles."""
-        return self._coefficients[self._problem.n_source :]
+    def coefficients(self) -> dict[str, np.ndarray]:
+        """Source pixels and amplitudes of each linear part, by its name; a list is that of `images`."""
+        return self._solved.coefficients
 
-    @property
-    def mesh_vertices(self) -> np.ndarray:
-        """(n_source, 2) source-plane (y, x) of the source pixels, arcsec."""
-        return self._geometry.vertices
-
-    @property
-    def traced_grid(self) -> np.ndarray:
-        """(n_rays, 2) source-plane (y, x) of the sub-pixels, arcsec."""
-        return self._inputs.rays
-
-    @property
-    def detected_rays(self) -> np.ndarray:
-        """(n, 2) source-plane (y, x) of the sub-pixels in whose image pixels the source is seen, arcsec.
-
-        Its image exceeds three standard deviations of the noise there, and 5 % of its brightest pixel.
-        """
-        return self._problem.detected_rays(self._inputs, self._model - self._light)
-
-    def source_brightness(self, points: np.ndarray) -> np.ndarray:
-        """Interpolate the reconstruction at source-plane points (..., 2), arcsec; zero outside the mesh."""
-        flat = self._geometry.interpolate(np.ascontiguousarray(points.reshape(-1, 2)))
-        return flat.apply(self.reconstruction).reshape(points.shape[:-1])
+    @cached_property
+    def images(self) -> dict[str, np.ndarray]:
+        """(ny, nx) blurred image of each linear part, by its name."""
+        return {name: self._native(image) for name, image in self._solved.images.items()}
 
     @cached_property
     def data(self) -> np.ndarray:
@@ -144,18 +122,23 @@ class FitImaging:
 
     @cached_property
     def model_image(self) -> np.ndarray:
-        """(ny, nx) model of source and lens light, blurred."""
-        return self._native(self._model)
+        """(ny, nx) model of everything, blurred."""
+        return self._native(self._solved.model)
 
     @cached_property
     def lens_light(self) -> np.ndarray:
-        """(ny, nx) model of the linear light profiles, blurred."""
-        return self._native(self._light)
+        """(ny, nx) model of the light in front of the lenses, blurred."""
+        return self._native(self._solved.lens_light)
 
     @cached_property
     def lensed_source(self) -> np.ndarray:
-        """(ny, nx) model of the lensed source, blurred."""
-        return self.model_image - self.lens_light
+        """(ny, nx) model of all lensed sources, blurred."""
+        return self._native(self._solved.lensed_source)
+
+    @cached_property
+    def sky(self) -> np.ndarray:
+        """(ny, nx) model of the sky; zero where there is none in the model."""
+        return self._native(self._solved.sky)
 
     @cached_property
     def adapt_image(self) -> np.ndarray:
@@ -164,8 +147,8 @@ class FitImaging:
 
     @cached_property
     def lens_subtracted_image(self) -> np.ndarray:
-        """(ny, nx) data less the lens light."""
-        return self.data - self.lens_light
+        """(ny, nx) data less lens light and sky."""
+        return self.data - self.lens_light - self.sky
 
     @cached_property
     def residual_map(self) -> np.ndarray:
@@ -212,9 +195,10 @@ class FitImaging:
         return write_fit(self, folder, overwrite)
 
     def __repr__(self) -> str:
+        sizes = ", ".join(f"{name} of {part.size}" for name, part in self.coefficients.items())
         return (
             f"FitImaging(log_evidence={self.log_evidence:.2f}, chi-squared {self.chi_squared:.1f} of "
-            f"{self.dataset.fitted.size} pixels, {self._problem.n_source} source pixels)"
+            f"{self.dataset.fitted.size} pixels, {sizes})"
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -228,77 +212,3 @@ class FitImaging:
 
     def _native(self, fitted: np.ndarray) -> np.ndarray:
         return self.dataset.native(fitted)
-
-
-def with_values(variables: list[Any], values: Mapping[str, np.ndarray]) -> list[TensorVariable]:
-    """Put numbers in the place of random variables, found by their names.
-
-    Raises
-    ------
-    ValueError
-        If a value has another shape than its variable; names it.
-    """
-    replacements = {
-        variable: _constant_for(variable, values[variable.name])
-        for variable in ancestors(variables)
-        if _is_random(variable) and variable.name in values
-    }
-    return graph_replace(variables, replacements, strict=False)
-
-
-def evaluate_once(
-    variables: list[TensorVariable], values: Mapping[str, np.ndarray] = MappingProxyType({})
-) -> list[np.ndarray]:
-    """Evaluate variables that hang on constants, and on random variables with known values, only.
-
-    Parameters
-    ----------
-    variables : list
-    values : mapping of str to ndarray
-        Of random variables by name.
-
-    Raises
-    ------
-    TypeError
-        If a variable depends on another random or free symbolic variable.
-    ValueError
-        If a value has another shape than its variable.
-    """
-    variables = with_values(variables, values)
-    for variable in ancestors(variables):
-        is_free = variable.owner is None and not isinstance(variable, (Constant, SharedVariable))
-        if _is_random(variable) or is_free:
-            raise TypeError(
-                f"tracer: expected numbers, got the variable {variable}. Use PixelizedImage for a tracer "
-                "with random variables, and fit_at for a fit of such a model."
-            )
-    function = pytensor.function([], variables, mode=_ONCE)
-    return [np.asarray(value, dtype=np.float64, order="C") for value in function()]
-
-
-def checked_value(variable: TensorVariable, value: Any) -> np.ndarray:
-    """Return a value of a variable as an array.
-
-    Raises
-    ------
-    TypeError
-        If it is no number or array of numbers.
-    ValueError
-        If it has another shape than the variable.
-    """
-    try:
-        array = np.asarray(value, dtype=variable.dtype)
-    except (TypeError, ValueError):
-        raise TypeError(f"{variable.name}: expected numbers, got {value!r}.") from None
-    shape = variable.type.shape
-    if array.ndim != len(shape) or any(n not in (m, None) for n, m in zip(shape, array.shape, strict=True)):
-        raise ValueError(f"{variable.name}: expected a value of shape {shape}, got shape {array.shape}.")
-    return array
-
-
-def _is_random(variable: Variable) -> bool:
-    return variable.owner is not None and isinstance(variable.owner.op, RNGConsumerOp)
-
-
-def _constant_for(variable: TensorVariable, value: Any) -> TensorVariable:
-    return pt.constant(checked_value(variable, value))

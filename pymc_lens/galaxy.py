@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pymc_lens.inversion.solver import SOLVERS
-from pymc_lens.light.base import LightProfile, require_columns
+from pymc_lens.light.base import LightProfile, require_columns, require_positivity
 from pymc_lens.mass.base import MassProfile, require_deflections
 from pymc_lens.mesh.base import Mesh
 from pymc_lens.regularization.base import Regularization
@@ -22,11 +21,11 @@ class Pixelization:
     mesh : Mesh
     regularization : Regularization
     positivity : None, "map" or "marginal"
-        Whether source pixels and the amplitudes of linear light profiles may be negative: by default they
-        may, and the evidence is exact. With "map" the most probable ones that are not take their place in
-        the same formula, as in PyAutoLens: faithful as a picture, but no longer strictly an evidence. With
-        "marginal" the prior is a Gaussian without its negative part and the evidence that of this prior, by
-        expectation propagation; it takes about three times as long.
+        Whether source pixels may be negative: by default they may, and the evidence is exact. With "map" the
+        most probable ones that are not take their place in the same formula, as in PyAutoLens: faithful as a
+        picture, but no longer strictly an evidence. With "marginal" the prior is a Gaussian without its
+        negative part and the evidence that of this prior, by expectation propagation; it takes about three
+        times as long.
 
     Raises
     ------
@@ -43,8 +42,7 @@ class Pixelization:
     def __post_init__(self) -> None:
         require_instance("mesh", self.mesh, Mesh)
         require_instance("regularization", self.regularization, Regularization)
-        if not isinstance(self.positivity, str | None) or self.positivity not in SOLVERS:
-            raise ValueError(f"positivity: expected one of {list(SOLVERS)}, got {self.positivity!r}.")
+        require_positivity(self.positivity)
         _require_pair(self.mesh, self.regularization)
 
 
@@ -74,6 +72,9 @@ class Galaxy:
         Several profiles are added: ``Isothermal(...) + ExternalShear(...)``.
     light : LightProfile, optional
     pixelization : Pixelization, optional
+    name : str, optional
+        By which its parts are told apart in fits and reconstructions; by default "source" if it is
+        pixelized or behind a mass, else "lens", numbered by redshift where there are several.
 
     Raises
     ------
@@ -89,12 +90,15 @@ class Galaxy:
     mass: MassProfile | None = None
     light: LightProfile | None = None
     pixelization: Pixelization | None = None
+    name: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "redshift", validated_redshift(self.redshift))
         for name, kind in (("mass", MassProfile), ("light", LightProfile), ("pixelization", Pixelization)):
             if getattr(self, name) is not None:
                 require_instance(name, getattr(self, name), kind)
+        if self.name is not None:
+            require_instance("name", self.name, str)
         if self.mass is not None:
             require_deflections(self.mass)
         if self.light is not None:

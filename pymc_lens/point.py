@@ -16,14 +16,14 @@ from pytensor.graph.traversal import ancestors
 from pytensor.tensor.variable import TensorVariable
 from xarray import DataTree
 
-from pymc_lens.distributions import pixelized_images
-from pymc_lens.fit import FitImaging, checked_value, evaluate_once, with_values
+from pymc_lens.distributions import lensed_images, observed_data
+from pymc_lens.evaluate import checked_value, evaluate_once, with_values
+from pymc_lens.fit import FitImaging
 from pymc_lens.galaxy import Galaxy, Pixelization
 from pymc_lens.image_mesh.base import ImageMesh
 from pymc_lens.imaging import Imaging
 from pymc_lens.inference.mode import Mode
 from pymc_lens.inference.starts import free_values
-from pymc_lens.inversion.problem import InversionInputs
 from pymc_lens.light.base import LightProfile
 from pymc_lens.mass.base import MassProfile
 from pymc_lens.mesh.base import Mesh
@@ -48,7 +48,7 @@ def fit_at(
     Parameters
     ----------
     model : pm.Model
-        With a `PixelizedImage`.
+        With a `LensedImage`.
     point : DataTree, Mode, Dataset or mapping
         What ``pl.sample`` returns: its draw of highest log density where the sampler has recorded it
         (``lp`` in ``sample_stats``), otherwise the mean over all draws, which means little where a posterior
@@ -57,7 +57,7 @@ def fit_at(
         by name, in the parameters' own units, of the free variables or of deterministic ones that depend on
         a single free one.
     var_name : str, optional
-        Name of the pixelized image, where the model has several.
+        Name of the image, where the model has several.
 
     Returns
     -------
@@ -84,42 +84,39 @@ def fit_at(
     image = find_image(model, var_name)
     values = free_values_at(model, point)
     _require_values_of(image, model, values)
-    problem = image.owner.op.problem
     observed = observed_data(model, image)
     data = checked_value(image, values[image.name]) if observed is None else observed
-    inputs = InversionInputs(data, *evaluate_once(list(image.owner.op.dist_params(image.owner)), values))
+    arrays = (data, *evaluate_once(list(image.owner.op.dist_params(image.owner)), values))
+    tracer = numbered_tracer(model, image, values)
+    dataset = _with_data(image.tag.dataset, data)
+    return FitImaging.of_inversion(image.owner.op.inversion, dataset, tracer, arrays)
+
+
+def numbered_tracer(model: pm.Model, image: TensorVariable, values: Mapping[str, np.ndarray]) -> Tracer:
+    """Return the tracer of an image with numbers in the place of the model's variables."""
     # A variable that pm.do has made data is still random in the tracer.
-    values |= {variable.name: evaluate_once([variable])[0] for variable in model.data_vars}
-    tracer = tracer_at(image.tag.tracer, values)
-    return FitImaging.of_problem(problem, _with_data(problem.imaging, data), tracer, inputs)
+    of_data = {variable.name: evaluate_once([variable])[0] for variable in model.data_vars}
+    return tracer_at(image.tag.tracer, {**values, **of_data})
 
 
 def find_image(model: pm.Model, var_name: str | None) -> TensorVariable:
-    """Return the model's pixelized image of a name, or the only one.
+    """Return the model's image of a name, or the only one.
 
     Raises
     ------
     ValueError
         If there is none of that name, or none or several and no name.
     """
-    images = pixelized_images(model)
+    images = lensed_images(model)
     if var_name is not None and var_name not in images:
         raise ValueError(
-            f"var_name: {var_name!r} is not a PixelizedImage of the model, which has {sorted(images)}."
+            f"var_name: {var_name!r} is not a LensedImage of the model, which has {sorted(images)}."
         )
     if not images:
-        raise ValueError("model: expected one with a PixelizedImage, this one has none.")
+        raise ValueError("model: expected one with a LensedImage, this one has none.")
     if var_name is None and len(images) != 1:
         raise ValueError(f"var_name: expected the name of one of the model's images, {sorted(images)}.")
     return images[var_name] if var_name is not None else next(iter(images.values()))
-
-
-def observed_data(model: pm.Model, image: TensorVariable) -> np.ndarray | None:
-    """Return the data (n_fitted,) that an image is conditioned on; None where it is not observed."""
-    if image in model.free_RVs:
-        return None
-    (data,) = evaluate_once([model.rvs_to_values[image]])
-    return data
 
 
 def needed_variables(model: pm.Model, image: TensorVariable) -> list[TensorVariable]:

@@ -10,7 +10,7 @@ import xarray as xr
 from pytensor.tensor.variable import TensorVariable
 from xarray import DataTree
 
-from pymc_lens.distributions import pixelized_images
+from pymc_lens.distributions import lensed_images
 from pymc_lens.imaging import Imaging
 
 # Groups whose variables have an image's pixels as a dimension.
@@ -27,8 +27,8 @@ def stamp(idata: DataTree, model: pm.Model) -> None:
         pixels. Images of all groups get the coordinates ``<dimension>_y`` and ``<dimension>_x``, arcsec.
     model : pm.Model
     """
-    for name, image in pixelized_images(model).items():
-        imaging = image.owner.op.problem.imaging
+    for name, image in lensed_images(model).items():
+        imaging = image.tag.dataset
         dims = model.named_vars_to_dims.get(name, ())
         if "posterior" in idata.children:
             idata["posterior"].attrs[_attribute(name)] = fingerprint(imaging)
@@ -52,7 +52,7 @@ def require_same_dataset(idata: DataTree, image: TensorVariable, observed: np.nd
     observed : (n_fitted,) array, optional
         The image's data in the model.
     """
-    imaging, name = image.owner.op.problem.imaging, image.name
+    imaging, name = image.tag.dataset, image.name
     advice = "Give the model that these draws were sampled from."
     stored = idata["observed_data"].data_vars if "observed_data" in idata.children else {}
     if observed is not None and name in stored and not np.array_equal(stored[name].values, observed):

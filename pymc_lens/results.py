@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pymc as pm
@@ -12,20 +11,21 @@ import xarray as xr
 from pytensor.tensor.variable import TensorVariable
 from xarray import DataTree
 
-from pymc_lens.distributions import pixelized_images
-from pymc_lens.fit import checked_value
+from pymc_lens.distributions import lensed_images, observed_data
+from pymc_lens.evaluate import checked_value
 from pymc_lens.imaging import Imaging
-from pymc_lens.inversion.problem import EvidenceTerms, InversionInputs, PixelizedInversion
+from pymc_lens.inversion.inversion import Arrays, EvidenceTerms
 from pymc_lens.lattice import lattice, square_around
-from pymc_lens.point import find_image, needed_variables, observed_data
+from pymc_lens.parts import parts_of
+from pymc_lens.point import find_image, needed_variables, numbered_tracer
 from pymc_lens.progress import counted
 from pymc_lens.provenance import pixel_coords, require_same_dataset
+from pymc_lens.solved_image import PixelizedSourceView, SolvedImage, Source
 from pymc_lens.validation import integer, require_instance
 
 _SOURCE_GRID = 100
 # Median, 68 % and 95 % intervals.
 _QUANTILES = (0.025, 0.16, 0.5, 0.84, 0.975)
-_GROUPS = ("source_reconstruction", "image_reconstruction", "evidence")
 
 
 def reconstruct(
@@ -62,20 +62,23 @@ def reconstruct(
         ``idata`` with the groups
 
         ``source_reconstruction``
-            ``source`` (sample, source_pixel) with positions ``source_y`` and ``source_x`` on the mesh;
-            ``source_on_grid`` (sample, grid_y, grid_x) on a regular grid around what is seen of it, its
-            ``mean``, ``sd`` and ``quantiles`` (quantile, grid_y, grid_x). ``flux`` (sample) is the source's
-            total, surface brightness times arcsec^2, and ``magnification`` (sample) that of its image within
-            the mask over it.
+            ``source_on_grid`` (sample, grid_y, grid_x), the brightness on a regular grid around what is seen
+            of the source, its ``mean``, ``sd`` and ``quantiles`` (quantile, grid_y, grid_x). ``flux``
+            (sample) is the source's total, surface brightness times arcsec^2, and ``magnification`` (sample)
+            that of its image within the mask over it. Of a pixelized source ``source`` (sample,
+            source_pixel) with positions ``source_y`` and ``source_x`` on the mesh.
         ``image_reconstruction``
-            ``model_image``, ``lens_light``, ``residual``, ``normalized_residual``: means over the draws
-            (y, x), NaN outside the fitted pixels, with ``data`` and ``noise_map``; ``model_image_sd``.
+            ``model_image``, ``residual``, ``normalized_residual``, ``lens_light``, ``lensed_source`` and the
+            image of each linear part by its name: means over the draws (y, x), NaN outside the fitted pixels,
+            with ``data`` and ``noise_map``; ``model_image_sd``. Amplitudes of light and sky:
+            ``<part>_intensities`` (sample, <part>_column).
         ``evidence``
             The terms of the log evidence and ``log_evidence`` (sample); ``chi_squared`` is that of the most
             probable source.
 
-        Where the model has several images their names go before: ``<image>_source_reconstruction`` and so
-        on. Variables carry their ``units``.
+        Where the image has several sources, there is a group for each: ``<source>_reconstruction``. Where the
+        model has several images their names go before: ``<image>_source_reconstruction`` and so on.
+        Variables carry their ``units``.
 
     Raises
     ------
@@ -89,20 +92,23 @@ def reconstruct(
     image = find_image(model, var_name)
     posterior = _chosen_draws(idata, model, [image], num_draws)
     rng = np.random.default_rng(random_seed)
-    problem = image.owner.op.problem
-    evaluate = _inputs_function(model, image)
+    draws = _Draws(model, image)
     solutions = [
-        _Solution(problem, evaluate(posterior.isel(sample=k)), rng)
+        draws.solved(posterior.isel(sample=k), rng)
         for k in counted(posterior.sizes["sample"], "Reconstructing sources", progressbar)
     ]
     coords = {name: ("sample", posterior[name].values) for name in ("chain", "draw")}
-    datasets = (
-        _source_dataset(problem, solutions, coords),
-        _image_dataset(problem, solutions),
-        _evidence_dataset(solutions, coords),
-    )
-    for group, dataset in zip(group_names(model, image.name), datasets, strict=True):
-        idata[group] = DataTree(dataset.assign_attrs(image=image.name))
+    datasets = {
+        "image_reconstruction": _image_dataset(solutions, coords),
+        "evidence": _evidence_dataset(solutions, coords),
+        **{
+            name: _source_dataset([solution.sources[source] for solution in solutions], coords)
+            for source, name in source_groups(list(solutions[0].sources)).items()
+        },
+    }
+    prefix = group_prefix(model, image.name)
+    for group, dataset in datasets.items():
+        idata[prefix + group] = DataTree(dataset.assign_attrs(image=image.name))
     return idata
 
 
@@ -148,7 +154,7 @@ def sample_posterior_predictive(
     >>> az.plot_ppc_dist(idata)  # doctest: +SKIP
     """
     model = _checked_model(model)
-    images = pixelized_images(model)
+    images = lensed_images(model)
     if not images:
         find_image(model, None)  # says so
     posterior = _chosen_draws(idata, model, list(images.values()), num_draws)
@@ -157,53 +163,72 @@ def sample_posterior_predictive(
     predictive: dict[str, Any] = {}
     coords: dict[str, Any] = {"chain": [0], "draw": np.arange(n_draws)}
     for name, image in images.items():
-        problem, evaluate = image.owner.op.problem, _inputs_function(model, image)
+        draws, dataset = _Draws(model, image), image.tag.dataset
         drawn = [
-            _predicted(problem, evaluate(posterior.isel(sample=k)), rng)
+            draws.predicted(posterior.isel(sample=k), rng)
             for k in counted(n_draws, f"Predicting {name}", progressbar)
         ]
         (dim,) = model.named_vars_to_dims[name]
-        units = {"units": _unit(problem.imaging)}
+        units = {"units": _unit(dataset)}
         predictive[name] = (("chain", "draw", dim), np.array(drawn)[None], units)
-        coords |= {dim: np.array(model.coords[dim]), **pixel_coords(problem.imaging, dim)}
+        coords |= {dim: np.array(model.coords[dim]), **pixel_coords(dataset, dim)}
     idata["posterior_predictive"] = DataTree(xr.Dataset(predictive, coords))
     return idata
 
 
-def group_names(model: pm.Model, image_name: str) -> tuple[str, str, str]:
-    """Return the groups that `reconstruct` adds for an image."""
-    prefix = f"{image_name}_" if len(pixelized_images(model)) > 1 else ""
-    source, image, evidence = (f"{prefix}{group}" for group in _GROUPS)
-    return source, image, evidence
+def group_prefix(model: pm.Model, image_name: str) -> str:
+    """Return what the groups that `reconstruct` adds for an image begin with."""
+    return f"{image_name}_" if len(lensed_images(model)) > 1 else ""
 
 
-class _Solution:
-    """One draw of everything that is linear, at one draw of everything that is not."""
-
-    def __init__(
-        self, problem: PixelizedInversion, inputs: InversionInputs, rng: np.random.Generator
-    ) -> None:
-        inversion = problem.invert(inputs)
-        drawn = problem.draw_coefficients(inversion, rng)
-        self.terms: EvidenceTerms = inversion.terms
-        self.geometry = inversion.geometry
-        self.source = drawn[: problem.n_source]
-        self.flux = float(self.source @ inversion.geometry.volumes.areas)
-        mapping = inversion.mapping
-        lensed = mapping.weights @ self.source[mapping.indices]
-        self.magnification = float(lensed) * problem.imaging.pixel_scales**2 / self.flux
-        self.most_probable_image = problem.model_image(inversion, inversion.coefficients)
-        self.image = problem.model_image(inversion, drawn)
-        self.light = problem.light_image(inversion, drawn)
-        seen = problem.detected_rays(inputs, self.image - self.light)
-        self.bounds = np.array([seen.min(axis=0), seen.max(axis=0)])
+def source_groups(names: list[str]) -> dict[str, str]:
+    """Return the group of each source of an image."""
+    if len(names) == 1:
+        return {names[0]: "source_reconstruction"}
+    return {name: f"{name}_reconstruction" for name in names}
 
 
-def _predicted(problem: PixelizedInversion, inputs: InversionInputs, rng: np.random.Generator) -> np.ndarray:
-    """Image (n_fitted,) of a source and light drawn from their posterior, with noise."""
-    inversion = problem.invert(inputs)
-    image = problem.model_image(inversion, problem.draw_coefficients(inversion, rng))
-    return image + rng.standard_normal(image.size) * problem.imaging.noise_fitted
+class _Draws:
+    """Draws of everything that is linear in an image, at draws of everything that is not."""
+
+    def __init__(self, model: pm.Model, image: TensorVariable) -> None:
+        self.model, self.image = model, image
+        self.inversion, self.dataset = image.owner.op.inversion, image.tag.dataset
+        self.parts = parts_of(image.tag.tracer)
+        self.variables = needed_variables(model, image)
+        parameters = list(image.owner.op.dist_params(image.owner))
+        self.function = pytensor.function(self.variables, parameters, on_unused_input="ignore")
+        self.observed = observed_data(model, image)
+
+    def arrays(self, draw: xr.Dataset) -> Arrays:
+        data = draw[self.image.name].values if self.observed is None else self.observed
+        return (data, *self.function(*(draw[rv.name].values for rv in self.variables)))
+
+    def solved(self, draw: xr.Dataset, rng: np.random.Generator) -> _Solved:
+        values = {rv.name: draw[rv.name].values for rv in self.variables}
+        solution = self.inversion.invert(self.arrays(draw))
+        best = self.inversion.model_image(solution, solution.coefficients)
+        drawn = SolvedImage(
+            self.inversion, self.dataset, solution, self.inversion.draw_coefficients(solution, rng),
+            self.parts, lambda: numbered_tracer(self.model, self.image, values),
+        )  # fmt: skip
+        _ = drawn.sources  # what they are made of lives until the next inversion
+        return _Solved(drawn, best)
+
+    def predicted(self, draw: xr.Dataset, rng: np.random.Generator) -> np.ndarray:
+        """Image (n_fitted,) of parts drawn from their posterior, with noise."""
+        solution = self.inversion.invert(self.arrays(draw))
+        image = self.inversion.model_image(solution, self.inversion.draw_coefficients(solution, rng))
+        return image + rng.standard_normal(image.size) * self.inversion.response.noise
+
+
+class _Solved(NamedTuple):
+    drawn: SolvedImage
+    most_probable_image: np.ndarray
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        return self.drawn.sources
 
 
 def _checked_model(model: pm.Model | None) -> pm.Model:
@@ -246,95 +271,91 @@ def _chosen_draws(
     return stacked.isel(sample=np.unique(np.linspace(0, n_draws - 1, count).astype(int)))
 
 
-def _inputs_function(model: pm.Model, image: TensorVariable) -> Callable[[xr.Dataset], InversionInputs]:
-    variables = needed_variables(model, image)
-    parameters = list(image.owner.op.dist_params(image.owner))
-    function = pytensor.function(variables, parameters, on_unused_input="ignore")
-    observed = observed_data(model, image)
-
-    def evaluate(draw: xr.Dataset) -> InversionInputs:
-        data = draw[image.name].values if observed is None else observed
-        return InversionInputs(data, *function(*(draw[rv.name].values for rv in variables)))
-
-    return evaluate
-
-
 def _unit(imaging: Imaging) -> str:
     return imaging.unit or "data units"
 
 
-def _source_dataset(problem: PixelizedInversion, solutions: list[_Solution], coords: dict) -> xr.Dataset:
-    vertices = np.array([solution.geometry.vertices for solution in solutions])
-    sources = np.array([solution.source for solution in solutions])
-    low, high = square_around(np.concatenate([solution.bounds for solution in solutions]))
+def _source_dataset(sources: list[Source], coords: dict) -> xr.Dataset:
+    seen = [source.detected_rays for source in sources]
+    low, high = square_around(
+        np.array([[rays.min(axis=0), rays.max(axis=0)] for rays in seen]).reshape(-1, 2)
+    )
     grid_y, grid_x = (np.linspace(low[axis], high[axis], _SOURCE_GRID) for axis in (0, 1))
-    points = lattice(grid_y, grid_x).reshape(-1, 2)
-    on_grid = np.array(
-        [solution.geometry.interpolate(points).apply(solution.source) for solution in solutions]
-    ).reshape(-1, _SOURCE_GRID, _SOURCE_GRID)
-    pixels = ("sample", "source_pixel")
+    points = lattice(grid_y, grid_x)
+    on_grid = np.array([source.brightness(points) for source in sources])
     grid = ("grid_y", "grid_x")
-    brightness = _unit(problem.imaging)
-    dataset = xr.Dataset(
-        {
-            "source": (pixels, sources),
+    variables: dict[str, Any] = {
+        "source_on_grid": (("sample", *grid), on_grid),
+        "mean": (grid, on_grid.mean(axis=0)),
+        "sd": (grid, on_grid.std(axis=0)),
+        "quantiles": (("quantile", *grid), np.quantile(on_grid, _QUANTILES, axis=0)),
+        "flux": ("sample", np.array([source.flux for source in sources])),
+        "magnification": ("sample", np.array([source.magnification for source in sources])),
+    }
+    pixelized = [source for source in sources if isinstance(source, PixelizedSourceView)]
+    if pixelized:
+        pixels = ("sample", "source_pixel")
+        vertices = np.array([source.vertices for source in pixelized])
+        variables |= {
+            "source": (pixels, np.array([source.reconstruction for source in pixelized])),
             "source_y": (pixels, vertices[..., 0]),
             "source_x": (pixels, vertices[..., 1]),
-            "source_on_grid": (("sample", *grid), on_grid),
-            "mean": (grid, on_grid.mean(axis=0)),
-            "sd": (grid, on_grid.std(axis=0)),
-            "quantiles": (("quantile", *grid), np.quantile(on_grid, _QUANTILES, axis=0)),
-            "flux": ("sample", np.array([solution.flux for solution in solutions])),
-            "magnification": ("sample", np.array([solution.magnification for solution in solutions])),
-        },
-        coords={**coords, "grid_y": grid_y, "grid_x": grid_x, "quantile": list(_QUANTILES)},
-    )
+        }
+    coords = {**coords, "grid_y": grid_y, "grid_x": grid_x, "quantile": list(_QUANTILES)}
+    brightness = _unit(sources[0].dataset)
     units = {
         **dict.fromkeys(("source", "source_on_grid", "mean", "sd", "quantiles"), brightness),
         **dict.fromkeys(("source_y", "source_x", "grid_y", "grid_x"), "arcsec"),
         "flux": f"{brightness} arcsec2",
         "magnification": "",
     }
-    return _with_units(dataset, units)
+    return _with_units(xr.Dataset(variables, coords), units)
 
 
-def _image_dataset(problem: PixelizedInversion, solutions: list[_Solution]) -> xr.Dataset:
-    imaging = problem.imaging
-    images = np.array([solution.image for solution in solutions])
-    light = np.mean([solution.light for solution in solutions], axis=0)
-    model = np.mean([solution.most_probable_image for solution in solutions], axis=0)
-    residual = imaging.data_fitted - model
+def _image_dataset(solutions: list[_Solved], coords: dict) -> xr.Dataset:
+    imaging, first = solutions[0].drawn.dataset, solutions[0].drawn
+    residual = imaging.data_fitted - np.mean([each.most_probable_image for each in solutions], axis=0)
+    draws = [each.drawn for each in solutions]
+    models = np.array([draw.model for draw in draws])
     fitted = {
         "data": imaging.data_fitted,
         "noise_map": imaging.noise_fitted,
-        "model_image": model,
-        "model_image_sd": images.std(axis=0),
-        "lens_light": light,
-        "lensed_source": model - light,
+        "model_image": imaging.data_fitted - residual,
+        "model_image_sd": models.std(axis=0),
+        "lens_light": np.mean([draw.lens_light for draw in draws], axis=0),
+        "lensed_source": np.mean([draw.lensed_source for draw in draws], axis=0),
+        **{name: np.mean([draw.images[name] for draw in draws], axis=0) for name in first.images},
         "residual": residual,
         "normalized_residual": residual / imaging.noise_fitted,
     }
+    intensities = {
+        f"{name}_intensities": (
+            ("sample", f"{name}_column"), np.array([draw.coefficients[name] for draw in draws])
+        )
+        for name in first.dense
+    }  # fmt: skip
     ny, nx = imaging.shape_native
     dataset = xr.Dataset(
-        {name: (("y", "x"), imaging.native(values)) for name, values in fitted.items()},
+        {name: (("y", "x"), imaging.native(values)) for name, values in fitted.items()} | intensities,
         coords={
+            **coords,
             "y": (np.arange(ny) - (ny - 1) / 2) * imaging.pixel_scales,
             "x": (np.arange(nx) - (nx - 1) / 2) * imaging.pixel_scales,
         },
     )
-    units = dict.fromkeys(fitted, _unit(imaging)) | {"normalized_residual": "", "y": "arcsec", "x": "arcsec"}
-    return _with_units(dataset, units)
+    brightness = dict.fromkeys((*fitted, *intensities), _unit(imaging))
+    return _with_units(dataset, brightness | {"normalized_residual": "", "y": "arcsec", "x": "arcsec"})
 
 
-def _evidence_dataset(solutions: list[_Solution], coords: dict) -> xr.Dataset:
+def _evidence_dataset(solutions: list[_Solved], coords: dict) -> xr.Dataset:
     terms = {
-        name: ("sample", np.array([getattr(solution.terms, name) for solution in solutions]))
+        name: ("sample", np.array([getattr(each.drawn.terms, name) for each in solutions]))
         for name in (*EvidenceTerms._fields, "log_evidence")
     }
     return xr.Dataset(terms, coords=coords)
 
 
 def _with_units(dataset: xr.Dataset, units: dict[str, str]) -> xr.Dataset:
-    for name, unit in units.items():
-        dataset[name].attrs["units"] = unit
+    for name in units.keys() & dataset.variables.keys():
+        dataset[name].attrs["units"] = units[name]
     return dataset

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import reduce
 from itertools import groupby
 from operator import add
@@ -14,7 +13,6 @@ from astropy.cosmology import FLRW, Planck15
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.galaxy import Galaxy, validated_redshift
-from pymc_lens.light.base import LightProfile, images_of
 from pymc_lens.mass.base import Hessian, MassProfile, MassSum
 from pymc_lens.symbolic import join_positions, split_positions
 from pymc_lens.validation import require_instance
@@ -62,8 +60,8 @@ class Tracer:
     TypeError
         If an element is not a Galaxy.
     ValueError
-        If there is no galaxy, more than one has a pixelization, or a mass lenses nothing: it lies neither in
-        front of the source (the pixelized galaxy, or the farthest one) nor of any light.
+        If there is no galaxy, two have the same name, or a mass lenses nothing: it lies neither in front of a
+        pixelized galaxy (or, where there is none, the farthest one) nor of any light.
     """
 
     def __init__(self, galaxies: Sequence[Galaxy], cosmology: FLRW = Planck15) -> None:
@@ -80,11 +78,7 @@ class Tracer:
         self.galaxies = tuple(sorted(galaxies, key=lambda galaxy: galaxy.redshift))
         self.cosmology = cosmology
         self._planes = _mass_planes(self.galaxies)
-        n_sources = sum(galaxy.pixelization is not None for galaxy in galaxies)
-        if n_sources > 1:
-            raise ValueError(
-                f"galaxies: {n_sources} have a pixelization; several pixelized sources are not supported."
-            )
+        self.names = _names(self.galaxies, [self._is_source(galaxy) for galaxy in self.galaxies])
         lit = [galaxy.redshift for galaxy in galaxies if galaxy.light is not None]
         if self._planes and self._planes[-1].redshift >= max([self.source_redshift, *lit]):
             raise ValueError(
@@ -93,34 +87,17 @@ class Tracer:
             )
 
     @property
-    def source_galaxy(self) -> Galaxy:
-        """The galaxy with a pixelization.
-
-        Raises
-        ------
-        ValueError
-            If there is none.
-        """
-        for galaxy in self.galaxies:
-            if galaxy.pixelization is not None:
-                return galaxy
-        raise ValueError("galaxies: none has a pixelization. Give the source Galaxy(..., pixelization=...).")
-
-    @property
     def source_redshift(self) -> float:
-        """Redshift of the pixelized galaxy, or of the farthest one where there is none."""
+        """Redshift of the farthest pixelized galaxy, or of the farthest one where there is none."""
         pixelized = [galaxy.redshift for galaxy in self.galaxies if galaxy.pixelization is not None]
-        return pixelized[0] if pixelized else self.galaxies[-1].redshift
+        return pixelized[-1] if pixelized else self.galaxies[-1].redshift
 
-    @property
-    def lights(self) -> tuple[LightProfile, ...]:
-        """Linear light profiles as seen in the image plane, nearest galaxy first."""
-        return tuple(
-            _LensedLight(part, self, galaxy.redshift) if self._planes_before(galaxy.redshift) else part
-            for galaxy in self.galaxies
-            if galaxy.light is not None
-            for part in galaxy.light.parts
-        )
+    def lenses(self, redshift: float) -> bool:
+        """Whether there is a mass in front of a redshift."""
+        return bool(self._planes_before(redshift))
+
+    def _is_source(self, galaxy: Galaxy) -> bool:
+        return galaxy.pixelization is not None or self.lenses(galaxy.redshift)
 
     def traced_grid(self, grid: Any, redshift: float | None = None) -> TensorVariable:
         """Trace image-plane positions to a redshift.
@@ -245,24 +222,19 @@ class Tracer:
         return float((np.sinh if self.cosmology.Ok0 > 0.0 else np.sin)(root * along) / root)
 
 
-@dataclass(frozen=True, eq=False)
-class _LensedLight(LightProfile):
-    """Light of a galaxy behind a lens, as seen in the image plane."""
-
-    light: LightProfile
-    tracer: Tracer
-    redshift: float
-
-    @property
-    def intensity_scale(self) -> float | None:  # type: ignore[override]
-        return self.light.intensity_scale
-
-    @property
-    def n_columns(self) -> int:
-        return self.light.n_columns
-
-    def images(self, grid: Any) -> TensorVariable:
-        return images_of(self.light, self.tracer.traced_grid(grid, self.redshift))
+def _names(galaxies: tuple[Galaxy, ...], are_sources: list[bool]) -> tuple[str, ...]:
+    """Return a name of its own for each galaxy."""
+    kinds = [
+        galaxy.name or ("source" if is_source else "lens")
+        for galaxy, is_source in zip(galaxies, are_sources, strict=True)
+    ]
+    names = [
+        f"{kind}_{kinds[: place + 1].count(kind)}" if galaxy.name is None and kinds.count(kind) > 1 else kind
+        for place, (galaxy, kind) in enumerate(zip(galaxies, kinds, strict=True))
+    ]
+    if len(set(names)) < len(names):
+        raise ValueError(f"galaxies: expected names of their own, got {names}.")
+    return tuple(names)
 
 
 def _mass_planes(galaxies: tuple[Galaxy, ...]) -> list[_Plane]:

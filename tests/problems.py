@@ -58,7 +58,7 @@ def model(dataset: pl.Imaging) -> pm.Model:
         radius = pm.TruncatedNormal("einstein_radius", 1.0, 0.1, lower=0.0)
         gamma_1 = pm.Normal("gamma_1", 0.03, 0.02)
         coefficient = pm.LogNormal("coefficient", np.log(5.0), 1.0)
-        pl.PixelizedImage("image", tracer(mass(radius, gamma_1=gamma_1), coefficient), observed=dataset)
+        pl.LensedImage("image", tracer(mass(radius, gamma_1=gamma_1), coefficient), observed=dataset)
     return built
 
 
@@ -78,5 +78,5 @@ def full_model(dataset: pl.Imaging, mesh: pl.mesh.Mesh | None = None) -> pm.Mode
             pm.Normal("gamma_2", 0.0, 0.05),
         )
         coefficient = pm.LogNormal("coefficient", 1.0, 1.0)
-        pl.PixelizedImage("image", tracer(lens_mass, coefficient, light, mesh), observed=dataset)
+        pl.LensedImage("image", tracer(lens_mass, coefficient, light, mesh), observed=dataset)
     return built

@@ -7,12 +7,12 @@ import pymc as pm
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inversions import named
 from problems import clumps, mass, simulated
 
 import pymc_lens as pl
+from pymc_lens.assembly import assemble
 from pymc_lens.errors import InadmissibleError
-from pymc_lens.graph import build_inversion
-from pymc_lens.inversion.problem import InversionInputs
 from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
 from pymc_lens.mesh.base import MeshGeometry
 from pymc_lens.mesh.rectangular_adaptive import RectangularAdaptiveScheme
@@ -158,9 +158,9 @@ def test_brightness_is_that_of_the_source_on_every_mesh(rng):
     found = []
     for mesh in meshes:
         problem, inputs = inversion(mesh, PRIORS["Dirichlet"])
-        geometry = problem.mesh.geometry(inputs.rays, inputs.vertices, Workspace())
+        geometry = problem.mapped[0].mesh.geometry(inputs.rays, inputs.vertices, Workspace())
         image = clumps(*inputs.rays.T).reshape(len(dataset.plane.grid), -1).mean(axis=1) + 1e-9
-        values = AdaptAmplitudeScheme(problem.regularization, image).brightness(geometry)
+        values = AdaptAmplitudeScheme(problem.mapped[0].regularization, image).brightness(geometry)
         found.append(geometry.interpolate(places).apply(values))
     differences = np.sqrt(((np.array(found) - np.mean(found, axis=0)) ** 2).mean(axis=1))
     assert differences.max() < 0.02 * np.ptp(clumps(*places.T))
@@ -189,8 +189,8 @@ def inversion(mesh: pl.mesh.Mesh, prior: pl.regularization.Regularization) -> tu
     tracer = pl.Tracer(
         [pl.Galaxy(0.5, mass=mass()), pl.Galaxy(1.0, pixelization=pl.Pixelization(mesh, prior))]
     )
-    problem, inputs = build_inversion(tracer, simulated())
-    return problem, InversionInputs(simulated().data_fitted, *(part.eval() for part in inputs))
+    problem, inputs = assemble(tracer, simulated())
+    return problem, named((simulated().data_fitted, *(part.eval() for part in inputs)))
 
 
 @pytest.mark.parametrize(("positivity", "tolerance"), [(None, 1e-6), ("marginal", 1e-5)])
@@ -209,7 +209,7 @@ def test_all_parameters_may_be_random_variables(positivity, tolerance):
         mesh = pl.mesh.VoronoiNN(pl.image_mesh.Overlay((12, 12)))
         lens = pl.Galaxy(0.5, mass=mass(pm.TruncatedNormal("einstein_radius", 1.0, 0.1, lower=0.0)))
         source = pl.Galaxy(1.0, pixelization=pl.Pixelization(mesh, prior, positivity))
-        pl.PixelizedImage("image", pl.Tracer([lens, source]), observed=simulated())
+        pl.LensedImage("image", pl.Tracer([lens, source]), observed=simulated())
     function = model.logp_dlogp_function(ravel_inputs=True)
     function.set_extra_values({})
     at = pm.blocking.DictToArrayBijection.map(model.initial_point()).data - 0.0211
@@ -245,7 +245,8 @@ def test_jumps_where_the_other_prior_does(prior):
     mesh = pl.mesh.VoronoiNN(pl.image_mesh.Overlay((6, 6)))
     plain, _ = inversion(mesh, prior)
     wrapped, _ = inversion(mesh, pl.regularization.AdaptAmplitude(prior, ADAPT_IMAGE))
-    assert wrapped.jumps == plain.jumps == isinstance(prior, pl.regularization.Constant)
+    (plain,), (wrapped,) = plain.mapped, wrapped.mapped
+    assert wrapped.jumps_at_flips == plain.jumps_at_flips == isinstance(prior, pl.regularization.Constant)
 
 
 @pytest.mark.parametrize(

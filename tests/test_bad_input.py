@@ -355,7 +355,7 @@ def dataset() -> pl.Imaging:
 
 def image(**changes: Any) -> Any:
     with pm.Model():
-        return pl.PixelizedImage(**({"name": "image", "tracer": tracer(), "observed": dataset()} | changes))
+        return pl.LensedImage(**({"name": "image", "tracer": tracer(), "observed": dataset()} | changes))
 
 
 class Disk(pl.light.LightProfile):
@@ -669,49 +669,49 @@ HAND = [
         "galaxies: the mass at redshift 1.0 lenses nothing",
     ),
     # the image
-    Row("PixelizedImage of a number", lambda: image(name=1), TypeError, "name: expected a str, got int"),
+    Row("LensedImage of a number", lambda: image(name=1), TypeError, "name: expected a str, got int"),
     Row(
-        "PixelizedImage of galaxies",
+        "LensedImage of galaxies",
         lambda: image(tracer=[pl.Galaxy(1.0)]),
         TypeError,
         "tracer: expected a Tracer",
     ),
-    Row("PixelizedImage of a class", lambda: image(tracer=pl.Tracer), TypeError, "tracer: expected a Tracer"),
+    Row("LensedImage of a class", lambda: image(tracer=pl.Tracer), TypeError, "tracer: expected a Tracer"),
     Row(
-        "PixelizedImage of an array",
+        "LensedImage of an array",
         lambda: image(observed=IMAGE),
         TypeError,
         "observed: expected Imaging, got nd",
     ),
     Row(
-        "PixelizedImage of nothing",
+        "LensedImage of nothing",
         lambda: image(observed=None),
         TypeError,
         "observed: give the dataset either",
     ),
     Row(
-        "PixelizedImage of both",
+        "LensedImage of both",
         lambda: image(dataset=dataset()),
         TypeError,
         "observed: give the dataset either",
     ),
     Row(
-        "PixelizedImage without source",
+        "LensedImage without source",
         lambda: image(tracer=pl.Tracer([pl.Galaxy(0.5, mass=mass()), pl.Galaxy(1.0)])),
         ValueError,
-        r"galaxies: none has a pixelization. Give the source Galaxy\(\.\.\., pixelization=",
+        r"galaxies: nothing shines",
     ),
-    Row("PixelizedImage with dims", lambda: image(dims=("a", "b")), TypeError, "dims: expected"),
-    Row("PixelizedImage with a shape", lambda: image(shape=3), TypeError, "shape: "),
+    Row("LensedImage with dims", lambda: image(dims=("a", "b")), TypeError, "dims: expected"),
+    Row("LensedImage with a shape", lambda: image(shape=3), TypeError, "shape: "),
     Row(
-        "PixelizedImage.dist of an array",
-        lambda: pl.PixelizedImage.dist(tracer(), IMAGE),
+        "LensedImage.dist of an array",
+        lambda: pl.LensedImage.dist(tracer(), IMAGE),
         TypeError,
         "dataset: exp",
     ),
     Row(
-        "PixelizedImage outside a model",
-        lambda: pl.PixelizedImage("image", tracer(), observed=dataset()),
+        "LensedImage outside a model",
+        lambda: pl.LensedImage("image", tracer(), observed=dataset()),
         TypeError,
         "No model on context stack",
     ),
@@ -804,7 +804,7 @@ def test_issue13_line8_what_looks_bad_and_is_good() -> None:
     )
     assert pl.mesh.ZeroRing(np.int32(9)).n_vertices == 9
     light = pl.Galaxy(3.0, light=LIGHT)
-    assert len(behind(pl.Galaxy(2.0, mass=FAR_MASS), light).lights) == 1
+    assert behind(pl.Galaxy(2.0, mass=FAR_MASS), light).lenses(3.0)
     constant = pl.mass.FromDeflections(lambda y, x: (0.1, 0.0))
     np.testing.assert_array_equal(constant.deflections([[1.0, 2.0], [0.0, 0.0]]).eval(), [[0.1, 0.0]] * 2)
 

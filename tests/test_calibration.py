@@ -20,9 +20,8 @@ from scipy.stats import chisquare, multivariate_t
 from threadpoolctl import threadpool_limits
 
 import pymc_lens as pl
+from pymc_lens.assembly import assemble
 from pymc_lens.errors import InadmissibleError
-from pymc_lens.graph import build_inversion
-from pymc_lens.inversion.problem import InversionInputs
 from pymc_lens.ops import LogEvidence
 
 N_LENSES, N_PROPOSALS, N_SOURCES, N_BINS = 120, 800, 100, 8
@@ -46,15 +45,15 @@ class Lens:
         prior = pl.regularization.Dirichlet(pt.exp(theta[3]))
         pixelization = pl.Pixelization(mesh, prior, positivity)
         tracer = pl.Tracer([pl.Galaxy(0.5, mass=mass), pl.Galaxy(1.0, pixelization=pixelization)])
-        self.problem, inputs = build_inversion(tracer, imaging)
+        self.problem, inputs = assemble(tracer, imaging)
         self._inputs = pytensor.function([theta], list(inputs))
         log_posterior = LogEvidence(self.problem)(data, *inputs)
         log_posterior -= 0.5 * (((theta - PRIOR_MEAN) / PRIOR_SD) ** 2).sum()
         self.log_posterior = pytensor.function([theta, data], log_posterior)
         self.with_gradient = pytensor.function([theta, data], [log_posterior, pt.grad(log_posterior, theta)])
 
-    def inputs(self, theta: np.ndarray, data: np.ndarray) -> InversionInputs:
-        return InversionInputs(data, *self._inputs(theta))
+    def inputs(self, theta: np.ndarray, data: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (data, *self._inputs(theta))
 
 
 class Verdict(NamedTuple):
@@ -68,14 +67,14 @@ class Verdict(NamedTuple):
 def simulate(lens: Lens, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
     theta = rng.normal(PRIOR_MEAN, PRIOR_SD)
     problem = lens.problem
-    inversion = problem.invert(lens.inputs(theta, np.zeros(problem.imaging.fitted.size)))
-    source = problem.solver.draw_source(inversion.precision, rng)
-    noise = rng.normal(0.0, problem.imaging.noise_fitted)
+    inversion = problem.invert(lens.inputs(theta, np.zeros(problem.response.imaging.fitted.size)))
+    source = problem.solver.draw_source(inversion.priors[0].precision, rng)
+    noise = rng.normal(0.0, problem.response.imaging.noise_fitted)
     return theta, problem.model_image(inversion, source) + noise, flux(inversion, source)
 
 
 def flux(inversion, source: np.ndarray) -> float:
-    return float(source @ inversion.geometry.volumes.areas)
+    return float(source @ inversion.image.parts[0].geometry.volumes.areas)
 
 
 def infer(lens: Lens, theta: np.ndarray, data: np.ndarray, true_flux: float, rng) -> Verdict:

@@ -67,5 +67,5 @@ def test_issue13_F3_models():
     with pm.Model() as model:
         lens = pl.mass.Isothermal(einstein_radius=pm.LogNormal("einstein_radius", 0.0, 0.1))
         light = pl.light.MultiGaussian(pm.Normal("centre", shape=2), (0.0, 0.0), [0.1, 0.3])
-        pl.PixelizedImage("image", tracer(lens + mass(0.1), light=light), observed=simulated())
+        pl.LensedImage("image", tracer(lens + mass(0.1), light=light), observed=simulated())
     assert not grows(lambda: model.logp_dlogp_function(ravel_inputs=True, mode=REWRITES))

@@ -1,4 +1,4 @@
-"""PixelizedImage as a PyMC citizen."""
+"""LensedImage as a PyMC citizen."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_log_probability_is_the_fit_s_evidence():
     point = {"einstein_radius": 1.02, "gamma_1": 0.025, "coefficient": 4.0}
     fit = pl.FitImaging(dataset, tracer(mass(1.02, gamma_1=0.025), 4.0))
     logp = pm.logp(
-        pl.PixelizedImage.dist(tracer(mass(1.02, gamma_1=0.025), 4.0), dataset), dataset.data_fitted
+        pl.LensedImage.dist(tracer(mass(1.02, gamma_1=0.025), 4.0), dataset), dataset.data_fitted
     ).eval()
     assert logp == pytest.approx(fit.log_evidence, rel=1e-12)
     in_model = built.compile_logp(built["image"], jacobian=False)
@@ -82,7 +82,7 @@ def test_data_are_differentiable():
     """As a latent image: dlnE/dd = -W (d - model)."""
     dataset = simulated()
     image = pt.dvector("image")
-    logp = pm.logp(pl.PixelizedImage.dist(tracer(), dataset), image)
+    logp = pm.logp(pl.LensedImage.dist(tracer(), dataset), image)
     slope = pytensor.function([image], pt.grad(logp, image))(dataset.data_fitted)
     fit = pl.FitImaging(dataset, tracer())
     residual = fit.residual_map[np.isfinite(fit.residual_map)]
@@ -113,24 +113,24 @@ def test_predictive():
 def test_prior_draws_have_the_evidence_s_covariance():
     """Draws at fixed parameters scatter with the covariance whose determinant the evidence holds."""
     dataset = simulated()
-    image = pl.PixelizedImage.dist(tracer(coefficient=2.0), dataset)
+    image = pl.LensedImage.dist(tracer(coefficient=2.0), dataset)
     draws = pm.draw(image, 400, random_seed=2)
     assert draws.shape == (400, dataset.fitted.size)
     logps = [pm.logp(image, draw).eval() for draw in draws[:5]]
-    problem = image.owner.op.problem
+    problem = image.owner.op.inversion
     quadratic = [-2 * logp for logp in logps]
     fit = pl.FitImaging(dataset, tracer(coefficient=2.0))
     constant = (
         fit.terms.log_det_curvature_reg - fit.terms.log_det_regularization + fit.terms.noise_normalization
     )
-    n = problem.imaging.fitted.size
+    n = problem.response.imaging.fitted.size
     assert np.mean(quadratic) - constant == pytest.approx(n, rel=5 * np.sqrt(2 / (5 * n)))
 
 
 def test_unobserved_image():
     dataset = simulated()
     with pm.Model() as built:
-        pl.PixelizedImage("image", tracer(), dataset=dataset)
+        pl.LensedImage("image", tracer(), dataset=dataset)
     assert built["image"] in built.free_RVs
     assert pm.draw(built["image"], random_seed=1).shape == (dataset.fitted.size,)
 
@@ -139,17 +139,17 @@ def test_bad_arguments():
     dataset = simulated()
     with pm.Model():
         with pytest.raises(TypeError, match="observed"):
-            pl.PixelizedImage("a", tracer(), observed=dataset.data)
+            pl.LensedImage("a", tracer(), observed=dataset.data)
         with pytest.raises(TypeError, match="observed"):
-            pl.PixelizedImage("b", tracer())
+            pl.LensedImage("b", tracer())
         with pytest.raises(TypeError, match="tracer"):
-            pl.PixelizedImage("c", mass(), observed=dataset)
+            pl.LensedImage("c", mass(), observed=dataset)
         with pytest.raises(ValueError, match="pixelization"):
-            pl.PixelizedImage("d", pl.Tracer([pl.Galaxy(0.5, mass=mass()), pl.Galaxy(1.0)]), observed=dataset)
+            pl.LensedImage("d", pl.Tracer([pl.Galaxy(0.5, mass=mass()), pl.Galaxy(1.0)]), observed=dataset)
 
 
 def test_fit_refuses_random_variables():
-    with pm.Model(), pytest.raises(TypeError, match="PixelizedImage"):
+    with pm.Model(), pytest.raises(TypeError, match="LensedImage"):
         pl.FitImaging(simulated(), tracer(mass(pm.Normal("einstein_radius"))))
 
 
@@ -196,5 +196,5 @@ def test_warns_of_an_evidence_that_jumps(mesh, prior, jumps):
     source = pl.Galaxy(1.0, pixelization=pl.Pixelization(mesh, prior))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        pl.PixelizedImage.dist(pl.Tracer([pl.Galaxy(0.5, mass=mass()), source]), simulated())
+        pl.LensedImage.dist(pl.Tracer([pl.Galaxy(0.5, mass=mass()), source]), simulated())
     assert any("VoronoiNN with MaternSPDE" in str(warning.message) for warning in caught) == jumps

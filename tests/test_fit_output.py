@@ -103,7 +103,7 @@ def test_issue13_line15_the_source_lies_where_it_would_be_seen(
     columns_rows = dataset.sky.all_world2pix(world, 0)
     points = (columns_rows[:, ::-1] - (np.array(dataset.shape_native) - 1) / 2) * SCALE
     np.testing.assert_allclose(
-        fit.source_brightness(points), brightness.ravel(), atol=1e-5 * brightness.max()
+        fit.source.brightness(points), brightness.ravel(), atol=1e-5 * brightness.max()
     )
     # problems.clumps: its brightest.
     np.testing.assert_allclose(points.reshape(*brightness.shape, 2)[peak], (-0.12, -0.05), atol=0.06)

@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from conftest import Golden
+from inversions import SourceAlone, named, source_inversion
 from scipy.sparse import coo_array
 
 import pymc_lens as pl
+from pymc_lens.assembly import assemble
 from pymc_lens.errors import InadmissibleError
-from pymc_lens.graph import build_inversion
-from pymc_lens.inversion.mapping import mapping_matrix
-from pymc_lens.inversion.problem import InversionInputs, PixelizedInversion
-from pymc_lens.inversion.solver import SOLVERS, PositiveMap
+from pymc_lens.inversion.solvers import SOLVERS, PositiveMap
+from pymc_lens.inversion.solvers.base import System
 from pymc_lens.linalg.nnls import solve_positive
+from pymc_lens.linear.mapping import mapping_matrix
 from pymc_lens.mesh.base import Interpolation, MeshGeometry, MeshScheme
 from pymc_lens.mesh.delaunay import BarycentricScheme
 from pymc_lens.mesh.rectangular_adaptive import RectangularAdaptiveScheme
@@ -241,8 +242,7 @@ def symmetric(upper: np.ndarray) -> np.ndarray:
 
 
 def inputs_of(dataset, rays, case, parameters):
-    light = np.empty((0, dataset.light_grid.pixel_index.size))
-    return InversionInputs(dataset.data_fitted, rays, case.vertices, light, np.array(parameters, float))
+    return SourceAlone(dataset.data_fitted, rays, case.vertices, np.array(parameters, float))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -267,9 +267,9 @@ def test_mapping_and_curvature(golden, dataset, rays, orders, case, name):
     np.testing.assert_allclose(ours, theirs[orders[1][every37] // 37][:, order], atol=1e-8)
 
     prior = pl.regularization.Zeroth(1.0)
-    problem = PixelizedInversion(dataset, mesh.scheme, prior.scheme(dataset.plane))
+    problem = source_inversion(dataset, mesh.scheme, prior.scheme(dataset.plane))
     inversion = problem.invert(inputs_of(dataset, rays, mesh, [1.0]))
-    np.testing.assert_allclose(inversion.data_vector, expected["data_vector"][order], rtol=1e-8)
+    np.testing.assert_allclose(inversion.image.data_vector, expected["data_vector"][order], rtol=1e-8)
     root = np.triu(inversion.factor)
     curvature = root.T @ root - np.eye(len(order))
     if "curvature_triu" in expected:
@@ -290,9 +290,7 @@ def test_blurred_columns(golden, dataset, rays, orders, case):
     for name in NAMES:
         mesh = case(name)
         expected = mesh.expected
-        problem = PixelizedInversion(
-            dataset, mesh.scheme, pl.regularization.Zeroth(1.0).scheme(dataset.plane)
-        )
+        problem = source_inversion(dataset, mesh.scheme, pl.regularization.Zeroth(1.0).scheme(dataset.plane))
         inversion = problem.invert(inputs_of(dataset, rays, mesh, [1.0]))
         columns = np.stack([problem.model_image(inversion, unit) for unit in np.eye(len(mesh.order))], axis=1)
         for ours, theirs in (
@@ -455,11 +453,11 @@ def test_entry(golden, dataset, rays, orders, case, image_of, name, prior, solve
     expected, order = mesh.expected, mesh.order
     geometry = mesh.scheme.geometry(rays, mesh.vertices, Workspace())
     scheme, parameters = prior_of(prior, image_of(name), mesh, geometry)
-    problem = PixelizedInversion(dataset, mesh.scheme, scheme, solver=BY_SOLVER[solver])
+    problem = source_inversion(dataset, mesh.scheme, scheme, solver=BY_SOLVER[solver])
     inversion = problem.invert(inputs_of(dataset, rays, mesh, parameters))
 
     precision = np.zeros((len(order), len(order)))
-    inversion.precision.add_to(precision)
+    inversion.priors[0].precision.add_to(precision)
     precision = symmetric(precision)
     for ours, theirs in recorded_prior(expected, prior, order, precision):
         np.testing.assert_allclose(ours, theirs, rtol=0.0, atol=1e-8 * np.abs(precision).max())
@@ -488,14 +486,15 @@ def test_brightness_zeroth(dataset, rays, case, image_of, name, solver):
     ours = prior.prior(np.ones(2), geometry).precision
     assert not ours.off_diagonal.any()
     # F + H exists all the same; F from an inversion by another prior.
-    other = PixelizedInversion(dataset, mesh.scheme, ZerothScheme())
+    other = source_inversion(dataset, mesh.scheme, ZerothScheme())
     inversion = other.invert(inputs_of(dataset, rays, mesh, [1.0]))
     root = np.triu(inversion.factor)
     system = root.T @ root + np.diag(ours.diagonal - 1.0)
-    solved = BY_SOLVER[solver].solve(system, inversion.data_vector, inversion.precision, None, Workspace())
+    told = System(np.full(len(system), solver != "posneg"), inversion.system.priors)
+    solved = BY_SOLVER[solver].solve(system, inversion.image.data_vector, told, None, Workspace())
     theirs = mesh.expected[f"s_{entry}_{solver}"][mesh.order]
     np.testing.assert_allclose(solved.coefficients, theirs, rtol=0.0, atol=1e-8 * np.abs(theirs).max())
-    problem = PixelizedInversion(dataset, mesh.scheme, prior)
+    problem = source_inversion(dataset, mesh.scheme, prior)
     with pytest.raises(InadmissibleError, match="not positive definite"):
         problem.invert(inputs_of(dataset, rays, mesh, [1.0, 1.0]))
 
@@ -505,14 +504,14 @@ def relocated(dataset, mesh, prior, positivity=None):
     lens = pl.mass.Isothermal(ell_comps=(0.17647058823529413, 0.0), einstein_radius=1.2)
     pixelization = pl.Pixelization(pl.mesh.BorderRelocation(mesh), prior, positivity=positivity)
     tracer = pl.Tracer([pl.Galaxy(0.5, mass=lens), pl.Galaxy(1.0, pixelization=pixelization)])
-    problem, symbolic = build_inversion(tracer, dataset)
-    inputs = InversionInputs(dataset.data_fitted, *(part.eval() for part in symbolic))
+    problem, symbolic = assemble(tracer, dataset)
+    inputs = named((dataset.data_fitted, *(part.eval() for part in symbolic)))
     return inputs, problem.invert(inputs)
 
 
 def test_border_ellipse(golden, dataset, rays, orders):
     inputs, inversion = relocated(dataset, MESH, pl.regularization.Constant(1.0, ridge=ABSOLUTE))
-    traced, ellipse = golden("traced.npz"), inversion.geometry.ellipse
+    traced, ellipse = golden("traced.npz"), inversion.image.parts[0].geometry.ellipse
     centres, border = (
         np.ascontiguousarray(traced["traced_slim_yx"]),
         traced["traced_slim_yx"][traced["border_slim"]],
@@ -547,7 +546,7 @@ def test_border_relocation(golden, dataset, orders, case, name, prior, positivit
     if name == "delaunay_overlay_15":
         scheme = LastDigits(mesh.scheme.traced, mesh.scheme.ring, mesh.vertices)
     _, inversion = relocated(dataset, scheme, regularization, positivity)
-    geometry = inversion.geometry
+    geometry = inversion.image.parts[0].geometry
     np.testing.assert_allclose(geometry.vertices, expected["mesh_vertices_yx"][order], atol=1e-10)
     shape = (dataset.plane.n_pixels, len(order))
     theirs = coo_array((expected["mapping_val"], (expected["mapping_row"], expected["mapping_col"])), shape)
@@ -570,7 +569,7 @@ def test_border_relocation_of_triangles(dataset, rays, case):
     """
     mesh = case("delaunay_overlay_15")
     _, inversion = relocated(dataset, mesh.scheme, pl.regularization.Constant(1.0, ridge=ABSOLUTE))
-    ours = inversion.geometry
+    ours = inversion.image.parts[0].geometry
     theirs = mesh.scheme.geometry(rays, mesh.vertices, Workspace())
     np.testing.assert_allclose(ours.vertices, theirs.vertices, atol=1e-10)
     edges, recorded = (
@@ -600,4 +599,4 @@ def test_fit_without_relocation(golden, dataset, case, name):
     for term in TERMS:
         assert getattr(fit.terms, term) == pytest.approx(terms[term], rel=1e-8), term
     assert fit.log_evidence == pytest.approx(terms["log_evidence"], rel=1e-8)
-    assert fit.reconstruction.sum() == pytest.approx(terms["s_sum"], rel=1e-8)
+    assert fit.source.reconstruction.sum() == pytest.approx(terms["s_sum"], rel=1e-8)

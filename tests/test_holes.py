@@ -60,7 +60,7 @@ def test_issue13_line14_light_is_blurred_out_of_a_hole() -> None:
     unmasked = pl.FitImaging(lens, tracer())
     # The source of the fit, on a canvas that knows no mask but the outer rim, blurred.
     assert dataset.plane.n_pixels == lens.plane.n_pixels
-    rays = fit.source_brightness(fit.traced_grid).reshape(dataset.plane.n_pixels, -1).mean(axis=1)
+    rays = fit.source.brightness(fit.source.rays).reshape(dataset.plane.n_pixels, -1).mean(axis=1)
     expected = convolve2d(dataset.plane.native(rays, fill=0.0), dataset.psf, mode="same")
     fitted = np.isfinite(fit.model_image)
     assert not fitted[NEIGHBOUR].any()
@@ -75,11 +75,11 @@ def test_issue13_line14_holes_are_enclosed() -> None:
     assert circle.without_holes == circle
     annulus = pl.Mask2D.annular(SHAPE, SCALE, 0.5, 1.5)
     assert annulus.without_holes == circle
-    assert annulus.n_pixels < circle.n_pixels
+    assert annulus.n_pixels < circle.plane.n_pixels
     # A bite out of the rim is no hole.
     bite = circle.array | ~pl.Mask2D.circular(SHAPE, SCALE, radius=0.4, centre=(1.4, 0.0)).array
     np.testing.assert_array_equal(pl.Mask2D(bite, SCALE).without_holes.array, bite)
     dataset = simulated().apply_mask(annulus)
-    assert dataset.plane.n_pixels == circle.n_pixels
+    assert dataset.plane.n_pixels == circle.plane.n_pixels
     assert dataset.fitted.size == annulus.n_pixels
     assert np.isnan(dataset.native(dataset.data_fitted)[SHAPE[0] // 2, SHAPE[1] // 2])

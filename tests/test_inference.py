@@ -93,7 +93,7 @@ def test_preflight_names_the_culprit():
     mesh = pl.mesh.RectangularBox((10, 10), (-0.3, 0.3, -0.3, 0.3))
     with pm.Model() as built:
         radius = pm.TruncatedNormal("einstein_radius", 1.0, 0.1, lower=0.0)
-        pl.PixelizedImage("image", tracer(mass(radius), mesh=mesh), observed=simulated())
+        pl.LensedImage("image", tracer(mass(radius), mesh=mesh), observed=simulated())
     with pytest.raises(ValueError, match=r"'image'.*extent"):
         pl.find_mode(built, progressbar=False)
 
@@ -104,7 +104,7 @@ def test_inadmissible_point_has_zero_gradient():
 
     with pm.Model() as built:
         ell_comps = pm.Normal("ell_comps", 0.0, 1.0, shape=2)
-        pl.PixelizedImage("image", tracer(mass(1.0, ell_comps)), observed=simulated())
+        pl.LensedImage("image", tracer(mass(1.0, ell_comps)), observed=simulated())
     function = built.logp_dlogp_function(ravel_inputs=True)
     function.set_extra_values({})
     start = pm.blocking.DictToArrayBijection.map({"ell_comps": np.array([0.9, 0.8])})
@@ -201,7 +201,7 @@ def test_issue13_line2_smc_has_the_same_posterior(small, reference):
             400, chains=2, cores=1, random_seed=1, progressbar=False, compute_convergence_checks=False
         )
     assert_same_posterior(idata, reference)
-    assert small["image"].owner.op.problem.evaluations["value"] > 100
+    assert small["image"].owner.op.inversion.evaluations["value"] > 100
 
 
 def test_two_processes(small, mode):
@@ -242,7 +242,7 @@ def test_issue13_line8_wrong_arguments_of_find_mode(small):
     with pytest.raises(TypeError, match="model: expected a Model"):
         pl.find_modes(small["image"])
     with pm.Model() as fixed:
-        pl.PixelizedImage("image", tracer(), observed=simulated())
+        pl.LensedImage("image", tracer(), observed=simulated())
     with pytest.raises(ValueError, match="model: has no free variable"):
         pl.find_mode(fixed)
     with pm.Model() as discrete:

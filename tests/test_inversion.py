@@ -6,12 +6,12 @@ import pickle
 
 import numpy as np
 import pytest
+from inversions import SourceAlone, SourceAndLight, named, source_inversion
 from problems import gaussian_psf
 from scipy.signal import convolve2d
 
 import pymc_lens as pl
 from pymc_lens.errors import InadmissibleError
-from pymc_lens.inversion.problem import InversionInputs, PixelizedInversion
 from pymc_lens.workspace import Workspace
 
 PSFS = {"odd": (5, 5), "even": (4, 6), "non-square": (3, 9)}
@@ -43,13 +43,13 @@ def inputs_of(rng, imaging, vertices=NO_VERTICES):
     rays, vertices = (0.8 * grid + 0.1 * np.sin(3.0 * grid) for grid in (imaging.plane.source_grid, vertices))
     rays, vertices = (part + 0.01 * rng.normal(size=part.shape) for part in (rays, vertices))
     light = rng.normal(size=(len(LIGHT_SCALES), imaging.light_grid.pixel_index.size))
-    return InversionInputs(imaging.data_fitted, rays, vertices, light, np.array([1.3]))
+    return SourceAndLight(imaging.data_fitted, rays, vertices, np.array([1.3]), light)
 
 
 def dense_design(imaging, inputs, inversion):
     """The blurred mapping matrix with the light columns (n_fitted, n), and H (n, n)."""
-    n_source = inversion.geometry.vertices.shape[0]
-    interpolation = inversion.geometry.interpolation
+    n_source = inversion.image.parts[0].geometry.vertices.shape[0]
+    interpolation = inversion.image.parts[0].geometry.interpolation
     rays = np.repeat(np.arange(len(inputs.rays)), np.diff(interpolation.indptr))
     mapping = np.zeros((imaging.plane.n_pixels, n_source + 1))
     np.add.at(mapping, (rays // 4, interpolation.indices), interpolation.weights / 4)
@@ -67,7 +67,7 @@ def dense_design(imaging, inputs, inversion):
         columns.append(full.ravel()[imaging.light_grid.mask_index])
     design = np.array(columns).T[imaging.fitted]
     h = np.zeros((len(columns),) * 2)
-    inversion.precision.add_to(h)
+    inversion.priors[0].precision.add_to(h)
     h = h + np.triu(h, 1).T
     light = np.arange(n_source, len(columns))
     h[light, light] = np.array(LIGHT_SCALES) ** -2.0
@@ -102,7 +102,7 @@ def _mesh(request):
 def _case(rng, psf_shape, mesh):
     imaging = dataset(rng, psf_shape)
     scheme = mesh.scheme(imaging.plane)
-    problem = PixelizedInversion(
+    problem = source_inversion(
         imaging, scheme, pl.regularization.Constant().scheme(imaging.plane), LIGHT_SCALES
     )
     return problem, inputs_of(rng, imaging, scheme.image_plane_vertices)
@@ -111,7 +111,7 @@ def _case(rng, psf_shape, mesh):
 def test_equals_dense_formula(case):
     problem, inputs = case
     inversion = problem.invert(inputs)
-    log_evidence, solution, model = dense(problem.imaging, inputs, inversion)
+    log_evidence, solution, model = dense(problem.response.imaging, inputs, inversion)
     assert inversion.terms.log_evidence == pytest.approx(log_evidence, rel=1e-11)
     np.testing.assert_allclose(
         inversion.coefficients, solution, rtol=1e-10, atol=1e-10 * np.abs(solution).max()
@@ -125,7 +125,7 @@ def test_nearly_dependent_light_costs_no_digits(rng):
     imaging = dataset(rng, PSFS["odd"])
     scheme = MESHES["box"].scheme(imaging.plane)
     scales = tuple(1e7 * scale for scale in LIGHT_SCALES)
-    problem = PixelizedInversion(imaging, scheme, pl.regularization.Constant().scheme(imaging.plane), scales)
+    problem = source_inversion(imaging, scheme, pl.regularization.Constant().scheme(imaging.plane), scales)
     inputs = inputs_of(rng, imaging)
     inputs = inputs._replace(light=inputs.light[0] + 1e-6 * inputs.light)
     inversion = problem.invert(inputs)
@@ -145,8 +145,9 @@ def test_nearly_dependent_light_costs_no_digits(rng):
 def test_gradient(case, rng):
     problem, inputs = case
     # Steps that keep every ray within its cell and every vertex its neighbours, where ln E is smooth.
-    steps = InversionInputs(data=1e-3, rays=1e-7, vertices=1e-7, light=1e-4, regularization=1e-2)
+    steps = SourceAndLight(data=1e-3, rays=1e-7, vertices=1e-7, light=1e-4, regularization=1e-2)
     value, gradient = problem.log_evidence_and_gradient(inputs)
+    gradient = named(gradient)
     assert value == problem.log_evidence(inputs)
     for name, part in inputs._asdict().items():
         if part.size == 0:
@@ -164,12 +165,12 @@ def test_gradient(case, rng):
 
 def test_draws_follow_the_posterior(rng):
     imaging = dataset(rng, (3, 3))
-    problem = PixelizedInversion(
+    problem = source_inversion(
         imaging,
         pl.mesh.RectangularBox((3, 3), MESHES["box"].extent),
         pl.regularization.Constant().scheme(imaging.plane),
     )
-    inputs = inputs_of(rng, imaging)._replace(light=np.empty((0, imaging.light_grid.pixel_index.size)))
+    inputs = SourceAlone(*inputs_of(rng, imaging)[:-1])
     inversion = problem.invert(inputs)
     covariance = np.linalg.inv(np.triu(inversion.factor).T @ np.triu(inversion.factor))
     draws = np.array([problem.draw_coefficients(inversion, rng) for _ in range(20_000)])
@@ -212,7 +213,7 @@ def test_inadmissible_points(case):
         assert value == -np.inf
         assert problem.log_evidence(point) == -np.inf
         assert all((part == 0.0).all() for part in gradient)
-    assert problem.evaluations["non-finite rays"] == 2
+    assert problem.evaluations["non-finite source.rays"] == 2
 
 
 def test_identity(case):
@@ -221,7 +222,9 @@ def test_identity(case):
     assert copy == problem
     assert hash(copy) == hash(problem)
     assert copy.log_evidence(inputs) == problem.log_evidence(inputs)
-    other = PixelizedInversion(problem.imaging, problem.mesh, problem.regularization, (2.0, 3.0, 1.5))
+    other = source_inversion(
+        problem.response.imaging, problem.mapped[0].mesh, problem.mapped[0].regularization, (2.0, 3.0, 1.5)
+    )
     assert other != problem
 
 
@@ -230,18 +233,15 @@ def test_tiles_without_source(rng):
     shape = (40, 40)
     imaging = pl.Imaging(rng.normal(size=shape), np.full(shape, 0.5), gaussian_psf((3, 3)), 0.1)
     mesh = pl.mesh.RectangularWindow((4, 4), (-0.3, 0.3, -0.3, 0.3))
-    problem = PixelizedInversion(imaging, mesh, pl.regularization.Constant().scheme(imaging.plane))
-    inputs = InversionInputs(
-        imaging.data_fitted,
-        imaging.plane.source_grid + 0.003,
-        np.empty((0, 2)),
-        np.empty((0, imaging.light_grid.pixel_index.size)),
-        np.array([1.0]),
+    problem = source_inversion(imaging, mesh, pl.regularization.Constant().scheme(imaging.plane))
+    inputs = SourceAlone(
+        imaging.data_fitted, imaging.plane.source_grid + 0.003, np.empty((0, 2)), np.array([1.0])
     )
     inversion = problem.invert(inputs)
     residual = imaging.data_fitted - problem.model_image(inversion, inversion.coefficients)
     assert inversion.terms.chi_squared == pytest.approx((residual**2).sum() / 0.25, rel=1e-12)
     value, gradient = problem.log_evidence_and_gradient(inputs)
+    gradient = named(gradient)
     step = 1e-7 * rng.normal(size=inputs.rays.shape)
     ahead, behind = (problem.log_evidence(inputs._replace(rays=inputs.rays + s * step)) for s in (1, -1))
     assert (gradient.rays * step).sum() == pytest.approx((ahead - behind) / 2, rel=1e-4, abs=1e-9)
@@ -278,7 +278,7 @@ def test_an_evaluation_that_moves_the_prior_alone_equals_a_fresh_one(rng):
     """The curvature matrix is kept then; what comes after must not see the difference."""
     imaging = dataset(rng, (5, 5))
     mesh, prior = MESHES["overlay"], pl.regularization.Constant().scheme(imaging.plane)
-    kept = PixelizedInversion(imaging, mesh, prior, LIGHT_SCALES)
+    kept = source_inversion(imaging, mesh, prior, LIGHT_SCALES)
     inputs = inputs_of(rng, imaging)
     moved = inputs._replace(rays=1.001 * inputs.rays)
     for at, coefficient in [
@@ -290,7 +290,7 @@ def test_an_evaluation_that_moves_the_prior_alone_equals_a_fresh_one(rng):
         (inputs, 1.0),
     ]:
         point = at._replace(regularization=np.array([coefficient]))
-        fresh = PixelizedInversion(imaging, mesh, prior, LIGHT_SCALES)
+        fresh = source_inversion(imaging, mesh, prior, LIGHT_SCALES)
         expected, expected_gradient = fresh.log_evidence_and_gradient(point)
         value, gradient = kept.log_evidence_and_gradient(point)
         assert value == expected

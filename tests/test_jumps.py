@@ -6,12 +6,12 @@ import warnings
 
 import numpy as np
 import pytest
+from inversions import named
 from problems import mass, simulated
 
 import pymc_lens as pl
-from pymc_lens.fit import evaluate_once
-from pymc_lens.graph import build_inversion
-from pymc_lens.inversion.problem import InversionInputs
+from pymc_lens.assembly import assemble
+from pymc_lens.evaluate import evaluate_once
 
 IMAGE = np.clip(simulated().native(simulated().data_fitted, fill=0.0), 0.0, None)
 OF = pl.regularization
@@ -38,9 +38,9 @@ def tracer(mesh: pl.mesh.Mesh, prior: OF.Regularization) -> pl.Tracer:
 @pytest.mark.parametrize("name", [*COUNT_RAYS, *CONTINUOUS])
 def test_issue13_F8_jumps_where_a_ray_passes_from_pixel_to_pixel(name):
     """On a fixed grid, of one ray that moves by 1e-9 across a line of the grid."""
-    problem, symbolic = build_inversion(tracer(WINDOW, (COUNT_RAYS | CONTINUOUS)[name]), simulated())
-    inputs = InversionInputs(problem.imaging.data_fitted, *evaluate_once(list(symbolic)))
-    vertices = problem.invert(inputs).geometry.vertices
+    problem, symbolic = assemble(tracer(WINDOW, (COUNT_RAYS | CONTINUOUS)[name]), simulated())
+    inputs = named((problem.response.imaging.data_fitted, *evaluate_once(list(symbolic))))
+    vertices = problem.invert(inputs).image.parts[0].geometry.vertices
     inside = np.argmin((inputs.rays**2).sum(axis=1))
     columns = np.unique(vertices[:, 1])
     line = columns[np.abs(columns - inputs.rays[inside, 1]).argmin()]
@@ -49,8 +49,9 @@ def test_issue13_F8_jumps_where_a_ray_passes_from_pixel_to_pixel(name):
         rays = inputs.rays.copy()
         rays[inside, 1] = line + 5e-10 * side
         values.append(problem.log_evidence(inputs._replace(rays=rays)))
-    assert problem.jumps == (name in COUNT_RAYS)
-    assert (abs(values[1] - values[0]) > 1e-5) == problem.jumps
+    (part,) = problem.mapped
+    assert part.regularization.counts_rays == (name in COUNT_RAYS)
+    assert (abs(values[1] - values[0]) > 1e-5) == (name in COUNT_RAYS)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_issue13_F8_jumps_where_a_ray_passes_from_pixel_to_pixel(name):
 def test_issue13_F8_warns_of_what_jumps(mesh, prior, words):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        pl.PixelizedImage.dist(tracer(mesh, prior), simulated())
+        pl.LensedImage.dist(tracer(mesh, prior), simulated())
     said = [str(warning.message) for warning in caught if "log evidence jumps" in str(warning.message)]
     assert len(said) == len(words)
     assert all(word in text for word, text in zip(words, said, strict=True))

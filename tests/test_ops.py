@@ -6,27 +6,26 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
+from inversions import source_inversion
 from problems import simulated
 
 import pymc_lens as pl
-from pymc_lens.inversion.problem import PixelizedInversion
 from pymc_lens.ops import LogEvidence
 
 
 @pytest.fixture(name="problem")
 def _problem():
     mesh = pl.mesh.RectangularWindow((8, 8), (-1.0, 1.0, -1.0, 1.0))
-    return PixelizedInversion(simulated(), mesh, pl.regularization.Constant().scheme(simulated().plane))
+    return source_inversion(simulated(), mesh, pl.regularization.Constant().scheme(simulated().plane))
 
 
 def graph(problem):
     scale, coefficient = pt.dscalar("scale"), pt.dscalar("coefficient")
-    imaging = problem.imaging
+    imaging = problem.response.imaging
     inputs = (
         imaging.data_fitted,
         scale * imaging.plane.source_grid,
         np.empty((0, 2)),
-        np.empty((0, imaging.light_grid.pixel_index.size)),
         pt.stack([coefficient]),
     )
     return [scale, coefficient], LogEvidence(problem)(*inputs)
@@ -65,11 +64,8 @@ def test_second_derivatives_are_refused(problem):
 
 
 def test_wrong_inputs(problem):
-    imaging = problem.imaging
-    good = [
-        imaging.data_fitted, imaging.plane.source_grid, np.empty((0, 2)),
-        np.empty((0, imaging.light_grid.pixel_index.size)), np.ones(1),
-    ]  # fmt: skip
+    imaging = problem.response.imaging
+    good = [imaging.data_fitted, imaging.plane.source_grid, np.empty((0, 2)), np.ones(1)]
     with pytest.raises(TypeError, match="rays"):
         LogEvidence(problem)(good[0], good[1].ravel(), *good[2:])
     with pytest.raises(TypeError, match="data"):
@@ -78,6 +74,6 @@ def test_wrong_inputs(problem):
 
 def test_equality_by_content(problem):
     mesh = pl.mesh.RectangularWindow((8, 8), (-1.0, 1.0, -1.0, 1.0))
-    same = PixelizedInversion(simulated(), mesh, pl.regularization.Constant().scheme(simulated().plane))
+    same = source_inversion(simulated(), mesh, pl.regularization.Constant().scheme(simulated().plane))
     assert LogEvidence(problem) == LogEvidence(same)
     assert hash(LogEvidence(problem)) == hash(LogEvidence(same))

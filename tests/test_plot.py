@@ -57,7 +57,7 @@ def reconstructed(dataset: pl.Imaging, fit: pl.FitImaging) -> xr.DataTree:
     ny, nx = dataset.shape_native
     axes = {"y": 0.1 * (np.arange(ny) - (ny - 1) / 2), "x": 0.1 * (np.arange(nx) - (nx - 1) / 2)}
     grid = np.linspace(-0.5, 0.5, 30)
-    source = fit.source_brightness(np.stack(np.meshgrid(grid, grid, indexing="ij"), -1))
+    source = fit.source.brightness(np.stack(np.meshgrid(grid, grid, indexing="ij"), -1))
     on_grid = {"mean": (("grid_y", "grid_x"), source), "sd": (("grid_y", "grid_x"), 0.01 * np.abs(source))}
     return xr.DataTree.from_dict(
         {

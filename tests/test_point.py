@@ -100,7 +100,7 @@ def test_issue13_line10_variables_inside_functions(dataset):
     with pm.Model() as built:
         kappa = pm.Normal("kappa", 0.0, 0.1)
         sheet = pl.mass.FromDeflections(lambda y, x: (kappa * y, kappa * x))
-        pl.PixelizedImage("image", tracer(mass() + sheet), observed=dataset)
+        pl.LensedImage("image", tracer(mass() + sheet), observed=dataset)
     fit = pl.fit_at(built, {"kappa": 0.02})
     numbers = pl.mass.FromDeflections(lambda y, x: (0.02 * y, 0.02 * x))
     assert fit.log_evidence == pytest.approx(pl.FitImaging(dataset, tracer(mass() + numbers)).log_evidence)
@@ -109,7 +109,7 @@ def test_issue13_line10_variables_inside_functions(dataset):
 
 def test_issue13_line10_an_image_observed_later(dataset):
     with pm.Model() as built:
-        pl.PixelizedImage("image", tracer(mass(pm.Normal("einstein_radius"))), dataset=dataset)
+        pl.LensedImage("image", tracer(mass(pm.Normal("einstein_radius"))), dataset=dataset)
     other = 1.1 * dataset.data_fitted
     fit = pl.fit_at(pm.observe(built, {"image": other}), {"einstein_radius": 1.0})
     np.testing.assert_array_equal(fit.dataset.data_fitted, other)
@@ -129,7 +129,7 @@ def test_issue13_line10_several_images(dataset):
     with pm.Model() as built:
         radius = pm.Normal("einstein_radius")
         for name, coefficient in (("red", 2.0), ("blue", 8.0)):
-            pl.PixelizedImage(name, tracer(mass(radius), coefficient), observed=dataset)
+            pl.LensedImage(name, tracer(mass(radius), coefficient), observed=dataset)
     with pytest.raises(ValueError, match=r"var_name: .*'blue', 'red'"):
         pl.fit_at(built, {"einstein_radius": 1.0})
     fit = pl.fit_at(built, {"einstein_radius": 1.0}, var_name="blue")
@@ -140,7 +140,7 @@ def test_issue13_line10_values_that_are_computed_may_agree(dataset):
     with pm.Model() as built:
         radius = pm.Normal("einstein_radius")
         pm.Deterministic("diameter", 2.0 * radius)
-        pl.PixelizedImage("image", tracer(mass(radius)), observed=dataset)
+        pl.LensedImage("image", tracer(mass(radius)), observed=dataset)
     fit = pl.fit_at(built, {"einstein_radius": 1.0, "diameter": 2.0})
     assert fit.log_evidence == pl.fit_at(built, {"einstein_radius": 1.0}).log_evidence
     with pytest.raises(ValueError, match=r"diameter = 2\.1 contradicts"):

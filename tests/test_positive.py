@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pymc as pm
 import pytest
+from inversions import SourceAndLight, named
 from problems import clumps, mass, simulated
 from scipy.integrate import quad
 from scipy.optimize import nnls
@@ -15,9 +17,9 @@ from scipy.special import log_ndtr, ndtri_exp
 from scipy.stats import multivariate_normal
 
 import pymc_lens as pl
+from pymc_lens.assembly import assemble
 from pymc_lens.errors import InadmissibleError
-from pymc_lens.graph import build_inversion
-from pymc_lens.inversion.problem import InversionInputs, PixelizedInversion
+from pymc_lens.inversion.inversion import Inversion
 from pymc_lens.linalg.nnls import kkt_residual, solve_positive
 from pymc_lens.linalg.orthant import confine
 from pymc_lens.linalg.precision import DensePrecision
@@ -75,13 +77,12 @@ def test_singular_matrices_are_refused():
         solve_positive(np.zeros((3, 3)), np.ones(3), np.ones(3, bool), Workspace())
 
 
-def pixelized(
-    dataset, mesh, positivity, light=None, prior=None
-) -> tuple[PixelizedInversion, InversionInputs]:
+def pixelized(dataset, mesh, positivity, light=None, prior=None) -> tuple[Inversion, SourceAndLight]:
     pixelization = pl.Pixelization(mesh, prior or pl.regularization.Dirichlet(4.0), positivity)
+    light = None if light is None else replace(light, positivity=positivity)
     tracer = pl.Tracer([pl.Galaxy(0.5, mass=mass(), light=light), pl.Galaxy(1.0, pixelization=pixelization)])
-    problem, inputs = build_inversion(tracer, dataset)
-    return problem, InversionInputs(dataset.data_fitted, *(part.eval() for part in inputs))
+    problem, inputs = assemble(tracer, dataset)
+    return problem, named((dataset.data_fitted, *(part.eval() for part in inputs)))
 
 
 MESH = pl.mesh.VoronoiNN(pl.image_mesh.Overlay((12, 12)))
@@ -99,7 +100,7 @@ def test_real_lens_systems_are_certified(monkeypatch):
         assert (free.invert(inputs).coefficients < 0.0).mean() > 0.1
         assert (coefficients >= 0.0).all()
         system = problem._workspace.array("system", len(coefficients), len(coefficients))
-        data_vector = problem.invert(inputs).data_vector
+        data_vector = problem.invert(inputs).image.data_vector
         assert kkt_residual(system, data_vector, coefficients) <= 1e-8
 
 
@@ -140,14 +141,14 @@ def test_gradient(mesh):
             vertices=at.vertices * (1 + 0.02 * rng.standard_normal()),
             regularization=at.regularization * np.exp(rng.standard_normal()),
         )
-        _, gradient = problem.log_evidence_and_gradient(inputs)
-        scales = InversionInputs(data=1e-2, rays=1e-3, vertices=1e-3, light=1e-3, regularization=1e-1)
+        gradient = named(problem.log_evidence_and_gradient(inputs)[1])
+        scales = SourceAndLight(data=1e-2, rays=1e-3, vertices=1e-3, light=1e-3, regularization=1e-1)
         steps = [scale * rng.standard_normal(part.shape) for scale, part in zip(scales, inputs, strict=True)]
         exact = sum((step * part).sum() for step, part in zip(steps, gradient, strict=True))
 
         def along(t, inputs=inputs, steps=steps):
             moved = (part + t * step for part, step in zip(inputs, steps, strict=True))
-            return problem.log_evidence(InversionInputs(*moved))
+            return problem.log_evidence(tuple(moved))
 
         differences = ((along(h) - along(-h)) / (2 * h) for h in (1e-3, 1e-4, 1e-2))
         assert any(abs(difference / exact - 1.0) < 1e-5 for difference in differences)
@@ -265,11 +266,11 @@ def test_one_element_is_exact():
 
 def test_sparse_and_dense_priors_are_confined_alike():
     problem, inputs = pixelized(simulated(), MESH, None)
-    precision = problem.invert(inputs).precision
-    matrix = np.zeros((problem.n_source,) * 2)
+    precision = problem.invert(inputs).priors[0].precision
+    matrix = np.zeros((problem.n_mapped,) * 2)
     precision.add_to(matrix)
-    sparse = confine(precision, np.zeros(problem.n_source))
-    dense = confine(DensePrecision(matrix + np.triu(matrix, 1).T), np.zeros(problem.n_source))
+    sparse = confine(precision, np.zeros(problem.n_mapped))
+    dense = confine(DensePrecision(matrix + np.triu(matrix, 1).T), np.zeros(problem.n_mapped))
     assert sparse.log_mass == pytest.approx(dense.log_mass, rel=1e-9)
     np.testing.assert_allclose(sparse.moments()[1], dense.moments()[1], rtol=1e-6)
 
@@ -282,7 +283,7 @@ def test_marginal_evidence_is_the_integral_over_positive_sources():
     inputs = inputs._replace(data=np.random.default_rng(0).normal(0.0, dataset.noise_fitted))
     inversion = free.invert(inputs)
     precision = np.zeros((12, 12))
-    inversion.precision.add_to(precision)
+    inversion.priors[0].precision.add_to(precision)
     prior = np.linalg.inv(precision + np.triu(precision, 1).T)
     root = np.linalg.inv(np.triu(inversion.factor))
     exact = (
@@ -313,8 +314,8 @@ def test_gradient_of_the_marginal_evidence(mesh, prior, n_points):
     problem, at = pixelized(simulated(light=True), mesh, "marginal", LIGHT, prior)
     for _ in range(n_points):
         inputs = at._replace(regularization=at.regularization * np.exp(rng.standard_normal()))
-        _, gradient = problem.log_evidence_and_gradient(inputs)
-        scales = InversionInputs(data=1e-2, rays=1e-3, vertices=1e-3, light=1e-3, regularization=1e-1)
+        gradient = named(problem.log_evidence_and_gradient(inputs)[1])
+        scales = SourceAndLight(data=1e-2, rays=1e-3, vertices=1e-3, light=1e-3, regularization=1e-1)
         for name, part in inputs._asdict().items():
             step = getattr(scales, name) * rng.standard_normal(part.shape)
             exact = (step * getattr(gradient, name)).sum()
@@ -337,7 +338,7 @@ def test_draws_follow_the_truncated_normal(rng):
     expected = proposals[(proposals > 0).all(axis=1)]
     assert len(expected) > 5000
     factor = np.ascontiguousarray(np.linalg.cholesky(precision).T)
-    draws = np.array([draw_positive(mean, factor, np.zeros(n), rng) for _ in range(8000)])
+    draws = np.array([draw_positive(mean, factor, np.zeros(n), np.ones(n, bool), rng) for _ in range(8000)])
     assert (draws >= 0.0).all()
     error = np.sqrt(expected.var(axis=0) * (1 / len(expected) + 1 / len(draws)))
     assert (np.abs(draws.mean(axis=0) - expected.mean(axis=0)) < 4 * error).all()
@@ -369,7 +370,7 @@ def test_sampling_and_reconstruction():
         mesh = pl.mesh.RectangularWindow((10, 10), (-0.5, 0.5, -0.5, 0.5))
         pixelization = pl.Pixelization(mesh, pl.regularization.Constant(coefficient), positivity="map")
         tracer = pl.Tracer([pl.Galaxy(0.5, mass=mass(radius)), pl.Galaxy(1.0, pixelization=pixelization)])
-        pl.PixelizedImage("image", tracer, observed=dataset)
+        pl.LensedImage("image", tracer, observed=dataset)
     idata = pl.sample(
         30, tune=30, chains=2, cores=1, random_seed=1, progressbar=False, model=model,
         starts={"einstein_radius": 1.0},

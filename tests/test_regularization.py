@@ -10,13 +10,14 @@ import pytest
 from geometries import RING, geometries
 from hypothesis import given
 from hypothesis import strategies as st
+from inversions import SourceAndLight, named
 from problems import mass, simulated
 from scipy.special import gamma, kv
 
 import pymc_lens as pl
+from pymc_lens.assembly import assemble
 from pymc_lens.errors import InadmissibleError
-from pymc_lens.graph import build_inversion
-from pymc_lens.inversion.problem import InversionInputs, PixelizedInversion
+from pymc_lens.inversion.inversion import Inversion
 from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
 from pymc_lens.mesh.base import MeshGeometry
 from pymc_lens.mesh.voronoi_nn import NaturalNeighborScheme
@@ -128,17 +129,17 @@ def test_matern_spde_against_its_dense_formula():
         np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-12 * np.abs(expected).max())
 
 
-def _problem(mesh: str, prior: str) -> tuple[PixelizedInversion, InversionInputs]:
+def _problem(mesh: str, prior: str) -> tuple[Inversion, SourceAndLight]:
     dataset = simulated()
     pixelization = pl.Pixelization(MESHES[mesh], PRIORS[prior])
     tracer = pl.Tracer([pl.Galaxy(0.5, mass=mass()), pl.Galaxy(1.0, pixelization=pixelization)])
-    problem, inputs = build_inversion(tracer, dataset)
-    return problem, InversionInputs(dataset.data_fitted, *(part.eval() for part in inputs))
+    problem, inputs = assemble(tracer, dataset)
+    return problem, named((dataset.data_fitted, *(part.eval() for part in inputs)))
 
 
 def _laid_out(mesh: str) -> MeshGeometry:
     problem, inputs = _problem(mesh, "Dirichlet")
-    return problem.mesh.geometry(inputs.rays, inputs.vertices, Workspace())
+    return problem.mapped[0].mesh.geometry(inputs.rays, inputs.vertices, Workspace())
 
 
 def has_digits(mesh: str, prior: str) -> bool:
@@ -157,7 +158,7 @@ COMBINATIONS = [(mesh, prior) for mesh in MESHES for prior in PRIORS if has_digi
 @pytest.mark.parametrize(("mesh", "prior"), COMBINATIONS)
 def test_gradient_of_the_evidence(rng, mesh, prior):
     problem, inputs = _problem(mesh, prior)
-    _, gradient = problem.log_evidence_and_gradient(inputs)
+    gradient = named(problem.log_evidence_and_gradient(inputs)[1])
     for part in ("rays", "vertices", "regularization"):
         at = getattr(inputs, part)
         if not at.size:
@@ -315,7 +316,7 @@ def test_bad_parameters():
 def pixelized(mesh, prior):
     source = pl.Galaxy(1.0, pixelization=pl.Pixelization(mesh, prior))
     lens = pl.Galaxy(0.5, mass=pl.mass.Isothermal())
-    return pl.PixelizedImage.dist(pl.Tracer([lens, source]), simulated())
+    return pl.LensedImage.dist(pl.Tracer([lens, source]), simulated())
 
 
 WINDOW = pl.mesh.RectangularWindow((8, 8), (-0.5, 0.5, -0.5, 0.5))

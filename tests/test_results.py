@@ -105,7 +105,7 @@ def two_images(dataset: pl.Imaging, other: pl.Imaging) -> pm.Model:
         radius, gamma_1 = pm.Normal("einstein_radius", 1.0, 0.1), pm.Normal("gamma_1", 0.0, 0.1)
         coefficient = pm.LogNormal("coefficient")
         for name, data in (("red", dataset), ("blue", other)):
-            pl.PixelizedImage(name, tracer(mass(radius, gamma_1=gamma_1), coefficient), observed=data)
+            pl.LensedImage(name, tracer(mass(radius, gamma_1=gamma_1), coefficient), observed=data)
     return built
 
 
@@ -162,8 +162,8 @@ def test_issue13_line6_predictive_noise_is_that_of_the_dataset():
 
 
 def test_issue13_line7_what_loo_of_one_image_means_is_said():
-    assert "arviz.loo" in pl.PixelizedImage.__doc__
-    assert "pymc_lens.sample_posterior_predictive" in pl.PixelizedImage.__doc__
+    assert "arviz.loo" in pl.LensedImage.__doc__
+    assert "pymc_lens.sample_posterior_predictive" in pl.LensedImage.__doc__
 
 
 def test_issue13_line8_draws_know_their_dataset(posterior):
@@ -203,7 +203,7 @@ def test_issue13_line8_bad_draws(idata, arguments, error, words):
 def test_issue13_line8_bad_models():
     with pytest.raises(TypeError, match="model: expected a Model, got Imaging"):
         pl.reconstruct(small_idata(), model=simulated())
-    with pytest.raises(ValueError, match="model: expected one with a PixelizedImage"):
+    with pytest.raises(ValueError, match="model: expected one with a LensedImage"):
         pl.sample_posterior_predictive(small_idata(), model=pm.Model())
     other = small_idata()
     other["posterior"] = other["posterior"].to_dataset().assign(
@@ -245,16 +245,16 @@ def test_issue13_line12_names_and_units(posterior):
 def test_issue13_F2_images_of_one_dimension_are_refused():
     dataset = simulated()
     with pm.Model(coords={"mine": range(7)}):
-        pl.PixelizedImage("red", tracer(), observed=dataset, dims="pixel")
-        pl.PixelizedImage("green", tracer(), observed=dataset, dims="pixel")  # of the same length: may be
+        pl.LensedImage("red", tracer(), observed=dataset, dims="pixel")
+        pl.LensedImage("green", tracer(), observed=dataset, dims="pixel")  # of the same length: may be
         with pytest.raises(ValueError, match="dims: 'pixel' has length 897 in this model already"):
-            pl.PixelizedImage("blue", tracer(), observed=smaller(dataset), dims="pixel")
+            pl.LensedImage("blue", tracer(), observed=smaller(dataset), dims="pixel")
         with pytest.raises(ValueError, match="dims: 'mine' has length 7"):
-            pl.PixelizedImage("blue", tracer(), observed=dataset, dims="mine")
+            pl.LensedImage("blue", tracer(), observed=dataset, dims="mine")
         with pytest.raises(ValueError, match="dims: expected another name"):
-            pl.PixelizedImage("blue", tracer(), observed=dataset, dims="blue")
+            pl.LensedImage("blue", tracer(), observed=dataset, dims="blue")
         with pytest.raises(TypeError, match="dims: expected the name"):
-            pl.PixelizedImage("blue", tracer(), observed=dataset, dims=("y", "x"))
+            pl.LensedImage("blue", tracer(), observed=dataset, dims=("y", "x"))
 
 
 def test_issue13_F2_a_full_disk_leaves_the_earlier_file(tmp_path, monkeypatch):
@@ -297,10 +297,12 @@ def test_fit_maps():
     fit = pl.FitImaging(dataset, tracer(light=light))
     np.testing.assert_allclose(fit.lens_light + fit.lensed_source, fit.model_image)
     np.testing.assert_allclose(np.nansum(fit.chi_squared_map), fit.chi_squared, rtol=1e-10)
-    assert fit.intensities.shape == (3,)
+    assert fit.coefficients["lens_light"].shape == (3,)
     assert fit.reduced_chi_squared < 1.3
-    np.testing.assert_allclose(fit.source_brightness(fit.mesh_vertices), fit.reconstruction, atol=1e-12)
-    assert fit.source_brightness(np.array([[3.0, 3.0]])) == 0.0
+    np.testing.assert_allclose(
+        fit.source.brightness(fit.source.vertices), fit.source.reconstruction, atol=1e-12
+    )
+    assert fit.source.brightness(np.array([[3.0, 3.0]])) == 0.0
 
 
 def test_joint_light_and_mass_compile():

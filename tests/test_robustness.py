@@ -6,12 +6,12 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 import pytest
+from inversions import named
 from problems import mass, simulated, tracer
 
 import pymc_lens as pl
-from pymc_lens.fit import evaluate_once
-from pymc_lens.graph import build_inversion
-from pymc_lens.inversion.problem import InversionInputs
+from pymc_lens.assembly import assemble
+from pymc_lens.evaluate import evaluate_once
 from pymc_lens.regularization.kernels import MaternKernelScheme
 
 EXTREMES = (0.0, 5e-324, 1e-300, 1e-150, 1e-30, 1e-8, 1.0, 1e3, 1e8, 1e30, 1e150, 1e300, np.inf, np.nan, -1.0)
@@ -55,8 +55,8 @@ MESHES = {
 
 def combine(dataset, mesh, prior):
     source = pl.Galaxy(1.0, pixelization=pl.Pixelization(mesh, prior))
-    problem, symbolic = build_inversion(pl.Tracer([pl.Galaxy(0.5, mass=mass()), source]), dataset)
-    return problem, InversionInputs(dataset.data_fitted, *evaluate_once(list(symbolic)))
+    problem, symbolic = assemble(pl.Tracer([pl.Galaxy(0.5, mass=mass()), source]), dataset)
+    return problem, named((dataset.data_fitted, *evaluate_once(list(symbolic))))
 
 
 @pytest.mark.parametrize("mesh", MESHES)
@@ -145,7 +145,7 @@ def _likelihood(dataset):
         light = pl.light.MultiGaussian(
             (free["light_centre"], 0.0), (free["light_ell_comps"], 0.0), np.array([0.1, 0.5])
         )
-        image = pl.PixelizedImage("image", tracer(lens, light=light), observed=dataset)
+        image = pl.LensedImage("image", tracer(lens, light=light), observed=dataset)
     logp = model.logp(vars=[image])
     outputs = [logp, *pt.grad(logp, model.value_vars)]
     function = model.compile_fn(outputs, inputs=model.value_vars)

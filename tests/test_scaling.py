@@ -6,13 +6,13 @@ from functools import cache
 
 import numpy as np
 import pytest
+from inversions import SourceAndLight, named, source_inversion
 from problems import mass, simulated
 from test_regularization import ADAPT_IMAGE, MESHES, PRIORS
 
 import pymc_lens as pl
-from pymc_lens.graph import build_inversion
-from pymc_lens.inversion.problem import InversionInputs, PixelizedInversion
-from pymc_lens.inversion.solver import SOLVERS
+from pymc_lens.assembly import assemble
+from pymc_lens.inversion.solvers import SOLVERS
 
 OVERLAY = pl.image_mesh.Overlay((12, 12))
 ALL_MESHES = MESHES | {
@@ -53,15 +53,13 @@ def bright(factor: float) -> pl.Imaging:
 
 
 @cache
-def laid_out(mesh: str) -> tuple[tuple[float, ...], InversionInputs]:
+def laid_out(mesh: str) -> tuple[tuple[float, ...], SourceAndLight]:
     """Scales of the light's amplitudes, and what an inversion reads of the lens."""
     light = pl.light.MultiGaussian.log_spaced((0.02, -0.01), (0.1, 0.05), 0.05, 1.0, 6)
     pixelization = pl.Pixelization(ALL_MESHES[mesh], PRIORS["Zeroth"])
     tracer = pl.Tracer([pl.Galaxy(0.5, mass=mass(), light=light), pl.Galaxy(1.0, pixelization=pixelization)])
-    problem, inputs = build_inversion(tracer, bright(1.0))
-    return problem.light_scales, InversionInputs(
-        problem.imaging.data_fitted, *(part.eval() for part in inputs)
-    )
+    problem, inputs = assemble(tracer, bright(1.0))
+    return problem.scales, named((bright(1.0).data_fitted, *(part.eval() for part in inputs)))
 
 
 def log_evidence(
@@ -73,7 +71,7 @@ def log_evidence(
 ) -> float:
     """Of data so many times as bright, per interval as many times as wide."""
     dataset, (scales, inputs) = bright(factor), laid_out(mesh)
-    problem = PixelizedInversion(
+    problem = source_inversion(
         dataset,
         ALL_MESHES[mesh].scheme(dataset.plane),
         prior.scheme(dataset.plane),

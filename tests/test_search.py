@@ -14,6 +14,7 @@ import pytest
 from problems import TRUTH, gaussian_psf, mass, model, simulated, tracer
 
 import pymc_lens as pl
+from pymc_lens.assembly import assemble
 from pymc_lens.inference.compact_density import CompactDensity
 from pymc_lens.inversion.compact_source import CompactInputs, CompactSource
 
@@ -39,7 +40,7 @@ def _lit():
         )
         # On a fixed mesh, where the evidence has no other maxima than those of the lens.
         coefficient = pm.LogNormal("coefficient", 0.0, 3.0)
-        pl.PixelizedImage("image", tracer(lens, coefficient, light), observed=dataset)
+        pl.LensedImage("image", tracer(lens, coefficient, light), observed=dataset)
     return built
 
 
@@ -64,12 +65,13 @@ def test_a_compact_source_is_the_best_positive_combination(rng):
     from scipy.signal import fftconvolve
 
     dataset = simulated()
-    compact = CompactSource(dataset, dataset.data_fitted)
+    inversion, _ = assemble(tracer(), dataset)
+    compact = CompactSource(inversion, dataset.data_fitted, dataset.pixel_scales, {"source"})
     rays = (
         pl.Tracer([pl.Galaxy(0.5, mass=mass()), pl.Galaxy(1.0)]).traced_grid(dataset.plane.source_grid).eval()
     )
     source = np.array([0.03, -0.02, 0.1, -0.2])
-    fit = compact.fit(CompactInputs(rays, np.empty((0, dataset.light_grid.pixel_index.size)), source))
+    fit = compact.fit(CompactInputs((), (rays,), source[None]))
     y, x = rays[:, 0] - source[0], rays[:, 1] - source[1]
     angle = 0.5 * np.arctan2(source[2], source[3])
     ratio = (1 - np.hypot(*source[2:])) / (1 + np.hypot(*source[2:]))
@@ -112,7 +114,7 @@ def test_issue13_line1_a_lens_with_light_and_everything_random(lit):
 def test_issue13_line1_a_mode_at_the_edge_of_a_prior_is_said():
     with pm.Model() as built:
         radius = pm.TruncatedNormal("einstein_radius", 1.2, 0.02, lower=0.0)
-        pl.PixelizedImage("image", tracer(mass(radius)), observed=simulated())
+        pl.LensedImage("image", tracer(mass(radius)), observed=simulated())
     with pytest.warns(UserWarning, match=r"edge of the prior of einstein_radius.*below"):
         mode = pl.find_mode(built, progressbar=False)
     assert any("einstein_radius" in remark for remark in mode.remarks)
@@ -163,7 +165,7 @@ def test_issue13_line9_starts_in_the_user_s_own_coordinates():
         log_radius = pm.Normal("log_radius", 0.0, 0.3)
         radius = pm.Deterministic("einstein_radius", pm.math.exp(log_radius))
         both = pm.Deterministic("both", log_radius + ell_comps[0])
-        pl.PixelizedImage("image", tracer(mass(radius, ell_comps)), observed=simulated())
+        pl.LensedImage("image", tracer(mass(radius, ell_comps)), observed=simulated())
     # A dict, not a list; a pair and a deterministic variable.
     start = {"ell_comps": (0.1, -0.05), "einstein_radius": 1.0}
     with warnings.catch_warnings():

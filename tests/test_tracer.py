@@ -15,6 +15,7 @@ from pymc_lens.galaxy import Galaxy, Pixelization
 from pymc_lens.light import MultiGaussian
 from pymc_lens.mass import ExternalShear, Isothermal, MassSheet, PointMass
 from pymc_lens.mesh import RectangularBox
+from pymc_lens.parts import parts_of
 from pymc_lens.regularization import Constant
 from pymc_lens.tracer import Tracer
 
@@ -118,7 +119,6 @@ class TestSeveralPlanes:
         galaxies = [Galaxy(0.5, mass=NEAR), Galaxy(1.0, pixelization=PIXELIZATION), Galaxy(2.0)]
         tracer = Tracer(galaxies, cosmology=COSMOLOGY)
         assert tracer.source_redshift == 1.0
-        assert tracer.source_galaxy is galaxies[1]
         expected = number(tracer.traced_grid(grid, redshift=1.0))
         assert np.array_equal(number(tracer.traced_grid(grid)), expected)
         assert not np.allclose(expected, number(tracer.traced_grid(grid, redshift=2.0)))
@@ -204,19 +204,17 @@ class TestLights:
 
     def test_sums_are_taken_apart_nearest_first(self) -> None:
         tracer = Tracer([Galaxy(1.0), Galaxy(0.5, mass=NEAR, light=self.lens + self.second)])
-        assert tracer.lights == (self.lens, self.second)
+        (part,) = parts_of(tracer)
+        assert (part.name, part.light.parts) == ("lens_1_light", (self.lens, self.second))
 
     def test_light_behind_a_lens_is_lensed(self, grid: np.ndarray) -> None:
         tracer = Tracer([Galaxy(0.5, mass=NEAR, light=self.lens), Galaxy(1.0, light=self.source)])
-        front, behind = tracer.lights
-        assert front is self.lens
-        assert behind.intensity_scale == 2.0
-        assert behind.n_columns == 1
-        expected = number(self.source.images(number(tracer.traced_grid(grid))))
-        np.testing.assert_allclose(number(behind.images(grid)), expected, rtol=1e-12)
+        front, behind = parts_of(tracer)
+        assert (front.name, front.light) == ("lens_light", self.lens)
+        assert (behind.name, behind.light, behind.redshift) == ("source_light", self.source, 1.0)
 
     def test_no_light(self) -> None:
-        assert two_planes().lights == ()
+        assert parts_of(two_planes()) == []
 
 
 class TestErrors:
@@ -227,14 +225,7 @@ class TestErrors:
             ([Galaxy(0.5, mass=NEAR)], "is not behind it"),
             ([Galaxy(1.0, mass=NEAR), Galaxy(0.5, pixelization=PIXELIZATION)], "is not behind it"),
             ([Galaxy(0.5, mass=NEAR, pixelization=PIXELIZATION)], "is not behind it"),
-            (
-                [
-                    Galaxy(0.5, mass=NEAR),
-                    Galaxy(1.0, pixelization=PIXELIZATION),
-                    Galaxy(2.0, pixelization=PIXELIZATION),
-                ],
-                "several pixelized sources are not supported",
-            ),
+            ([Galaxy(0.5, mass=NEAR, name="a"), Galaxy(1.0, name="a")], "names of their own"),
         ],
     )
     def test_galaxies_that_make_no_tracer(self, galaxies: list[Galaxy], message: str) -> None:
@@ -246,10 +237,6 @@ class TestErrors:
             Tracer([NEAR])  # type: ignore[list-item]
         with pytest.raises(TypeError, match="cosmology: expected an astropy FLRW"):
             Tracer([Galaxy(1.0)], cosmology="Planck15")
-
-    def test_a_tracer_without_a_pixelization_has_no_source_galaxy(self) -> None:
-        with pytest.raises(ValueError, match="none has a pixelization"):
-            _ = two_planes().source_galaxy
 
     @pytest.mark.parametrize("redshift", [2.5, -0.1, np.nan])
     def test_redshifts_out_of_range(self, redshift: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -12,17 +13,36 @@ from pymc.blocking import DictToArrayBijection, RaveledVars
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.variable import TensorVariable
 
+from pymc_lens.distributions import observed_data
 from pymc_lens.errors import InadmissibleError
+from pymc_lens.imaging import Imaging
 from pymc_lens.inversion.compact_source import CompactFit, CompactInputs, CompactSource
+from pymc_lens.parts import Light, parts_of
 
 # Of the prior of a source's elliptical components.
 _ELLIPTICITY = 0.25
 
 
-class _Image(NamedTuple):
+class CompactImage(NamedTuple):
+    """An image of the model with compact sources.
+
+    Attributes
+    ----------
+    compact : CompactSource
+    dataset : Imaging
+    columns, rays : list of TensorVariable
+        See `CompactInputs`.
+    """
+
     compact: CompactSource
-    rays: TensorVariable
-    light: TensorVariable
+    dataset: Imaging
+    columns: list[TensorVariable]
+    rays: list[TensorVariable]
+
+    def light(self) -> list[TensorVariable]:
+        """Columns in front of the lenses."""
+        pairs = zip(self.compact.depending, self.columns, strict=True)
+        return [columns for part, columns in pairs if part.name not in self.compact.lensed]
 
 
 class CompactDensity:
@@ -30,33 +50,38 @@ class CompactDensity:
 
     Nothing here knows a mass profile: rays and light are read from the graph of the model. A vector holds the
     model's value variables, flattened (n_model,), then centre (y, x), arcsec, and elliptical components
-    (e_y, e_x) of each image's source.
+    (e_y, e_x) of what is in the place of each pixelized source.
 
     Parameters
     ----------
     model : pm.Model
         Of continuous variables.
     images : sequence of TensorVariable
-        Its observed pixelized images.
+        Its observed images.
 
     Attributes
     ----------
     evaluations : int
         Of the gradient, so far.
+    n_sources : int
+        Pixelized sources of all images.
     of_light, of_mass : (n_model,) bool
-        Coordinates on which the light depends; others on which the rays depend.
+        Coordinates on which the light in front of the lenses depends; others on which sources depend.
     """
 
     def __init__(self, model: pm.Model, images: Sequence[TensorVariable]) -> None:
         self.evaluations = 0
         self.images = [_image(model, rv) for rv in images]
+        self.n_sources = sum(image.compact.n_sources for image in self.images)
         self._info = DictToArrayBijection.map(model.initial_point()).point_map_info
         self.n_model = sum(int(np.prod(shape)) for _, shape, _, _ in self._info)
-        self.of_light = self._influences([image.light for image in self.images])
-        self.of_mass = self._influences([image.rays for image in self.images]) & ~self.of_light
+        self.of_light = self._influences([part for image in self.images for part in image.light()])
+        every = [part for image in self.images for part in (*image.columns, *image.rays)]
+        self.of_mass = self._influences(every) & ~self.of_light
         self._compile(model, images)
         # Without a mass the rays are where the pixels are, and sources as wide as the image.
-        self._extents = [np.ptp(image.compact.imaging.plane.grid, axis=0).max() for image in self.images]
+        extents = [np.ptp(image.dataset.plane.grid, axis=0).max() for image in self.images]
+        self._extents = np.repeat(extents, [image.compact.n_sources for image in self.images])
 
     def _influences(self, outputs: list[TensorVariable]) -> np.ndarray:
         names = {variable.name for variable in ancestors(outputs)}
@@ -66,7 +91,7 @@ class CompactDensity:
     def _compile(self, model: pm.Model, images: Sequence[TensorVariable]) -> None:
         others = [rv for rv in model.basic_RVs if rv not in images]
         log_prior = model.logp(vars=others) + model.potentiallogp
-        outputs = [part for image in self.images for part in (image.rays, image.light)]
+        outputs = [part for image in self.images for part in (*image.columns, *image.rays)]
         bars = [output.type() for output in outputs]
         cost = log_prior + sum((output * bar).sum() for output, bar in zip(outputs, bars, strict=True))
         values = model.continuous_value_vars
@@ -104,8 +129,8 @@ class CompactDensity:
         _, inputs = self._inputs(vector)
         return [solve(image.compact, part) for image, part in zip(self.images, inputs, strict=True)]
 
-    def rays(self, vector: np.ndarray) -> list[np.ndarray]:
-        """Source-plane positions (n_rays, 2) of each image's sub-pixels."""
+    def rays(self, vector: np.ndarray) -> list[tuple[np.ndarray, ...]]:
+        """Positions (n_rays, 2) of each image's sub-pixels in the planes of its pixelized sources."""
         return [part.rays for part in self._inputs(vector)[1]]
 
     def point(self, vector: np.ndarray) -> dict[str, np.ndarray]:
@@ -124,9 +149,9 @@ class CompactDensity:
             return -np.inf, np.zeros(vector.size)
         bars = [image.compact.gradient(part, fit) for (image, part), fit in zip(pairs, fits, strict=True)]
         of_model = self._backward(
-            *self.point(vector).values(), *(part for bar in bars for part in (bar.rays, bar.light))
+            *self.point(vector).values(), *(part for bar in bars for part in (*bar.columns, *bar.rays))
         )
-        gradient = np.concatenate([*map(np.ravel, of_model), *(bar.source for bar in bars)])
+        gradient = np.concatenate([*map(np.ravel, of_model), *(bar.sources.ravel() for bar in bars)])
         gradient[self.n_model :] += self._source_log_prior(vector)[1]
         return self._total(log_prior, fits, vector), gradient
 
@@ -136,21 +161,35 @@ class CompactDensity:
 
     def _inputs(self, vector: np.ndarray) -> tuple[float, list[CompactInputs]]:
         log_prior, *outputs = self._forward(*self.point(vector).values())
-        sources = vector[self.n_model :].reshape(-1, 4)
+        given = iter(map(np.ascontiguousarray, outputs))
+        sources = iter(vector[self.n_model :].reshape(-1, 4))
         return float(log_prior), [
-            CompactInputs(np.ascontiguousarray(rays), np.ascontiguousarray(light), source)
-            for rays, light, source in zip(outputs[::2], outputs[1::2], sources, strict=True)
+            CompactInputs(
+                tuple(islice(given, len(image.columns))),
+                tuple(islice(given, len(image.rays))),
+                np.array(list(islice(sources, len(image.rays)))).reshape(-1, 4),
+            )
+            for image in self.images
         ]
 
     def _source_log_prior(self, vector: np.ndarray) -> tuple[float, np.ndarray]:
         """Weak normal priors of the sources, and their gradient."""
         sources = vector[self.n_model :].reshape(-1, 4)
         sds = np.array([[extent, extent, _ELLIPTICITY, _ELLIPTICITY] for extent in self._extents])
+        sds = sds.reshape(-1, 4)
         return -0.5 * float(((sources / sds) ** 2).sum()), (-sources / sds**2).ravel()
 
 
-def _image(model: pm.Model, rv: TensorVariable) -> _Image:
-    rays, _, light, _ = model.replace_rvs_by_values(list(rv.owner.op.dist_params(rv.owner)))
-    observed = model.rvs_to_values[rv]
-    data = observed.data if hasattr(observed, "data") else observed.get_value()
-    return _Image(CompactSource(rv.owner.op.problem.imaging, np.asarray(data)), rays, light)
+def _image(model: pm.Model, rv: TensorVariable) -> CompactImage:
+    inversion, dataset = rv.owner.op.inversion, rv.tag.dataset
+    data = observed_data(model, rv)
+    assert data is not None
+    lensed = {part.name for part in parts_of(rv.tag.tracer) if type(part) is not Light}
+    variables = model.replace_rvs_by_values(list(rv.owner.op.dist_params(rv.owner)))
+    of_parts = inversion.arrays_of((None, *variables))
+    return CompactImage(
+        CompactSource(inversion, data, dataset.pixel_scales, lensed),
+        dataset,
+        [of_parts[part.name][0] for part in inversion.dense if part.inputs],
+        [of_parts[part.name][0] for part in inversion.mapped],
+    )

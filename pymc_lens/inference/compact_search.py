@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from pymc.blocking import DictToArrayBijection
 from pytensor.tensor.variable import TensorVariable
 from scipy.optimize import minimize
 
-from pymc_lens.inference.compact_density import CompactDensity
+from pymc_lens.inference.compact_density import CompactDensity, CompactImage
 from pymc_lens.inversion.compact_source import CompactFit, CompactSource
 
 _log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class Candidate(NamedTuple):
     log_density : float
         Of the compact model, up to a constant.
     rays : (n_rays, 2) float64
-        Source-plane positions of all images' sub-pixels, arcsec.
+        Positions of all images' sub-pixels in the planes of all pixelized sources, arcsec.
     deflection : float
         Mean length of their deflections, arcsec.
     """
@@ -101,11 +102,10 @@ def compact_candidates(
     report : callable
         Told what is going on.
     rng : Generator
-
     """
     density = CompactDensity(model, images)
     scales = _scales(density, draws)
-    centre = np.concatenate([draws[0], np.zeros(4 * len(images))])
+    centre = np.concatenate([draws[0], np.zeros(4 * density.n_sources)])
     centre = _fit_light(density, centre, scales, report)
     starts = _best_draws(density, centre, draws, report, rng)
     of_lens = density.of_mass | density.of_light
@@ -150,7 +150,7 @@ def _scales(density: CompactDensity, draws: np.ndarray) -> np.ndarray:
     """First steps of all coordinates, sources included."""
     of_model = 0.3 * np.std(draws, axis=0) if len(draws) > 1 else np.full(density.n_model, 0.1)
     of_sources = [
-        [_CENTRE_STEP * image.compact.imaging.pixel_scales] * 2 + [_ELLIPTICITY_STEP] * 2
+        ([_CENTRE_STEP * image.dataset.pixel_scales] * 2 + [_ELLIPTICITY_STEP] * 2) * image.compact.n_sources
         for image in density.images
     ]
     return np.concatenate([of_model, *of_sources])
@@ -158,7 +158,7 @@ def _scales(density: CompactDensity, draws: np.ndarray) -> np.ndarray:
 
 def _with_sources(density: CompactDensity, of_model: np.ndarray) -> np.ndarray:
     """Return indices of some of the model's coordinates and all of the sources'."""
-    return np.flatnonzero(np.concatenate([of_model, np.ones(4 * len(density.images), bool)]))
+    return np.flatnonzero(np.concatenate([of_model, np.ones(4 * density.n_sources, bool)]))
 
 
 def _candidate(density: CompactDensity, vector: np.ndarray) -> Candidate:
@@ -166,7 +166,7 @@ def _candidate(density: CompactDensity, vector: np.ndarray) -> Candidate:
     found = Candidate(
         vector[: density.n_model],
         density.value(vector),
-        np.concatenate(rays),
+        np.concatenate([np.empty((0, 2)), *chain(*rays)]),
         _mean_deflection(density, rays),
     )
     _log.info("Compact source: log density %.1f, deflection %.3f.", found.log_density, found.deflection)
@@ -189,7 +189,7 @@ def _fit_light(
     density: CompactDensity, start: np.ndarray, scales: np.ndarray, report: Callable[[str], None]
 ) -> np.ndarray:
     """Fit the light without a source, with weights of a Cauchy distribution."""
-    free = np.flatnonzero(np.concatenate([density.of_light, np.zeros(4 * len(density.images), bool)]))
+    free = np.flatnonzero(np.concatenate([density.of_light, np.zeros(4 * density.n_sources, bool)]))
     if not free.size:
         return start
     for k in range(_LIGHT_PASSES):
@@ -212,7 +212,7 @@ def _best_draws(
 ) -> list[np.ndarray]:
     """Return the best draw in each bin of the mean deflection, the light held."""
     arcs = [
-        _brightest(image.compact, _significance(image.compact, fit))
+        _brightest(image, _significance(image.compact, fit))
         for image, fit in zip(density.images, density.fits(centre, CompactSource.fit_light), strict=True)
     ]
     vectors, values, deflections = [], [], []
@@ -221,17 +221,20 @@ def _best_draws(
         vector[: density.n_model][density.of_mass] = draw[density.of_mass]
         rays = density.rays(vector)
         traced = [
-            part.reshape(image.compact.imaging.plane.n_pixels, -1, 2).mean(axis=1)[arc]
-            for image, part, arc in zip(density.images, rays, arcs, strict=True)
+            part.reshape(image.dataset.plane.n_pixels, -1, 2).mean(axis=1)[arc]
+            for image, parts, arc in zip(density.images, rays, arcs, strict=True)
+            for part in parts
         ]
         guesses = [[np.median(part, axis=0) for part in traced], [rng.choice(part) for part in traced]]
         deflection = _mean_deflection(density, rays)
         for guess in guesses:
-            vector[density.n_model :].reshape(-1, 4)[:, :2] = guess
+            vector[density.n_model :].reshape(-1, 4)[:, :2] = np.reshape(guess, (-1, 2))
             vectors.append(vector.copy())
             values.append(density.value(vector))
             deflections.append(deflection)
         report(f"lens {k + 1}/{len(draws)}: best log density {max(values):.1f}")
+    if not density.n_sources:  # where there are no rays to measure deflections by
+        return [vectors[i] for i in np.argsort(values)[::-1][:_BINS] if np.isfinite(values[i])]
     bins = np.quantile(deflections, np.linspace(0.0, 1.0, _BINS + 1)[1:-1])
     members = np.searchsorted(bins, deflections)
     best = [max(np.flatnonzero(members == b), key=lambda i: values[i]) for b in np.unique(members)]
@@ -239,21 +242,22 @@ def _best_draws(
 
 
 def _significance(compact: CompactSource, fit: CompactFit) -> np.ndarray:
-    return (compact.data - fit.model) / compact.imaging.noise_fitted
+    return (compact.data - fit.model) / compact.response.noise
 
 
-def _brightest(compact: CompactSource, significance: np.ndarray) -> np.ndarray:
+def _brightest(image: CompactImage, significance: np.ndarray) -> np.ndarray:
     """Slim indices of the pixels that are brightest over the light."""
-    return compact.imaging.fitted[significance >= np.quantile(significance, _BRIGHT)]
+    return image.dataset.fitted[significance >= np.quantile(significance, _BRIGHT)]
 
 
-def _mean_deflection(density: CompactDensity, rays: list[np.ndarray]) -> float:
-    """Mean length of the deflections (arcsec) of rays (n_rays, 2) of each image."""
+def _mean_deflection(density: CompactDensity, rays: list[tuple[np.ndarray, ...]]) -> float:
+    """Mean length of the deflections (arcsec) of rays (n_rays, 2) of each image; zero without any."""
     lengths = [
-        np.hypot(*(part - image.compact.imaging.plane.source_grid).T)
-        for image, part in zip(density.images, rays, strict=True)
+        np.hypot(*(part - image.dataset.plane.source_grid).T)
+        for image, parts in zip(density.images, rays, strict=True)
+        for part in parts
     ]
-    return float(np.concatenate(lengths).mean())
+    return float(np.concatenate(lengths).mean()) if lengths else 0.0
 
 
 def _ascend(

@@ -12,7 +12,7 @@ import numpy as np
 import pymc as pm
 from pymc.blocking import DictToArrayBijection
 
-from pymc_lens.distributions import pixelized_images
+from pymc_lens.distributions import lensed_images
 from pymc_lens.inference.climb import FINE, approach, climb, climb_on, refined, whitening
 from pymc_lens.inference.compact_search import Candidate, compact_candidates, prior_draws
 from pymc_lens.inference.density import Density
@@ -204,7 +204,7 @@ def _unattended(
 ) -> _Found:
     """Climb from the lenses that compact sources find."""
     model = density.model
-    images = [rv for rv in pixelized_images(model).values() if rv in model.observed_RVs]
+    images = [rv for rv in lensed_images(model).values() if rv in model.observed_RVs]
     if not images:
         return _from_starts(density, [{}], keep, report)
     search = compact_candidates(model, images, draws, report, rng)
@@ -226,7 +226,7 @@ def _worth_following(candidates: Sequence[Candidate]) -> list[Candidate]:
     best = candidates[0].log_density
     for candidate in candidates:
         behind = best - candidate.log_density > _FAR_BEHIND * abs(best)
-        known = any(
+        known = candidate.rays.size and any(
             np.sqrt(2.0 * np.mean((candidate.rays - other.rays) ** 2)) <= _SAME_RAYS * other.deflection
             for other in followed
         )

@@ -8,10 +8,10 @@ import pytensor.tensor as pt
 from pytensor.graph.replace import graph_replace
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lens.distributions import pixelized_images
+from pymc_lens.distributions import lensed_images
 from pymc_lens.errors import InadmissibleError
-from pymc_lens.fit import evaluate_once
-from pymc_lens.inversion.problem import InversionInputs
+from pymc_lens.evaluate import evaluate_once
+from pymc_lens.inversion.inversion import Arrays
 
 
 def preflight(
@@ -59,20 +59,20 @@ def _names_of_entries(point: dict[str, np.ndarray]) -> list[str]:
 
 def _explanations(model: pm.Model, point: dict[str, np.ndarray]) -> list[str]:
     explanations = []
-    for image in pixelized_images(model).values():
+    for image in lensed_images(model).values():
         try:
-            image.owner.op.problem.invert(inputs_at(model, image, point))
+            image.owner.op.inversion.invert(inputs_at(model, image, point))
         except InadmissibleError as error:
             explanations.append(f"{image.name}: {error}")
     return explanations
 
 
-def inputs_at(model: pm.Model, image: TensorVariable, point: dict[str, np.ndarray]) -> InversionInputs:
+def inputs_at(model: pm.Model, image: TensorVariable, point: dict[str, np.ndarray]) -> Arrays:
     """Evaluate what an image's inversion reads, at values of the model's value variables."""
     parameters = model.replace_rvs_by_values(list(image.owner.op.dist_params(image.owner)))
     values = {value: pt.constant(point[value.name], dtype=value.dtype) for value in model.value_vars}
     inputs = graph_replace([model.rvs_to_values[image], *parameters], values, strict=False)
-    return InversionInputs(*evaluate_once(inputs))
+    return tuple(evaluate_once(inputs))
 
 
 def compile_density(model: pm.Model) -> pm.model.core.ValueGradFunction:

@@ -9,7 +9,7 @@ import numpy as np
 import pymc as pm
 from pymc.blocking import DictToArrayBijection
 
-from pymc_lens.distributions import pixelized_images
+from pymc_lens.distributions import lensed_images
 from pymc_lens.inference.density import Density
 from pymc_lens.inference.preflight import inputs_at
 
@@ -90,10 +90,10 @@ def _flat_ellipses(mode: Mode) -> Iterator[str]:
 
 
 def _poor_fits(mode: Mode, model: pm.Model) -> Iterator[str]:
-    for name, image in pixelized_images(model).items():
-        problem = image.owner.op.problem
-        chi_squared = problem.invert(inputs_at(model, image, mode.point)).terms.chi_squared
-        reduced = chi_squared / problem.imaging.fitted.size
+    for name, image in lensed_images(model).items():
+        inversion = image.owner.op.inversion
+        chi_squared = inversion.invert(inputs_at(model, image, mode.point)).terms.chi_squared
+        reduced = chi_squared / inversion.response.noise.size
         if reduced > _POOR:
             yield (
                 f"The mode leaves residuals in {name} that noise does not explain: its reduced chi-squared "

@@ -6,17 +6,15 @@ prefers that lens. A few concentric Gaussians cannot.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from pymc_lens.errors import InadmissibleError
-from pymc_lens.imaging import Imaging
-from pymc_lens.inversion.light import LightBlur, prepare_light_blur
+from pymc_lens.inversion.inversion import Inversion
 from pymc_lens.linalg.kernel import kernel
 from pymc_lens.linalg.nnls import solve_positive
+from pymc_lens.linear.base import DenseScheme
 from pymc_lens.workspace import Workspace
 
 # Widths of the source's Gaussians, in pixels of the image.
@@ -30,17 +28,17 @@ class CompactInputs(NamedTuple):
 
     Attributes
     ----------
-    rays : (n_rays, 2) float64
-        Source-plane (y, x) of the sub-pixels, arcsec.
-    light : (n_light, n_light_pixels) float64
-        Unblurred pixel-averaged columns of the linear light profiles.
-    source : (4,) float64
-        Centre (y, x), arcsec, and elliptical components (e_y, e_x) of the source.
+    columns : tuple of (n, n_positions) float64
+        Of the parts that are seen everywhere, before the instrument, where they depend on the model.
+    rays : tuple of (n_rays, 2) float64
+        Of each pixelized source, the source-plane (y, x) of the sub-pixels, arcsec.
+    sources : (n_sources, 4) float64
+        Centre (y, x), arcsec, and elliptical components (e_y, e_x) of what is in the place of each.
     """
 
-    rays: np.ndarray
-    light: np.ndarray
-    source: np.ndarray
+    columns: tuple[np.ndarray, ...]
+    rays: tuple[np.ndarray, ...]
+    sources: np.ndarray
 
 
 class CompactFit(NamedTuple):
@@ -50,38 +48,47 @@ class CompactFit(NamedTuple):
     ----------
     log_likelihood : float
         Minus half the weighted chi-squared.
-    amplitudes : (n_light + n_widths,) float64
-        Not negative: of the light, then of the source's Gaussians.
+    amplitudes : list of (n,) float64
+        Of each dense part, then of each source's Gaussians; not negative but for the sky's.
     model : (n_fitted,) float64
     """
 
     log_likelihood: float
-    amplitudes: np.ndarray
+    amplitudes: list[np.ndarray]
     model: np.ndarray
 
 
 class CompactSource:
-    """Image of concentric elliptical Gaussians behind a lens and of linear light, all amplitudes positive.
+    """An image of which concentric elliptical Gaussians are in the place of each pixelized source.
 
     Parameters
     ----------
-    imaging : Imaging
-    data : (n_fitted,) float64
-        What is fitted, where it is not the imaging's own.
+    inversion : Inversion
+    data : (n_data,) float64
+    pixel_scales : float
+        Arcsec.
+    lensed : set of str
+        Names of the dense parts that are behind a lens.
 
     Attributes
     ----------
-    weights : (n_fitted,) float64
+    weights : (n_data,) float64
         Of each pixel's chi-squared; may be set anew between calls.
     """
 
-    def __init__(self, imaging: Imaging, data: np.ndarray) -> None:
-        self.imaging = imaging
-        self.data = data
-        self.widths = np.geomspace(_NARROWEST, _WIDEST, _N_WIDTHS) * imaging.pixel_scales
-        self.weights = np.ones(imaging.fitted.size)
+    def __init__(self, inversion: Inversion, data: np.ndarray, pixel_scales: float, lensed: set[str]) -> None:
+        self.dense, self.response, self.data = inversion.dense, inversion.response, data
+        self.lensed = lensed
+        self.n_sources = len(inversion.mapped)
+        self.widths = np.geomspace(_NARROWEST, _WIDEST, _N_WIDTHS) * pixel_scales
+        self.weights = np.ones(data.size)
         self._workspace = Workspace()
-        self._last_light: tuple[np.ndarray, np.ndarray] | None = None
+        self._last: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+
+    @property
+    def depending(self) -> list[DenseScheme]:
+        """Dense parts whose columns the model computes."""
+        return [part for part in self.dense if part.inputs]
 
     def fit(self, inputs: CompactInputs) -> CompactFit:
         """Solve for the amplitudes.
@@ -89,77 +96,88 @@ class CompactSource:
         Raises
         ------
         InadmissibleError
-            If rays or light are not finite, or the source's ellipticity is 1 or more.
+            If rays or columns are not finite, or a source's ellipticity is 1 or more.
         """
         _require_admissible(inputs)
-        return self._solve([*self._blurred_light(inputs.light), *self._blurred_source(inputs)])
+        sources = [self._blurred_source(*pair) for pair in zip(inputs.rays, inputs.sources, strict=True)]
+        return self._solve([*self._blurred_dense(inputs), *sources])
 
     def fit_light(self, inputs: CompactInputs) -> CompactFit:
-        """Solve for the amplitudes of the light alone; those of the source are zero."""
+        """Solve for the amplitudes of light in front of the lenses and sky alone; others are zero."""
         _require_admissible(inputs)
-        alone = self._solve(self._blurred_light(inputs.light))
-        return alone._replace(amplitudes=np.concatenate([alone.amplitudes, np.zeros(_N_WIDTHS)]))
+        dense = [
+            0.0 * blurred if part.name in self.lensed else blurred
+            for part, blurred in zip(self.dense, self._blurred_dense(inputs), strict=True)
+        ]
+        alone = self._solve(dense)
+        return alone._replace(amplitudes=[*alone.amplitudes, *np.zeros((self.n_sources, _N_WIDTHS))])
 
     def gradient(self, inputs: CompactInputs, fit: CompactFit) -> CompactInputs:
         """Gradient of the log-likelihood; at the best amplitudes it is that at fixed ones."""
-        n_light = len(inputs.light)
-        imaging = self.imaging
-        residual_bar = np.zeros(imaging.plane.n_pixels)
-        residual_bar[imaging.fitted] = self.weights * (self.data - fit.model) / imaging.noise_fitted**2
-        light_bar = self._light_blur.pullback(residual_bar[None])[0]
-        pixel_bar = self._source_blur.pullback(residual_bar[None])[0]
-        rays_bar, source_bar = np.empty_like(inputs.rays), np.zeros(4)
-        _pullback(
-            inputs.rays, inputs.source, self.widths, fit.amplitudes[n_light:], pixel_bar, rays_bar, source_bar
-        )
-        return CompactInputs(rays_bar, fit.amplitudes[:n_light, None] * light_bar, source_bar)
+        response = self.response
+        residual_bar = response.spread(self.weights * (self.data - fit.model) / response.noise**2)[None]
+        columns_bars = [
+            amplitudes[:, None] * response.blur_pullback(residual_bar, part.positions)
+            for part, amplitudes in zip(self.dense, fit.amplitudes[: len(self.dense)], strict=True)
+            if part.inputs
+        ]
+        rays_bars = [np.empty_like(rays) for rays in inputs.rays]
+        sources_bar = np.zeros(inputs.sources.shape)
+        if inputs.rays:
+            (pixel_bar,) = response.blur_pullback(residual_bar, response.pixel_positions)
+            of_sources = fit.amplitudes[len(self.dense) :]
+            for rays, source, amplitudes, rays_bar, source_bar in zip(
+                inputs.rays, inputs.sources, of_sources, rays_bars, sources_bar, strict=True
+            ):
+                _pullback(rays, source, self.widths, amplitudes, pixel_bar, rays_bar, source_bar)
+        return CompactInputs(tuple(columns_bars), tuple(rays_bars), sources_bar)
 
     # --- helpers
 
-    def _solve(self, columns: np.ndarray | list[np.ndarray]) -> CompactFit:
-        imaging = self.imaging
-        root_weights = np.sqrt(self.weights) / imaging.noise_fitted
-        design = np.reshape(columns, (-1, imaging.plane.n_pixels))[:, imaging.fitted]
+    def _solve(self, groups: list[np.ndarray]) -> CompactFit:
+        response = self.response
+        seen = np.flatnonzero(response.root_weights)
+        design = np.concatenate([columns[:, seen] for columns in groups])
+        root_weights = np.sqrt(self.weights) / response.noise
         whitened, data = design * root_weights, self.data * root_weights
         length = np.sqrt((whitened**2).sum(axis=1))
         length[length < 1e-100] = np.inf  # shines on nothing: has no amplitude
         matrix = whitened @ whitened.T / np.outer(length, length)
         matrix.flat[:: len(matrix) + 1] = 1.0 + _RIDGE
         vector = whitened @ data / length
-        amplitudes = solve_positive(matrix, vector, vector > 0.0, self._workspace).values / length
+        # Only what depends on nothing, the sky, may be negative.
+        kinds = [not part.inputs for part in self.dense] + [False] * (len(groups) - len(self.dense))
+        free = np.repeat(kinds, [len(columns) for columns in groups])
+        solved = solve_positive(matrix, vector, vector > 0.0, self._workspace, free)
+        amplitudes = solved.values / length
         model = amplitudes @ design
-        chi_squared = float((self.weights * ((self.data - model) / imaging.noise_fitted) ** 2).sum())
-        return CompactFit(-0.5 * chi_squared, amplitudes, model)
+        chi_squared = float((self.weights * ((self.data - model) / response.noise) ** 2).sum())
+        ends = np.cumsum([len(columns) for columns in groups])[:-1]
+        return CompactFit(-0.5 * chi_squared, np.split(amplitudes, ends), model)
 
-    def _blurred_light(self, light: np.ndarray) -> np.ndarray:
-        """Blur the light's columns; those of the last call are kept, since searches hold them for long."""
-        if self._last_light is None or not np.array_equal(self._last_light[0], light):
-            self._last_light = light.copy(), self._light_blur.blur(light)
-        return self._last_light[1]
+    def _blurred_dense(self, inputs: CompactInputs) -> list[np.ndarray]:
+        """Blur columns; those of the last call are kept, since searches hold the light for long."""
+        given = iter(inputs.columns)
+        blurred = []
+        for part in self.dense:
+            columns = part.columns((next(given),) if part.inputs else ())
+            if part.name not in self._last or not np.array_equal(self._last[part.name][0], columns):
+                self._last[part.name] = columns.copy(), self.response.blur(columns, part.positions)
+            blurred.append(self._last[part.name][1])
+        return blurred
 
-    def _blurred_source(self, inputs: CompactInputs) -> np.ndarray:
-        columns = np.empty((_N_WIDTHS, self.imaging.plane.n_pixels))
-        _gaussians(inputs.rays, inputs.source, self.widths, columns)
-        return self._source_blur.blur(columns)
-
-    @cached_property
-    def _light_blur(self) -> LightBlur:
-        grid, imaging = self.imaging.light_grid, self.imaging
-        return prepare_light_blur(
-            grid.frame_shape, grid.pixel_index, grid.mask_index, imaging.psf, imaging.psf_centre
-        )
-
-    @cached_property
-    def _source_blur(self) -> LightBlur:
+    def _blurred_source(self, rays: np.ndarray, source: np.ndarray) -> np.ndarray:
         """Rays of the source start in the mask only."""
-        return replace(self._light_blur, pixel_index=self._light_blur.mask_index)
+        columns = np.empty((_N_WIDTHS, self.response.root_weights.size))
+        _gaussians(rays, source, self.widths, columns)
+        return self.response.blur(columns, self.response.pixel_positions)
 
 
 def _require_admissible(inputs: CompactInputs) -> None:
-    for name, part in zip(inputs._fields, inputs, strict=True):
-        if not np.isfinite(part).all():
+    for name, array in (*(("rays", a) for a in inputs.rays), *(("light", a) for a in inputs.columns)):
+        if not np.isfinite(array).all():
             raise InadmissibleError(f"non-finite {name}", f"{name}: not finite.")
-    if np.hypot(*inputs.source[2:]) >= 1.0:
+    if (np.hypot(inputs.sources[:, 2], inputs.sources[:, 3]) >= 1.0).any():
         raise InadmissibleError("source ellipticity", "source: expected elliptical components below 1.")
 
 

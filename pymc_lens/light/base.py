@@ -15,6 +15,10 @@ from pymc_lens.image_plane import CENTRED, Frame
 from pymc_lens.symbolic import called, expression, may_be_equal
 from pymc_lens.validation import integer, require_instance
 
+POSITIVITY = (None, "map", "marginal", "nnls")
+# Along a pixel's side, of light that nothing is known of.
+_SUB_SIZE = 4
+
 
 class LightProfile(ABC):
     """Light whose amplitudes are solved for inside the inversion.
@@ -26,9 +30,12 @@ class LightProfile(ABC):
     intensity_scale : float or None
         Prior standard deviation of each amplitude, in the units of the data; None: ten times the brightest
         fitted pixel, times `relative_scales`.
+    positivity : str or None
+        Whether amplitudes may be negative; "nnls", or as of `pymc_lens.Pixelization`.
     """
 
     intensity_scale: float | None = None
+    positivity: str | None = None
 
     @property
     def parts(self) -> tuple[LightProfile, ...]:
@@ -91,6 +98,16 @@ class LightProfile(ABC):
         """
         return np.ones(self.n_columns)
 
+    def sub_size(self, pixel_scales: float) -> int:
+        """Positions along a pixel's side that its averages need wherever a lens puts it.
+
+        Parameters
+        ----------
+        pixel_scales : float
+            Arcsec.
+        """
+        return _SUB_SIZE
+
     def __add__(self, other: object) -> LightSum:
         if not isinstance(other, LightProfile):
             return NotImplemented
@@ -109,6 +126,8 @@ class LightSum(LightProfile):
     ------
     TypeError
         If one of them is something else.
+    ValueError
+        If they differ in ``positivity``.
     """
 
     profiles: tuple[LightProfile, ...]
@@ -117,6 +136,15 @@ class LightSum(LightProfile):
         require_instance("profiles", self.profiles, tuple)
         for profile in self.profiles:
             require_instance("profiles", profile, LightProfile)
+        if len({profile.positivity for profile in self.profiles}) > 1:
+            raise ValueError(
+                "positivity: expected the same of all light of a galaxy, got "
+                f"{[profile.positivity for profile in self.profiles]}."
+            )
+
+    @property
+    def positivity(self) -> str | None:  # type: ignore[override]
+        return self.profiles[0].positivity
 
     @property
     @override
@@ -131,6 +159,24 @@ class LightSum(LightProfile):
     @override
     def images(self, grid: Any) -> TensorVariable:
         return pt.concatenate([profile.images(grid) for profile in self.profiles])
+
+    @override
+    def averages(
+        self, points: np.ndarray, sub_size: int, pixel_scales: float, frame: Frame = CENTRED
+    ) -> TensorVariable:
+        return pt.concatenate(
+            [profile.averages(points, sub_size, pixel_scales, frame) for profile in self.profiles]
+        )
+
+    @override
+    def sub_size(self, pixel_scales: float) -> int:
+        return max(profile.sub_size(pixel_scales) for profile in self.profiles)
+
+
+def require_positivity(positivity: object) -> None:
+    """Raise ValueError unless it is one of the ways in which coefficients are confined, or None."""
+    if not isinstance(positivity, str | None) or positivity not in POSITIVITY:
+        raise ValueError(f"positivity: expected one of {list(POSITIVITY)}, got {positivity!r}.")
 
 
 def require_columns(light: LightProfile) -> None:

@@ -18,6 +18,7 @@ _TOLERANCE = 1e-12
 # Times that an exchange of blocks may leave more to exchange than before.
 _PATIENCE = 5
 _MAX_SYSTEMS = 10_000
+_NONE = np.False_
 
 
 class PositiveSolution(NamedTuple):
@@ -39,9 +40,10 @@ class PositiveSolution(NamedTuple):
 
 
 def solve_positive(
-    matrix: np.ndarray, vector: np.ndarray, passive: np.ndarray, workspace: Workspace
-) -> PositiveSolution:
-    """Minimise ``x'Ax / 2 - b'x`` among ``x >= 0``.
+    matrix: np.ndarray, vector: np.ndarray, passive: np.ndarray, workspace: Workspace,
+    free: np.ndarray | np.bool_ = _NONE,
+) -> PositiveSolution:  # fmt: skip
+    """Minimise ``x'Ax / 2 - b'x`` among ``x >= 0``, but for some elements of any sign.
 
     Block principal pivoting: all elements with the wrong sign, and all zeros that want to grow, change sides
     at once (Portugal, Judice & Vicente 1994, Math. Comp. 63, 625; Kim & Park 2011, SIAM J. Sci. Comput. 33,
@@ -58,16 +60,19 @@ def solve_positive(
     passive : (n,) bool
         Guess of the elements that are positive.
     workspace : Workspace
+    free : (n,) bool, optional
+        Elements that may be negative.
 
     Raises
     ------
     InadmissibleError
         If the conditions cannot be met to 1e-8: the matrix is singular to working precision.
     """
-    values, solved = _exchange_blocks(matrix, vector, passive, workspace)
+    values, solved = _exchange_blocks(matrix, vector, passive | free, free, workspace)
     if solved.remaining:
-        values, solved = _descend(matrix, vector, np.maximum(values, 0.0), solved.systems, workspace)
-    residual = kkt_residual(matrix, vector, values)
+        start = np.where(free, values, np.maximum(values, 0.0))
+        values, solved = _descend(matrix, vector, start, free, solved.systems, workspace)
+    residual = kkt_residual(matrix, vector, values, free)
     if not residual <= _CERTIFIED:
         raise InadmissibleError(
             "positive solver",
@@ -77,17 +82,20 @@ def solve_positive(
     return PositiveSolution(values, residual, solved.systems)
 
 
-def kkt_residual(matrix: np.ndarray, vector: np.ndarray, values: np.ndarray) -> float:
-    """Largest violation of ``Ax - b >= 0``, and of ``Ax = b`` where x > 0, relative to the terms of each row.
+def kkt_residual(
+    matrix: np.ndarray, vector: np.ndarray, values: np.ndarray, free: np.ndarray | np.bool_ = _NONE
+) -> float:
+    """Largest violation of ``Ax - b >= 0``, and of ``Ax = b`` where x > 0 or is free, relative to each row's.
 
     Parameters
     ----------
     matrix : (n, n) float64
         Symmetric; the upper triangle is read.
     vector, values : (n,) float64
+    free : (n,) bool, optional
     """
     growth = _growth(matrix, vector, values, Workspace())
-    return float(np.where(values > 0.0, np.abs(growth), growth).max(initial=0.0))
+    return float(np.where((values > 0.0) | free, np.abs(growth), growth).max(initial=0.0))
 
 
 class _Progress(NamedTuple):
@@ -96,7 +104,11 @@ class _Progress(NamedTuple):
 
 
 def _exchange_blocks(
-    matrix: np.ndarray, vector: np.ndarray, passive: np.ndarray, workspace: Workspace
+    matrix: np.ndarray,
+    vector: np.ndarray,
+    passive: np.ndarray,
+    free: np.ndarray | np.bool_,
+    workspace: Workspace,
 ) -> tuple[np.ndarray, _Progress]:
     """Exchange until nothing is left to exchange, or it stops to help."""
     passive = passive.copy()
@@ -105,7 +117,7 @@ def _exchange_blocks(
         values = _solve_passive(matrix, vector, passive, workspace)
         systems += 1
         growing = _growth(matrix, vector, values, workspace) > _TOLERANCE
-        wrong = np.where(passive, values < 0.0, growing)
+        wrong = np.where(passive, (values < 0.0) & ~free, growing)
         count = int(wrong.sum())
         if count < fewest:
             fewest, patience = count, _PATIENCE
@@ -117,21 +129,22 @@ def _exchange_blocks(
 
 
 def _descend(
-    matrix: np.ndarray, vector: np.ndarray, values: np.ndarray, systems: int, workspace: Workspace
-) -> tuple[np.ndarray, _Progress]:
-    """Active set from a vector without negative elements; every step lowers the form."""
-    passive = values > 0.0
+    matrix: np.ndarray, vector: np.ndarray, values: np.ndarray, free: np.ndarray | np.bool_, systems: int,
+    workspace: Workspace,
+) -> tuple[np.ndarray, _Progress]:  # fmt: skip
+    """Active set from a vector without negative elements but free ones; every step lowers the form."""
+    passive = (values > 0.0) | free
     newest, barred = -1, np.zeros(vector.size, bool)
     while systems < _MAX_SYSTEMS:
         target = _solve_passive(matrix, vector, passive, workspace)
         systems += 1
-        falling = passive & (target <= 0.0)
+        falling = passive & (target <= 0.0) & ~free
         if falling.any():
             steps = values[falling] / (values[falling] - target[falling])
             step = steps.min()
             values = np.where(passive, values + step * (target - values), 0.0)
             values[np.flatnonzero(falling)[steps <= step]] = 0.0
-            passive &= values > 0.0
+            passive &= (values > 0.0) | free
             # An element that falls from zero right away grew by rounding alone.
             barred[newest] |= step == 0.0 and not passive[newest]
             continue

@@ -48,6 +48,11 @@ class Confinement:
     target: np.ndarray
     draws: Draws
 
+    @property
+    def sites(self) -> np.ndarray:
+        """(2, n) sites of expectation propagation, to start the next from."""
+        return self.propagated.sites
+
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean (n,) and second moments (n, n), as the derivatives of `log_mass` as computed.
 

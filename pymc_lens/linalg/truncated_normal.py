@@ -14,9 +14,9 @@ _QUARTER_TURN = 0.5 * np.pi
 
 
 def draw_positive(
-    mean: np.ndarray, factor: np.ndarray, start: np.ndarray, rng: np.random.Generator
+    mean: np.ndarray, factor: np.ndarray, start: np.ndarray, confined: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Draw from N(mean, (U'U)^-1) given that no element is negative.
+    """Draw from N(mean, (U'U)^-1) given that no confined element is negative.
 
     Hamiltonian Monte Carlo whose trajectories are known exactly, ellipses that bounce off the walls (Pakman &
     Paninski 2014, J. Comput. Graph. Stat. 23, 518): nothing is ever rejected. In the variables themselves a
@@ -29,7 +29,8 @@ def draw_positive(
     factor : (n, n) float64
         Cholesky factor U of the precision, in the upper triangle.
     start : (n,) float64
-        A point without negative elements.
+        A point whose confined elements are not negative.
+    confined : (n,) bool
     rng : Generator
 
     Returns
@@ -39,16 +40,16 @@ def draw_positive(
     covariance = factor.copy()
     cholesky_inverse_in_place(covariance)
     covariance = symmetric(covariance)
-    position = np.maximum(start, 1e-3 * np.sqrt(covariance.diagonal()))
+    position = np.where(confined, np.maximum(start, 1e-3 * np.sqrt(covariance.diagonal())), start)
     for _ in range(_TRAJECTORIES):
         velocity = solve_triangular(factor, rng.standard_normal(mean.size), check_finite=False)
-        _travel(mean, covariance, position, velocity, _QUARTER_TURN)
+        _travel(mean, covariance, confined, position, velocity, _QUARTER_TURN)
     return position
 
 
 @kernel()
-def _travel(mean, covariance, position, velocity, duration):
-    """Move along ``mean + (position - mean) cos t + velocity sin t``, reflected where an element is 0."""
+def _travel(mean, covariance, confined, position, velocity, duration):
+    """Move along ``mean + (position - mean) cos t + velocity sin t``, reflected where an element hits 0."""
     n = mean.size
     remaining = duration
     last = -1
@@ -58,7 +59,7 @@ def _travel(mean, covariance, position, velocity, duration):
             a, b = position[i] - mean[i], velocity[i]
             radius = np.sqrt(a * a + b * b)
             # The lowest point of the ellipse lies above zero for most elements.
-            if radius <= mean[i]:
+            if radius <= mean[i] or not confined[i]:
                 continue
             # mean + radius cos(t - phase) falls through zero at phase + arccos(-mean / radius).
             t = np.arctan2(b, a) + np.arccos(max(-mean[i] / radius, -1.0))
@@ -71,7 +72,9 @@ def _travel(mean, covariance, position, velocity, duration):
         cosine, sine = np.cos(first), np.sin(first)
         for i in range(n):
             a, b = position[i] - mean[i], velocity[i]
-            position[i] = max(mean[i] + a * cosine + b * sine, 0.0)
+            position[i] = mean[i] + a * cosine + b * sine
+            if confined[i]:
+                position[i] = max(position[i], 0.0)
             velocity[i] = b * cosine - a * sine
         if wall < 0:
             return

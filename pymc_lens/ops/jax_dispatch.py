@@ -10,24 +10,24 @@ import jax.numpy as jnp
 import numpy as np
 from pytensor.link.jax.dispatch import jax_funcify
 
-from pymc_lens.inversion.problem import InversionInputs, PixelizedInversion
+from pymc_lens.inversion.inversion import Arrays, Inversion
 from pymc_lens.ops.log_evidence import LogEvidence, LogEvidenceValue
 
 
-def _arrays(parts: tuple) -> InversionInputs:
-    return InversionInputs(*(np.ascontiguousarray(part, dtype=np.float64) for part in parts))
+def _arrays(parts: tuple) -> Arrays:
+    return tuple(np.ascontiguousarray(part, dtype=np.float64) for part in parts)
 
 
-def _value(problem: PixelizedInversion, *inputs: Any) -> jax.Array:
+def _value(inversion: Inversion, *inputs: Any) -> jax.Array:
     def call(*parts: Any) -> np.ndarray:
-        return np.asarray(problem.log_evidence(_arrays(parts)))
+        return np.asarray(inversion.log_evidence(_arrays(parts)))
 
     return jax.pure_callback(call, jax.ShapeDtypeStruct((), jnp.float64), *inputs, vmap_method="sequential")
 
 
-def _value_and_gradient(problem: PixelizedInversion, *inputs: Any) -> tuple[jax.Array, ...]:
+def _value_and_gradient(inversion: Inversion, *inputs: Any) -> tuple[jax.Array, ...]:
     def call(*parts: Any) -> tuple[np.ndarray, ...]:
-        value, gradient = problem.log_evidence_and_gradient(_arrays(parts))
+        value, gradient = inversion.log_evidence_and_gradient(_arrays(parts))
         return np.asarray(value), *gradient
 
     shapes = (
@@ -37,13 +37,13 @@ def _value_and_gradient(problem: PixelizedInversion, *inputs: Any) -> tuple[jax.
     return jax.pure_callback(call, shapes, *inputs, vmap_method="sequential")
 
 
-def _differentiable(problem: PixelizedInversion) -> Callable:
+def _differentiable(inversion: Inversion) -> Callable:
     @jax.custom_vjp
     def log_evidence(*inputs: Any) -> jax.Array:
-        return _value(problem, *inputs)
+        return _value(inversion, *inputs)
 
     def forward(*inputs: Any) -> tuple[jax.Array, tuple]:
-        value, *gradient = _value_and_gradient(problem, *inputs)
+        value, *gradient = _value_and_gradient(inversion, *inputs)
         return value, tuple(gradient)
 
     def backward(gradient: tuple, value_bar: jax.Array) -> tuple:
@@ -56,10 +56,10 @@ def _differentiable(problem: PixelizedInversion) -> Callable:
 @jax_funcify.register(LogEvidence)
 def jax_log_evidence(op: LogEvidence, **kwargs: Any) -> Callable:
     """Value and gradient as a callback; JAX sees one opaque call."""
-    return lambda *inputs: _value_and_gradient(op.problem, *inputs)
+    return lambda *inputs: _value_and_gradient(op.inversion, *inputs)
 
 
 @jax_funcify.register(LogEvidenceValue)
 def jax_log_evidence_value(op: LogEvidenceValue, **kwargs: Any) -> Callable:
     """Value as a callback that JAX can differentiate."""
-    return _differentiable(op.problem)
+    return _differentiable(op.inversion)

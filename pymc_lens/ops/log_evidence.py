@@ -1,4 +1,4 @@
-"""Log evidence of a pixelized inversion as PyTensor Ops."""
+"""Log evidence of an inversion as PyTensor Ops."""
 
 from __future__ import annotations
 
@@ -13,25 +13,23 @@ from pytensor.graph.op import Op
 from pytensor.graph.rewriting.basic import in2out, node_rewriter
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lens.inversion.problem import InversionInputs, PixelizedInversion
-
-_NDIM = {"data": 1, "rays": 2, "vertices": 2, "light": 2, "regularization": 1}
+from pymc_lens.inversion.inversion import Inversion
 
 
 class _EvidenceOp(Op):
-    """What the fused Op and the value-only Op share: the problem and the check of the inputs."""
+    """What the fused Op and the value-only Op share: the inversion and the check of the inputs."""
 
-    __props__ = ("problem",)
+    __props__ = ("inversion",)
 
-    def __init__(self, problem: PixelizedInversion) -> None:
-        self.problem = problem
+    def __init__(self, inversion: Inversion) -> None:
+        self.inversion = inversion
 
     def __str__(self) -> str:
         return type(self).__name__
 
     def _as_inputs(self, inputs: tuple[Any, ...]) -> list[TensorVariable]:
         variables = [pt.as_tensor_variable(part) for part in inputs]
-        for (name, ndim), variable in zip(_NDIM.items(), variables, strict=True):
+        for (name, ndim, _), variable in zip(self.inversion.inputs, variables, strict=True):
             if variable.type.ndim != ndim:
                 raise TypeError(f"{name}: expected {ndim} dimensions, got {variable.type.ndim}.")
             if variable.type.dtype != "float64":
@@ -42,12 +40,12 @@ class _EvidenceOp(Op):
 class LogEvidence(_EvidenceOp):
     """Log evidence with its whole gradient, from one call of the numerics.
 
-    Inputs are the fields of `InversionInputs`; output 0 is ln E, the others are the gradient in each input.
+    Inputs are `Inversion.inputs`; output 0 is ln E, the others are the gradient in each input.
     ``op(...)`` returns output 0, and its pullback reads the others: value and gradient cost one evaluation.
 
     Parameters
     ----------
-    problem : PixelizedInversion
+    inversion : Inversion
     """
 
     default_output = 0
@@ -57,7 +55,7 @@ class LogEvidence(_EvidenceOp):
         return Apply(self, variables, [pt.dscalar(), *(variable.type() for variable in variables)])
 
     def perform(self, node: Apply, inputs: list[np.ndarray], output_storage: list[list[Any]]) -> None:
-        value, gradient = self.problem.log_evidence_and_gradient(InversionInputs(*inputs))
+        value, gradient = self.inversion.log_evidence_and_gradient(tuple(inputs))
         for storage, result in zip(output_storage, (np.asarray(value), *gradient), strict=True):
             storage[0] = result
 
@@ -83,14 +81,14 @@ class LogEvidenceValue(_EvidenceOp):
 
     Parameters
     ----------
-    problem : PixelizedInversion
+    inversion : Inversion
     """
 
     def make_node(self, *inputs: Any) -> Apply:
         return Apply(self, self._as_inputs(inputs), [pt.dscalar()])
 
     def perform(self, node: Apply, inputs: list[np.ndarray], output_storage: list[list[Any]]) -> None:
-        output_storage[0][0] = np.asarray(self.problem.log_evidence(InversionInputs(*inputs)))
+        output_storage[0][0] = np.asarray(self.inversion.log_evidence(tuple(inputs)))
 
     def infer_shape(self, node: Apply, shapes: list[tuple]) -> list[tuple]:
         return [()]
@@ -98,7 +96,7 @@ class LogEvidenceValue(_EvidenceOp):
     def pullback(
         self, inputs: list[Variable], outputs: list[Variable], cotangents: list[Variable]
     ) -> list[Variable]:
-        fused = LogEvidence(self.problem)
+        fused = LogEvidence(self.inversion)
         gradient_bars = [disconnected_type() for _ in inputs]
         return fused.pullback(inputs, fused.make_node(*inputs).outputs, [*cotangents, *gradient_bars])
 
@@ -108,7 +106,7 @@ def drop_unread_gradient(fgraph: Any, node: Apply) -> list[Variable | None] | No
     """Compute the value alone where nothing reads the gradient."""
     if any(fgraph.clients[output] for output in node.outputs[1:]):
         return None
-    value = LogEvidenceValue(node.op.problem)(*node.inputs)
+    value = LogEvidenceValue(node.op.inversion)(*node.inputs)
     return [value, *(None for _ in node.outputs[1:])]
 
 

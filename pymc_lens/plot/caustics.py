@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from contourpy import contour_generator
 
-from pymc_lens.fit import evaluate_once
+from pymc_lens.evaluate import evaluate_once
 from pymc_lens.image_plane import Frame
 from pymc_lens.lattice import lattice
 from pymc_lens.tracer import Tracer
@@ -15,7 +15,7 @@ _SMALLEST = 8
 
 
 def critical_curves(
-    tracer: Tracer, extent: tuple[float, float, float, float], frame: Frame
+    tracer: Tracer, extent: tuple[float, float, float, float], frame: Frame, redshift: float | None = None
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Critical curves in the image plane and their caustics in the source plane.
 
@@ -31,6 +31,8 @@ def critical_curves(
         Where to look in the image.
     frame : Frame
         Of the image.
+    redshift : float, optional
+        Of the source; by default the tracer's.
 
     Returns
     -------
@@ -39,7 +41,7 @@ def critical_curves(
     """
     x, y = np.linspace(extent[0], extent[1], _POINTS), np.linspace(extent[2], extent[3], _POINTS)
     grid = lattice(y, x)
-    (traced,) = evaluate_once([tracer.traced_grid(frame.to_sky(grid.reshape(-1, 2)))])
+    (traced,) = evaluate_once([tracer.traced_grid(frame.to_sky(grid.reshape(-1, 2)), redshift)])
     traced = traced.reshape(grid.shape)
     by_y = np.gradient(traced, y, axis=0)
     by_x = np.gradient(traced, x, axis=1)
@@ -50,5 +52,5 @@ def critical_curves(
     critical = [curve for curve in curves if np.ptp(curve, axis=0).max() > smallest]
     if not critical:
         return [], []
-    (ends,) = evaluate_once([tracer.traced_grid(frame.to_sky(np.concatenate(critical)))])
+    (ends,) = evaluate_once([tracer.traced_grid(frame.to_sky(np.concatenate(critical)), redshift)])
     return critical, np.split(ends, np.cumsum([len(curve) for curve in critical])[:-1])

@@ -24,18 +24,20 @@ from pymc_lens.validation import require_instance
 
 
 def subplot_fit(fit: FitImaging, *, axes: Any = None) -> Figure:
-    """Draw data, model, residuals, lens-subtracted data and source plane in six panels.
+    """Draw data, model, residuals, lens-subtracted data and the plane of the source in six panels.
+
+    Where there are several sources, each has a panel of its lensed image and one of its own plane.
 
     Parameters
     ----------
     fit : FitImaging
-    axes : (2, 3) array of Axes, optional
-        Where to draw; by default in a new figure.
+    axes : array of Axes, optional
+        Where to draw, (2, 3) for one source and (3, 3) for two; by default in a new figure.
 
     Returns
     -------
     Figure
-        All axes in arcsec; critical curves on the lens-subtracted image, caustics on the source plane, of
+        All axes in arcsec; critical curves on the lens-subtracted image, caustics on the source planes, of
         which a square around what is seen of the source is shown.
 
     Raises
@@ -50,29 +52,43 @@ def subplot_fit(fit: FitImaging, *, axes: Any = None) -> Figure:
     >>> axes[0, 0].set_title("SLACS J0252+0039")  # doctest: +SKIP
     """
     require_instance("fit", fit, FitImaging)
-    figure, axes = panels(axes, (2, 3))
+    several = len(fit.sources) > 1
+    n_panels = 5 + len(fit.sources) * (1 + several)
+    n_rows = 3 if several else 2
+    figure, axes = panels(axes, (n_rows, -(-n_panels // n_rows)))
     where = frame(fit.data, fit.dataset.pixel_scales)
-    critical, caustics = critical_curves(fit.tracer, where["region"], fit.dataset.plane.frame)
+    look = where["region"], fit.dataset.plane.frame
+    critical, caustics = critical_curves(fit.tracer, *look)
     norm = intensity_norm(fit.data)
     unit = fit.dataset.unit or "data units"
-    show_image(axes[0, 0], fit.data, title="Data", label=unit, norm=norm, **where)
+    remaining = iter(axes.flat)
+    show_image(next(remaining), fit.data, title="Data", label=unit, norm=norm, **where)
     model = rf"Model ($\ln E$ = {fit.log_evidence:.2f})"
-    show_image(axes[0, 1], fit.model_image, title=model, label=unit, norm=norm, **where)
-    show_residuals(axes[0, 2], fit.residual_map, title="Residual", label=unit, **where)
+    show_image(next(remaining), fit.model_image, title=model, label=unit, norm=norm, **where)
+    show_residuals(next(remaining), fit.residual_map, title="Residual", label=unit, **where)
     normalized = rf"Normalized residual ($\chi^2/N$ = {fit.reduced_chi_squared:.3f})"
-    show_residuals(axes[1, 0], fit.normalized_residual_map, title=normalized, label=r"$\sigma$", **where)
-    subtracted, source_norm = fit.lens_subtracted_image, intensity_norm(fit.lensed_source)
+    show_residuals(next(remaining), fit.normalized_residual_map, title=normalized, label=r"$\sigma$", **where)
+    subtracted, source_norm = next(remaining), intensity_norm(fit.lensed_source)
     show_image(
-        axes[1, 1], subtracted, title="Lens-subtracted data, critical curves", label=unit, norm=source_norm,
-        **where,
+        subtracted, fit.lens_subtracted_image, title="Lens-subtracted data, critical curves", label=unit,
+        norm=source_norm, **where,
     )  # fmt: skip
-    draw_curves(axes[1, 1], critical)
-    show_source(axes[1, 2], fit, caustics, "Source plane, caustics")
+    draw_curves(subtracted, critical)
+    for name, source in fit.sources.items():
+        if several:
+            image = fit.images[name]
+            lensed = f"Lensed image of {name}"
+            show_image(next(remaining), image, title=lensed, label=unit, norm=intensity_norm(image), **where)
+            _, caustics = critical_curves(fit.tracer, *look, source.redshift)
+        plane = f"Plane of {name}, caustics" if several else "Source plane, caustics"
+        show_source(next(remaining), source, caustics, plane)
+    for unused in remaining:
+        unused.set_axis_off()
     return figure
 
 
 def subplot_fits(fits: Mapping[str, FitImaging], *, axes: Any = None) -> Figure:
-    """Draw normalized residuals and source planes of several fits side by side.
+    """Draw normalized residuals and source planes of several fits, of the farthest source, side by side.
 
     Parameters
     ----------
@@ -109,6 +125,7 @@ def subplot_fits(fits: Mapping[str, FitImaging], *, axes: Any = None) -> Figure:
             cmap=RESIDUAL_MAP,
             **where,
         )
-        _, caustics = critical_curves(fit.tracer, where["region"], fit.dataset.plane.frame)
-        show_source(bottom, fit, caustics, rf"$\ln E$ = {fit.log_evidence:.1f}")
+        source = list(fit.sources.values())[-1]
+        _, caustics = critical_curves(fit.tracer, where["region"], fit.dataset.plane.frame, source.redshift)
+        show_source(bottom, source, caustics, rf"$\ln E$ = {fit.log_evidence:.1f}")
     return figure

@@ -5,36 +5,36 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from pymc_lens.fit import FitImaging
 from pymc_lens.lattice import lattice, square_around
 from pymc_lens.plot.images import intensity_norm, show_image
+from pymc_lens.solved_image import Source
 
 _POINTS = 300
 
 
-def show_source(ax: Axes, fit: FitImaging, caustics: list[np.ndarray], title: str) -> None:
-    """Draw the brightness of the source, as it is interpolated on its mesh, and caustics.
+def show_source(ax: Axes, source: Source, caustics: list[np.ndarray], title: str) -> None:
+    """Draw the brightness of the source, as it would be seen without the lens, and caustics.
 
     What is shown is a square around the caustics and what is seen of the source.
 
     Parameters
     ----------
     ax : Axes
-    fit : FitImaging
+    source : Source
     caustics : list of (n, 2) arrays
         (y, x), arcsec.
     title : str
     """
-    low, high = square_around(np.concatenate([fit.detected_rays, *caustics]))
+    low, high = square_around(np.concatenate([source.detected_rays, *caustics]))
     edges = np.linspace(low, high, _POINTS + 1)
     centres = 0.5 * (edges[1:] + edges[:-1])
-    brightness = fit.source_brightness(lattice(centres[:, 0], centres[:, 1]))
+    brightness = source.brightness(lattice(centres[:, 0], centres[:, 1]))
     show_image(
         ax,
         brightness,
         (low[1], high[1], low[0], high[0]),
         title=title,
-        label=fit.dataset.unit or "data units",
+        label=source.dataset.unit or "data units",
         norm=intensity_norm(brightness),
     )
     draw_curves(ax, caustics)

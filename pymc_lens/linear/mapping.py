@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +52,46 @@ def mapping_matrix(interpolation: Interpolation, n_pixels: int) -> MappingMatrix
         interpolation.indptr, interpolation.indices, interpolation.weights, indptr, indices, weights, slots
     )
     return MappingMatrix(indptr, indices[:nnz], weights[:nnz], slots)
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedMapping:
+    """The mapping matrices of several sources, side by side.
+
+    Attributes
+    ----------
+    mapping : MappingMatrix
+        Of all, source pixels in the order of the sources.
+    places : tuple of (nnz,) int64
+        Where the entries of each source are.
+    """
+
+    mapping: MappingMatrix
+    places: tuple[np.ndarray | slice, ...]
+
+    def pullback(self, weights_bar: np.ndarray) -> list[np.ndarray]:
+        """Cotangents of each source's entries."""
+        return [weights_bar[place] for place in self.places]
+
+
+def join_mappings(mappings: Sequence[MappingMatrix], sizes: Sequence[int]) -> JoinedMapping:
+    """Put mapping matrices of these numbers of source pixels side by side."""
+    if not mappings:
+        empty = np.empty(0, np.int32)
+        return JoinedMapping(MappingMatrix(np.zeros(1, np.int64), empty, np.empty(0), empty), ())
+    if len(mappings) == 1:
+        return JoinedMapping(mappings[0], (slice(None),))
+    counts = np.array([np.diff(mapping.indptr) for mapping in mappings])
+    indptr = np.append(0, np.cumsum(counts.sum(axis=0)))
+    starts = indptr[:-1] + np.cumsum(counts, axis=0) - counts
+    indices, weights = np.empty(indptr[-1], np.int32), np.empty(indptr[-1])
+    places = []
+    offsets = np.cumsum([0, *sizes[:-1]])
+    for mapping, count, start, offset in zip(mappings, counts, starts, offsets, strict=True):
+        place = np.repeat(start - mapping.indptr[:-1], count) + np.arange(mapping.weights.size)
+        indices[place], weights[place] = mapping.indices + offset, mapping.weights
+        places.append(place)
+    return JoinedMapping(MappingMatrix(indptr, indices, weights, np.empty(0, np.int32)), tuple(places))
 
 
 def mapping_matrix_pullback(

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pymc_lens.inversion.mapping import MappingMatrix
 from pymc_lens.linalg.blas import symmetric_product, symmetric_rank_update
 from pymc_lens.linalg.kernel import kernel
+from pymc_lens.linear.mapping import MappingMatrix
 from pymc_lens.workspace import Workspace
 
 TILE = 8

@@ -1,0 +1,1 @@
+"""How an instrument turns the sky into data, forward and adjoint."""
