@@ -54,7 +54,7 @@ def assemble(tracer: Tracer, dataset: Imaging, sky: Sky | None = None) -> Assemb
     parts = parts_of(tracer)
     if not parts:
         raise ValueError(
-            "galaxies: nothing shines. Give the source a light or a pixelization: Galaxy(..., pixelization=...)."
+            "galaxies: nothing shines. Give one a pixelization or light: Galaxy(..., pixelization=...)."
         )
     if sky is not None:
         require_instance("sky", sky, Sky)

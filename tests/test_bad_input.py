@@ -701,6 +701,30 @@ HAND = [
         ValueError,
         r"galaxies: nothing shines",
     ),
+    Row("LensedImage with a sky that is none", lambda: image(sky=0.1), TypeError, "sky: expected a Sky"),
+    Row("Sky of a high order", lambda: pl.Sky(2), ValueError, "order: expected 0"),
+    Row("Sky of a negative scale", lambda: pl.Sky(scale=-1.0), ValueError, "scale: expected"),
+    Row(
+        "Galaxy positive in two ways",
+        lambda: image(
+            tracer=behind(
+                pl.Galaxy(0.4, light=pl.light.MultiGaussian((0, 0), (0, 0), [1.0], positivity="map")),
+                pl.Galaxy(0.4, light=pl.light.MultiGaussian((0, 0), (0, 0), [1.0], positivity="marginal")),
+            )
+        ),
+        ValueError,
+        "positivity: expected the same of all parts",
+    ),
+    Row(
+        "Galaxy with pixels whose amplitudes are not integrated over",
+        lambda: image(
+            tracer=behind(
+                pl.Galaxy(0.4, light=pl.light.MultiGaussian((0, 0), (0, 0), [1.0], positivity="nnls"))
+            )
+        ),
+        ValueError,
+        'positivity: "nnls" integrates over nothing',
+    ),
     Row("LensedImage with dims", lambda: image(dims=("a", "b")), TypeError, "dims: expected"),
     Row("LensedImage with a shape", lambda: image(shape=3), TypeError, "shape: "),
     Row(

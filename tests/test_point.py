@@ -133,7 +133,7 @@ def test_issue13_line10_several_images(dataset):
     with pytest.raises(ValueError, match=r"var_name: .*'blue', 'red'"):
         pl.fit_at(built, {"einstein_radius": 1.0})
     fit = pl.fit_at(built, {"einstein_radius": 1.0}, var_name="blue")
-    assert fit.tracer.source_galaxy.pixelization.regularization.coefficient == 8.0
+    assert fit.tracer.galaxies[-1].pixelization.regularization.coefficient == 8.0
 
 
 def test_issue13_line10_values_that_are_computed_may_agree(dataset):

@@ -205,7 +205,7 @@ class TestLights:
     def test_sums_are_taken_apart_nearest_first(self) -> None:
         tracer = Tracer([Galaxy(1.0), Galaxy(0.5, mass=NEAR, light=self.lens + self.second)])
         (part,) = parts_of(tracer)
-        assert (part.name, part.light.parts) == ("lens_1_light", (self.lens, self.second))
+        assert (part.name, part.light.parts) == ("lens_light", (self.lens, self.second))
 
     def test_light_behind_a_lens_is_lensed(self, grid: np.ndarray) -> None:
         tracer = Tracer([Galaxy(0.5, mass=NEAR, light=self.lens), Galaxy(1.0, light=self.source)])

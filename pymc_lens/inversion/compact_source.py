@@ -137,7 +137,7 @@ class CompactSource:
     def _solve(self, groups: list[np.ndarray]) -> CompactFit:
         response = self.response
         seen = np.flatnonzero(response.root_weights)
-        design = np.concatenate([columns[:, seen] for columns in groups])
+        design = np.concatenate([np.empty((0, seen.size)), *(columns[:, seen] for columns in groups)])
         root_weights = np.sqrt(self.weights) / response.noise
         whitened, data = design * root_weights, self.data * root_weights
         length = np.sqrt((whitened**2).sum(axis=1))
@@ -147,7 +147,7 @@ class CompactSource:
         vector = whitened @ data / length
         # Only what depends on nothing, the sky, may be negative.
         kinds = [not part.inputs for part in self.dense] + [False] * (len(groups) - len(self.dense))
-        free = np.repeat(kinds, [len(columns) for columns in groups])
+        free = np.repeat(np.array(kinds, bool), [len(columns) for columns in groups])
         solved = solve_positive(matrix, vector, vector > 0.0, self._workspace, free)
         amplitudes = solved.values / length
         model = amplitudes @ design
