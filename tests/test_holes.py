@@ -75,11 +75,11 @@ def test_issue13_line14_holes_are_enclosed() -> None:
     assert circle.without_holes == circle
     annulus = pl.Mask2D.annular(SHAPE, SCALE, 0.5, 1.5)
     assert annulus.without_holes == circle
-    assert annulus.n_pixels < circle.plane.n_pixels
+    assert annulus.n_pixels < circle.n_pixels
     # A bite out of the rim is no hole.
     bite = circle.array | ~pl.Mask2D.circular(SHAPE, SCALE, radius=0.4, centre=(1.4, 0.0)).array
     np.testing.assert_array_equal(pl.Mask2D(bite, SCALE).without_holes.array, bite)
     dataset = simulated().apply_mask(annulus)
-    assert dataset.plane.n_pixels == circle.plane.n_pixels
+    assert dataset.plane.n_pixels == circle.n_pixels
     assert dataset.fitted.size == annulus.n_pixels
     assert np.isnan(dataset.native(dataset.data_fitted)[SHAPE[0] // 2, SHAPE[1] // 2])
