@@ -176,8 +176,9 @@ class LensedImage(pm.Continuous):
         return image
 
     @classmethod
-    def rv_op(cls, *dist_params: TensorVariable, inversion: Inversion, **kwargs: Any) -> Any:
-        return LensedImageRV(inversion)(*dist_params, **kwargs)
+    def rv_op(cls, *dist_params: TensorVariable, inversion: Inversion, rng: Any = None, **kwargs: Any) -> Any:
+        rng = pt.random.shared_rng(seed=None) if rng is None else rng
+        return LensedImageRV(inversion)(*dist_params, rng=rng, return_next_rng=True, **kwargs)[1]
 
 
 @_logprob.register(LensedImageRV)

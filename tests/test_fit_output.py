@@ -129,6 +129,7 @@ def test_issue13_line15_distortions_and_unreadable_headers(tmp_path: Path) -> No
 # --- pixel scales
 
 
+@pytest.mark.filterwarnings("ignore:psf_path. the header")  # said again, of which `seen` is witness
 def test_issue13_line4_headers_that_contradict_the_pixel_scale_are_said(tmp_path: Path) -> None:
     lens = simulated()
     paths = written(

@@ -58,6 +58,7 @@ def test_best_of_several_starts(small, mode):
     assert found.log_density == pytest.approx(mode.log_density, abs=0.05)
 
 
+@pytest.mark.filterwarnings("ignore:Another mode is only")
 def test_modes_are_told_apart():
     """A mixture of two normal distributions of different weight, approached from both sides and twice."""
     with pm.Model() as bimodal:
@@ -173,8 +174,9 @@ def test_issue13_F9_numpyro_s_jitter_stays_at_the_mode(small, mode, seed):
 def test_log_likelihood_of_a_short_run(small, mode):
     again = pl.sample(
         5, tune=5, chains=1, cores=1, mode=mode, random_seed=1, progressbar=False, model=small,
-        compute_convergence_checks=False, idata_kwargs={"log_likelihood": True},
+        compute_convergence_checks=False,
     )  # fmt: skip
+    pm.compute_log_likelihood(again, model=small, progressbar=False)
     assert again["log_likelihood"]["image"].shape == (1, 5)
     assert "warmup_posterior" not in again.children
 

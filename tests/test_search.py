@@ -120,6 +120,7 @@ def test_issue13_line1_a_mode_at_the_edge_of_a_prior_is_said():
     assert any("einstein_radius" in remark for remark in mode.remarks)
 
 
+@pytest.mark.filterwarnings("ignore:Another mode is only")  # looked for below
 def test_issue13_line1_flat_ellipses_and_rivals_are_said():
     with pm.Model() as built:
         ell_comps = pl.priors.ell_comps("ell_comps", sigma=2.0)
@@ -130,6 +131,7 @@ def test_issue13_line1_flat_ellipses_and_rivals_are_said():
     assert any("Another mode is only" in str(warning.message) for warning in caught)
 
 
+@pytest.mark.filterwarnings("ignore:The mode lies at the edge")
 def test_issue13_F1_a_poor_fit_is_said():
     """Light of a lens that the model does not have."""
     with pytest.warns(UserWarning, match="noise does not explain"):

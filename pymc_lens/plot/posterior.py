@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
+from arviz_base import xarray_sel_iter
+from arviz_base.labels import BaseLabeller
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -24,6 +26,7 @@ from pymc_lens.plot.images import (
 )
 from pymc_lens.validation import require_instance
 
+_SAMPLES = ("chain", "draw", "sample")
 _LEVELS = (0.95, 0.68)
 _IMAGES, _SOURCE = "image_reconstruction", "source_reconstruction"
 # Inches: of a panel of the corner figure, and of what surrounds them.
@@ -179,22 +182,15 @@ def _columns(idata: DataTree, var_names: Sequence[str] | None) -> list[_Column]:
         raise ValueError(
             f"var_names: {missing} are not in the posterior, which has {list(posterior.data_vars)}."
         )
-    columns = [column for name in names for column in _columns_of(posterior[name])]
+    posterior = posterior[names].transpose(*_SAMPLES, ..., missing_dims="ignore")
+    columns = [
+        _Column(
+            str(name), BaseLabeller().make_label_flat(name, at, place), posterior[name][place].values.ravel()
+        )
+        for name, at, place in xarray_sel_iter(posterior, skip_dims=set(_SAMPLES))
+    ]
     if not columns or not columns[0].draws.size:
         raise ValueError("idata: there are no draws of any variable.")
-    return columns
-
-
-def _columns_of(variable: xr.DataArray) -> list[_Column]:
-    samples = [dim for dim in ("chain", "draw", "sample") if dim in variable.dims]
-    others = [dim for dim in variable.dims if dim not in samples]
-    values = variable.transpose(*others, *samples).values
-    values = values.reshape(*(variable.sizes[dim] for dim in others), -1)
-    columns = []
-    for place in np.ndindex(values.shape[:-1]):
-        where = [variable[dim].values[i] for dim, i in zip(others, place, strict=True)]
-        name = f"{variable.name}[{', '.join(map(str, where))}]" if where else str(variable.name)
-        columns.append(_Column(str(variable.name), name, values[place]))
     return columns
 
 

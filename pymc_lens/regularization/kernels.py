@@ -140,13 +140,15 @@ class MaternKernelScheme(KernelScheme):
         bessel = kv(self.nu, argument)
         # Where a factor of the product overflows or underflows, the limit: at no distance, and far away.
         near, far = np.isinf(bessel), bessel == 0.0
-        values = 2.0 ** (1.0 - self.nu) / gamma(self.nu) * argument**self.nu * bessel
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = 2.0 ** (1.0 - self.nu) / gamma(self.nu) * argument**self.nu * bessel
         return np.where(near, 1.0, np.where(far, 0.0, values))
 
     def slope(self, separation: np.ndarray) -> np.ndarray:
         # d/dx [x^nu K_nu(x)] = -x^nu K_(nu - 1)(x)
         argument = np.sqrt(2.0 * self.nu) * np.where(separation == 0.0, 1.0, separation)
-        values = argument ** (self.nu - 1.0) * kv(self.nu - 1.0, argument)
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = argument ** (self.nu - 1.0) * kv(self.nu - 1.0, argument)
         # Where it overflows or underflows in between, the square of the separation makes nothing of it.
         values = np.where(np.isfinite(values), values, 0.0)
         return -(2.0 ** (1.0 - self.nu)) / gamma(self.nu) * 2.0 * self.nu * values
