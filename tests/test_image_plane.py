@@ -59,7 +59,9 @@ def test_a_lens_moved_with_its_image_has_the_same_evidence(mesh):
     expected = pl.FitImaging(DATASET, lens(mesh))
     ours = pl.FitImaging(moved(DATASET), lens(mesh, FRAME))
     assert ours.log_evidence == pytest.approx(expected.log_evidence, rel=1e-8)
-    np.testing.assert_allclose(ours.coefficients["lens_light"], expected.coefficients["lens_light"], rtol=1e-5)
+    np.testing.assert_allclose(
+        ours.coefficients["lens_light"], expected.coefficients["lens_light"], rtol=1e-5
+    )
     np.testing.assert_allclose(ours.traced_grid, FRAME.to_sky(expected.traced_grid), atol=1e-12)
     np.testing.assert_allclose(ours.mesh_vertices, FRAME.to_sky(expected.mesh_vertices), atol=1e-12)
 

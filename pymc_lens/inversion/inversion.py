@@ -222,6 +222,11 @@ class Inversion:
         return np.concatenate([np.full(part.size, part.confined) for part in self.parts])
 
     @cached_property
+    def _has_priors(self) -> bool:
+        """Whether evaluations may differ in the parameters of priors alone."""
+        return any(each.of_prior for each in self.inputs)
+
+    @cached_property
     def _noise_normalization(self) -> float:
         return self.response.noise_normalization
 
@@ -393,7 +398,7 @@ class Inversion:
         A second evaluation in a row that differs in the parameters of priors alone keeps F for the next.
         """
         last = self._threads.image
-        if last is not None and self._is_last(arrays):
+        if self._has_priors and last is not None and self._is_last(arrays):
             if last.curvature is None:
                 last.write_curvature(matrix)
                 last.curvature = matrix.copy()
@@ -419,7 +424,7 @@ class Inversion:
         copies = []
         for each, array in zip(self.inputs, arrays, strict=True):
             copy = array
-            if not each.of_prior:
+            if self._has_priors and not each.of_prior:
                 copy = self._workspace.array(f"last_{each.name}", *array.shape)
                 copy[...] = array
             copies.append(copy)
@@ -511,10 +516,15 @@ class Inversion:
         """Only one image is blurred, however many columns there are."""
         data_bar = -self.response.unwhiten(solution.residual) / self.response.noise**2
         image_bar = -self.response.spread(data_bar)[None]
+        positions = [part.positions for part in self.dense]
+        (position_bars,) = self.response.blur_pullback(image_bar, np.concatenate(positions))
         bars = [
-            part.pullback(amplitudes[:, None] * self.response.blur_pullback(image_bar, part.positions))
-            for part, amplitudes in zip(
-                self.dense, self._by_dense_part(solution.solved.coefficients), strict=True
+            part.pullback(np.multiply.outer(amplitudes, position_bar))
+            for part, amplitudes, position_bar in zip(
+                self.dense,
+                self._by_dense_part(solution.solved.coefficients),
+                np.split(position_bars, np.cumsum([each.size for each in positions])[:-1]),
+                strict=True,
             )
         ]
         return self._checked((data_bar, *chain(*bars)))
@@ -534,7 +544,8 @@ class Inversion:
 
     def _require_finite(self, arrays: Arrays, reason: str, message: str) -> None:
         for each, array in zip(self.inputs, arrays, strict=True):
-            if not np.isfinite(array).all():
+            # A sum is quicker to look at; that of finite numbers may overflow.
+            if not np.isfinite(array.sum()) and not np.isfinite(array).all():
                 raise InadmissibleError(reason.format(each.name), message.format(each.name))
 
     def _require_seen(self, columns: np.ndarray) -> None:

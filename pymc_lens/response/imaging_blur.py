@@ -155,8 +155,14 @@ class DenseBlur(_ImagingBlur):
         self, mapping: MappingMatrix, n_mapped: int, blurred: np.ndarray, workspace: Workspace
     ) -> WhitenedColumns:
         columns = workspace.array("columns", len(blurred), self.noise.size)
-        np.divide(blurred[:, self.imaging.fitted], self.noise, out=columns)
+        np.multiply(blurred[:, self.seen], 1.0 / self.noise, out=columns)
         return WhitenedColumns(self, columns)
+
+    @cached_property
+    def seen(self) -> slice | np.ndarray:
+        """Fitted pixels; to take a slice of them all costs nothing."""
+        imaging = self.imaging
+        return slice(None) if imaging.fitted.size == imaging.plane.n_pixels else imaging.fitted
 
     @override
     def whiten(self, data: np.ndarray) -> np.ndarray:
@@ -189,5 +195,5 @@ class WhitenedColumns(Observed):
     ) -> tuple[np.ndarray, np.ndarray]:
         whitened_bar = np.outer(mean, residual) - symmetric(covariance) @ self.columns
         blurred_bar = np.zeros((mean.size, self.response.imaging.plane.n_pixels))
-        blurred_bar[:, self.response.imaging.fitted] = whitened_bar / self.response.noise
+        blurred_bar[:, self.response.seen] = whitened_bar / self.response.noise
         return np.empty(0), blurred_bar
