@@ -1,7 +1,7 @@
 """Time the log-likelihood of a lens whose source is a multi-Gaussian, with its gradient in all parameters.
 
-No pixelized source: 10,000 pixels of 0.05", PSF 21 x 21, two groups of lens light with 17 Gaussians in all and 9
-Gaussians behind an isothermal with shear. Amplitudes by non-negative least squares ("nnls"), and marginalised.
+No pixelized source: 10,000 pixels of 0.05", PSF 21 x 21, lens light of 17 Gaussians in two groups, and 9
+Gaussians behind an isothermal with shear; amplitudes by non-negative least squares, and marginalised.
 
     python benchmarks/parametric.py
     python benchmarks/parametric.py --repeats 200

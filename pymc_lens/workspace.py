@@ -14,6 +14,7 @@ class Workspace:
 
     def __init__(self) -> None:
         self._arrays: dict[str, np.ndarray] = {}
+        self._parts: dict[str, Workspace] = {}
 
     def array(self, name: str, *shape: int, dtype: type = np.float64) -> np.ndarray:
         """Return an array of this shape, cut from a buffer that is kept under this name.
@@ -27,6 +28,10 @@ class Workspace:
             buffer = np.zeros(int(1.2 * size) if buffer is not None else size, dtype)
             self._arrays[name] = buffer
         return buffer[:size].reshape(shape)
+
+    def part(self, name: str) -> Workspace:
+        """Return a workspace of its own that is kept under this name."""
+        return self._parts.setdefault(name, Workspace())
 
     def size(self, name: str) -> int:
         """Return how many elements are kept under this name."""

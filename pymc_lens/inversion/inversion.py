@@ -238,7 +238,6 @@ class Inversion:
     def _workspace(self) -> Workspace:
         if not hasattr(self._threads, "workspace"):
             self._threads.workspace = Workspace()
-            self._threads.of_parts = [Workspace() for _ in self.mapped]
             self._threads.image = None
             self._threads.solved = None
         return self._threads.workspace
@@ -408,8 +407,8 @@ class Inversion:
         self._threads.image = None
         kept = self.arrays_of(self._copies(arrays))
         parts = tuple(
-            part.lay_out(self._of_columns(part, kept), workspace)
-            for part, workspace in zip(self.mapped, self._threads.of_parts, strict=True)
+            part.lay_out(self._of_columns(part, kept), self._workspace.part(part.name))
+            for part in self.mapped
         )
         joined = join_mappings([part.mapping for part in parts], [part.size for part in self.mapped])
         basis = self._basis(kept)

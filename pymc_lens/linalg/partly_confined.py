@@ -53,7 +53,7 @@ class PartlyConfined:
         moments = np.empty((self.confined.size,) * 2)
         c, u = np.flatnonzero(self.confined), np.flatnonzero(~self.confined)
         cross = np.outer(self.offset, mean) + self.slope @ second
-        of_others = np.outer(self.offset, self.offset + self.slope @ mean) + cross @ self.slope.T
+        of_others = np.outer(self.offset + self.slope @ mean, self.offset) + cross @ self.slope.T
         moments[np.ix_(c, c)], moments[np.ix_(u, u)] = second, self.covariance + of_others
         moments[np.ix_(u, c)], moments[np.ix_(c, u)] = cross, cross.T
         return self._joined(mean), moments

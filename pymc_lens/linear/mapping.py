@@ -30,6 +30,14 @@ class MappingMatrix:
     weights: np.ndarray
     slots: np.ndarray
 
+    def rows(self, pixels: slice) -> MappingMatrix:
+        """Those of consecutive pixels; of no interpolation any more."""
+        indptr = self.indptr[pixels.start : pixels.stop + 1]
+        entries = slice(indptr[0], indptr[-1])
+        return MappingMatrix(
+            indptr - indptr[0], self.indices[entries], self.weights[entries], np.empty(0, np.int32)
+        )
+
 
 def mapping_matrix(interpolation: Interpolation, n_pixels: int) -> MappingMatrix:
     """Average the interpolation of the rays of each image pixel.

@@ -23,11 +23,14 @@ class Response(ABC):
         Inverse standard deviation of each pixel of the model image, zero where it does not count.
     pixel_positions : (n_pixels,) int64
         Flat indices of the pixels in the frame of `blur`.
+    frame_size : int
+        Positions that there are in this frame.
     """
 
     noise: np.ndarray
     root_weights: np.ndarray
     pixel_positions: np.ndarray
+    frame_size: int
 
     @property
     @abstractmethod

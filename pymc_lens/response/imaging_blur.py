@@ -51,6 +51,11 @@ class _ImagingBlur(Response):
     def pixel_positions(self) -> np.ndarray:  # type: ignore[override]
         return self.imaging.light_grid.mask_index
 
+    @property
+    def frame_size(self) -> int:  # type: ignore[override]
+        height, width = self.imaging.light_grid.frame_shape
+        return height * width
+
     @override
     def spread(self, values: np.ndarray) -> np.ndarray:
         image = np.zeros(self.imaging.plane.n_pixels)

@@ -1,0 +1,165 @@
+"""Several exposures of the same sky: one response after the other, and coefficients that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import override
+
+import numpy as np
+
+from pymc_lens.linear.mapping import MappingMatrix
+from pymc_lens.response.base import Observed, Response
+from pymc_lens.workspace import Workspace
+
+
+class StackedResponse(Response):
+    """Responses whose pixels, frames and data follow one another.
+
+    Parts are laid out for all of them at once: a pixelized source for the rays of the first exposure, then
+    those of the second, on one mesh.
+
+    Parameters
+    ----------
+    responses : sequence of Response
+        All for images with pixelized sources, or all for images without.
+    """
+
+    def __init__(self, responses: Sequence[Response]) -> None:
+        self.responses = tuple(responses)
+
+    def __reduce__(self) -> tuple[type, tuple[tuple[Response, ...]]]:
+        return type(self), (self.responses,)
+
+    @property
+    @override
+    def digest(self) -> str:
+        return f"StackedResponse {[response.digest for response in self.responses]}"
+
+    @cached_property
+    def noise(self) -> np.ndarray:  # type: ignore[override]
+        return np.concatenate([response.noise for response in self.responses])
+
+    @cached_property
+    def root_weights(self) -> np.ndarray:  # type: ignore[override]
+        return np.concatenate([response.root_weights for response in self.responses])
+
+    @cached_property
+    def pixel_positions(self) -> np.ndarray:  # type: ignore[override]
+        pairs = zip(self.responses, self._frames, strict=True)
+        return np.concatenate([response.pixel_positions + frame.start for response, frame in pairs])
+
+    @property
+    def frame_size(self) -> int:  # type: ignore[override]
+        return self._frames[-1].stop
+
+    @override
+    def blur(self, columns: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        blurred = [
+            response.blur(columns[:, inside], positions[inside] - frame.start)
+            for response, frame, inside in self._shares(positions)
+        ]
+        return np.concatenate(blurred, axis=1)
+
+    @override
+    def blur_pullback(self, blurred_bar: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        columns_bar = np.zeros((len(blurred_bar), positions.size))
+        for (response, frame, inside), pixels in zip(self._shares(positions), self._pixels, strict=True):
+            columns_bar[:, inside] = response.blur_pullback(
+                blurred_bar[:, pixels], positions[inside] - frame.start
+            )
+        return columns_bar
+
+    @override
+    def observe(
+        self, mapping: MappingMatrix, n_mapped: int, blurred: np.ndarray, workspace: Workspace
+    ) -> StackedColumns:
+        observed = [
+            response.observe(
+                mapping.rows(pixels) if n_mapped else mapping, n_mapped, blurred[:, pixels],
+                workspace.part(f"exposure {k}"),
+            )
+            for k, (response, pixels) in enumerate(zip(self.responses, self._pixels, strict=True))
+        ]  # fmt: skip
+        return StackedColumns(tuple(observed), self._whitened, workspace)
+
+    @override
+    def whiten(self, data: np.ndarray) -> np.ndarray:
+        pairs = zip(self.responses, self._data, strict=True)
+        return np.concatenate([response.whiten(data[place]) for response, place in pairs])
+
+    @override
+    def unwhiten(self, whitened: np.ndarray) -> np.ndarray:
+        pairs = zip(self.responses, self._whitened, strict=True)
+        return np.concatenate([response.unwhiten(whitened[place]) for response, place in pairs])
+
+    @override
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        pairs = zip(self.responses, self._data, strict=True)
+        return np.concatenate([response.spread(values[place]) for response, place in pairs])
+
+    def _shares(self, positions: np.ndarray) -> list[tuple[Response, slice, np.ndarray]]:
+        return [
+            (response, frame, (positions >= frame.start) & (positions < frame.stop))
+            for response, frame in zip(self.responses, self._frames, strict=True)
+        ]
+
+    @cached_property
+    def _frames(self) -> list[slice]:
+        return _consecutive([response.frame_size for response in self.responses])
+
+    @cached_property
+    def _pixels(self) -> list[slice]:
+        return _consecutive([response.root_weights.size for response in self.responses])
+
+    @cached_property
+    def _data(self) -> list[slice]:
+        return _consecutive([response.noise.size for response in self.responses])
+
+    @cached_property
+    def _whitened(self) -> list[slice]:
+        return _consecutive(
+            [len(response.whiten(np.zeros(response.noise.size))) for response in self.responses]
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class StackedColumns(Observed):
+    """Whitened columns of several exposures."""
+
+    exposures: tuple[Observed, ...]
+    places: list[slice]
+    workspace: Workspace
+
+    @override
+    def normal_equations(self, whitened: np.ndarray, matrix: np.ndarray, vector: np.ndarray) -> None:
+        of_one, vector_of_one = self.workspace.array("matrix of one", *matrix.shape), np.empty(vector.size)
+        matrix[...], vector[...] = 0.0, 0.0
+        for exposure, place in zip(self.exposures, self.places, strict=True):
+            exposure.normal_equations(whitened[place], of_one, vector_of_one)
+            matrix += of_one
+            vector += vector_of_one
+
+    @override
+    def predict(self, coefficients: np.ndarray) -> np.ndarray:
+        return np.concatenate([exposure.predict(coefficients) for exposure in self.exposures])
+
+    @override
+    def pullback(
+        self, residual: np.ndarray, mean: np.ndarray, covariance: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        mapping_bars, blurred_bars = zip(
+            *(
+                exposure.pullback(residual[place], mean, covariance)
+                for exposure, place in zip(self.exposures, self.places, strict=True)
+            ),
+            strict=True,
+        )
+        return np.concatenate(mapping_bars), np.concatenate(blurred_bars, axis=1)
+
+
+def _consecutive(sizes: list[int]) -> list[slice]:
+    ends = np.cumsum([0, *sizes]).tolist()
+    return [slice(first, last) for first, last in pairwise(ends)]
