@@ -33,6 +33,7 @@ from pymc_lens.mesh.base import Mesh, MeshGeometry, MeshScheme
 from pymc_lens.regularization.base import Regularization
 from pymc_lens.response.base import Observed, Response
 from pymc_lens.response.imaging_blur import DenseBlur, TiledBlur
+from pymc_lens.response.stacked import StackedResponse
 from pymc_lens.workspace import Workspace
 
 ONCE = Mode("py", None)
@@ -299,27 +300,45 @@ def test_parts_that_differ_are_told_apart() -> None:
 
 # --- responses
 
-RESPONSES: dict[str, type[Response]] = {"TiledBlur": TiledBlur, "DenseBlur": DenseBlur}
+EXPOSURES = (with_holes(), simulated().apply_mask(pl.Mask2D.circular((37, 39), 0.1, 1.2)))
+RESPONSES: dict[str, tuple[type[Response], tuple[pl.Imaging, ...]]] = {
+    "TiledBlur": (TiledBlur, EXPOSURES[:1]),
+    "DenseBlur": (DenseBlur, EXPOSURES[:1]),
+    "StackedResponse of tiles": (TiledBlur, EXPOSURES),
+    "StackedResponse, dense": (DenseBlur, EXPOSURES),
+}
 responses = pytest.mark.parametrize("name", RESPONSES)
+
+
+def response_of(name: str, *other: pl.Imaging) -> Response:
+    kind, exposures = RESPONSES[name]
+    each = [kind(exposure) for exposure in (*other, *exposures[len(other) :])]
+    return StackedResponse(each) if "Stacked" in name else each[0]
 
 
 class Seen:
     """A response of random columns that are seen everywhere, and of a source where it takes one."""
 
     def __init__(self, name: str, rng: np.random.Generator) -> None:
-        dataset = with_holes()
-        self.response = RESPONSES[name](dataset)
-        self.positions = dataset.light_grid.pixel_index
+        kind, exposures = RESPONSES[name]
+        self.response = response_of(name)
+        starts = np.cumsum([0, *(kind(exposure).frame_size for exposure in exposures)])
+        self.positions = np.concatenate(
+            [
+                exposure.light_grid.pixel_index + start
+                for exposure, start in zip(exposures, starts, strict=False)
+            ]
+        )
         self.columns = rng.standard_normal((3, self.positions.size))
         self.blurred = self.response.blur(self.columns, self.positions)
         self.n_mapped, empty = 0, np.empty(0, np.int32)
         self.mapping = MappingMatrix(np.zeros(1, np.int64), empty, np.empty(0), empty)
-        if name != "DenseBlur":
-            mesh, plane = pl.mesh.RectangularWindow((7, 6), EXTENT), dataset.plane
-            interpolation = mesh.geometry(
-                traced(plane.source_grid), np.empty((0, 2)), Workspace()
-            ).interpolation
-            self.n_mapped, self.mapping = mesh.n_source, mapping_matrix(interpolation, plane.n_pixels)
+        if kind is TiledBlur:
+            mesh = pl.mesh.RectangularWindow((7, 6), EXTENT)
+            grid = traced(np.concatenate([exposure.plane.source_grid for exposure in exposures]))
+            interpolation = mesh.geometry(grid, np.empty((0, 2)), Workspace()).interpolation
+            n_pixels = sum(exposure.plane.n_pixels for exposure in exposures)
+            self.n_mapped, self.mapping = mesh.n_source, mapping_matrix(interpolation, n_pixels)
         self.n = self.n_mapped + len(self.columns)
         self.data = rng.standard_normal(self.response.noise.size)
 
@@ -400,10 +419,13 @@ def test_response_pulls_the_evidence_back(seen: Seen, rng: np.random.Generator) 
 
 @responses
 def test_response_is_told_by_its_content(name: str) -> None:
-    response = RESPONSES[name](with_holes())
-    assert pickle.loads(pickle.dumps(RESPONSES[name](with_holes()))).digest == response.digest
-    assert RESPONSES[name](with_holes(rotation=20.0)).digest != response.digest
-    assert len({kind(with_holes()).digest for kind in RESPONSES.values()}) == len(RESPONSES)
+    response = response_of(name)
+    assert pickle.loads(pickle.dumps(response_of(name, with_holes()))).digest == response.digest
+    assert response_of(name, with_holes(rotation=20.0)).digest != response.digest
+
+
+def test_responses_that_differ_are_told_apart() -> None:
+    assert len({response_of(name).digest for name in RESPONSES}) == len(RESPONSES)
 
 
 # --- solvers

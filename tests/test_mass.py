@@ -8,6 +8,7 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
+from documented import extending
 from hypothesis import given
 from hypothesis import strategies as st
 from lenstronomy.LensModel.lens_model import LensModel
@@ -66,6 +67,19 @@ PROFILES: dict[str, tuple[MassProfile, list[str], list[dict[str, Any]]]] = {
         MassSheet(CENTRE, 0.1),
         ["CONVERGENCE"],
         [{"kappa": 0.1, "ra_0": -0.1, "dec_0": 0.05}],
+    ),
+    "documented": (
+        extending().TruncatedHalo(CENTRE, 1.1, 0.2, 1.5),
+        ["PJAFFE"],
+        [
+            {
+                "sigma0": 0.55 * (1.5 - 0.2) / (1.5 * 0.2),
+                "Ra": 0.2,
+                "Rs": 1.5,
+                "center_x": -0.1,
+                "center_y": 0.05,
+            }
+        ],
     ),
     "sum": (
         isothermal(PARAMETERS) + ExternalShear(0.03, -0.05) + MassSheet(CENTRE, -0.1),

@@ -12,6 +12,7 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
+from documented import extending
 from pytensor.compile.mode import Mode
 from pytensor.graph.replace import vectorize_graph
 
@@ -62,7 +63,10 @@ COMPILED = {
     "isothermal": (ISOTHERMAL, np.array([0.05, -0.1, 0.1, -0.25, 1.3])),
     "circular": (ISOTHERMAL, np.array([0.05, -0.1, 0.0, 0.0, 1.3])),
     "soft_point": ((soft_point, soft_point_pullback), np.array([0.8, 0.3])),
-}
+    "documented": (
+        (extending().deflection, extending().deflection_pullback), np.array([0.05, -0.1, 1.1, 0.2, 1.5]),
+    ),
+}  # fmt: skip
 
 
 @pytest.fixture(params=COMPILED)
