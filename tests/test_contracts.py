@@ -296,6 +296,12 @@ def test_part_is_told_by_its_content(name: str) -> None:
 
 def test_parts_that_differ_are_told_apart() -> None:
     assert len({assembled(name, with_holes())[0].digest for name in IMAGES}) == len(IMAGES)
+    # Light of one name, in front of the lens and behind it: its pixels come in another order.
+    named = pl.Galaxy(0.5, light=LIGHT, name="it"), pl.Galaxy(1.0, light=LIGHT, name="it")
+    front, behind = (
+        assemble(pl.Tracer(galaxies), with_holes()) for galaxies in ([named[0]], [lens(), named[1]])
+    )
+    assert front.inversion != behind.inversion
 
 
 # --- responses

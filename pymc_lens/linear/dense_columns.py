@@ -30,7 +30,8 @@ class LightColumns(DenseScheme):
     @property
     @override
     def digest(self) -> str:
-        return f"LightColumns {self.name} {self.scales.tolist()} {self.confined}"
+        places = sha256(self.positions.tobytes()).hexdigest()
+        return f"LightColumns {self.name} {self.scales.tolist()} {self.confined} {places}"
 
     @override
     def columns(self, arrays: tuple[np.ndarray, ...]) -> np.ndarray:
@@ -62,7 +63,7 @@ class FixedColumns(DenseScheme):
     @property
     @override
     def digest(self) -> str:
-        content = sha256(self.values.tobytes()).hexdigest()
+        content = sha256(self.values.tobytes() + self.positions.tobytes()).hexdigest()
         return f"FixedColumns {self.name} {self.scales.tolist()} {self.confined} {content}"
 
     @override
