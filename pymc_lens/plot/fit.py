@@ -26,7 +26,7 @@ from pymc_lens.validation import require_instance
 def subplot_fit(fit: FitImaging, *, axes: Any = None) -> Figure:
     """Draw data, model, residuals, lens-subtracted data and the plane of the source in six panels.
 
-    Where there are several sources, each has a panel of its lensed image and one of its own plane.
+    Where there are several sources, each has a row with its lensed image and its own plane.
 
     Parameters
     ----------
@@ -52,38 +52,43 @@ def subplot_fit(fit: FitImaging, *, axes: Any = None) -> Figure:
     >>> axes[0, 0].set_title("SLACS J0252+0039")  # doctest: +SKIP
     """
     require_instance("fit", fit, FitImaging)
-    several = len(fit.sources) > 1
-    n_panels = 5 + len(fit.sources) * (1 + several)
-    n_rows = 3 if several else 2
-    figure, axes = panels(axes, (n_rows, -(-n_panels // n_rows)))
+    sources = list(fit.sources.values())
+    several = len(sources) > 1
+    figure, axes = panels(axes, (1 + len(sources), 3) if several else (2, 3))
     where = frame(fit.data, fit.dataset.pixel_scales)
     look = where["region"], fit.dataset.plane.frame
     critical, caustics = critical_curves(fit.tracer, *look)
     norm = intensity_norm(fit.data)
     unit = fit.dataset.unit or "data units"
-    remaining = iter(axes.flat)
-    show_image(next(remaining), fit.data, title="Data", label=unit, norm=norm, **where)
+    show_image(axes[0, 0], fit.data, title="Data", label=unit, norm=norm, **where)
     model = rf"Model ($\ln E$ = {fit.log_evidence:.2f})"
-    show_image(next(remaining), fit.model_image, title=model, label=unit, norm=norm, **where)
-    show_residuals(next(remaining), fit.residual_map, title="Residual", label=unit, **where)
+    show_image(axes[0, 1], fit.model_image, title=model, label=unit, norm=norm, **where)
+    show_residuals(axes[0, 2], fit.residual_map, title="Residual", label=unit, **where)
     normalized = rf"Normalized residual ($\chi^2/N$ = {fit.reduced_chi_squared:.3f})"
-    show_residuals(next(remaining), fit.normalized_residual_map, title=normalized, label=r"$\sigma$", **where)
-    subtracted, source_norm = next(remaining), intensity_norm(fit.lensed_source)
+    show_residuals(axes[1, 0], fit.normalized_residual_map, title=normalized, label=r"$\sigma$", **where)
+    subtracted = axes[2, 0] if several else axes[1, 1]
     show_image(
         subtracted, fit.lens_subtracted_image, title="Lens-subtracted data, critical curves", label=unit,
-        norm=source_norm, **where,
+        norm=intensity_norm(fit.lensed_source), **where,
     )  # fmt: skip
     draw_curves(subtracted, critical)
-    for name, source in fit.sources.items():
-        if several:
-            image = fit.images[name]
-            lensed = f"Lensed image of {name}"
-            show_image(next(remaining), image, title=lensed, label=unit, norm=intensity_norm(image), **where)
-            _, caustics = critical_curves(fit.tracer, *look, source.redshift)
-        plane = f"Plane of {name}, caustics" if several else "Source plane, caustics"
-        show_source(next(remaining), source, caustics, plane)
-    for unused in remaining:
-        unused.set_axis_off()
+    if not several:
+        for source in sources:
+            show_source(axes[1, 2], source, caustics, "Source plane, caustics")
+        return _without_empty(figure, axes)
+    for (image_ax, plane_ax), source in zip(axes[1:, 1:], sources, strict=True):
+        image = fit.images[source.name]
+        lensed = f"Lensed image of {source.name}"
+        show_image(image_ax, image, title=lensed, label=unit, norm=intensity_norm(image), **where)
+        _, caustics = critical_curves(fit.tracer, *look, source.redshift)
+        show_source(plane_ax, source, caustics, f"Plane of {source.name}, caustics")
+    return _without_empty(figure, axes)
+
+
+def _without_empty(figure: Figure, axes: Any) -> Figure:
+    for unused in axes.flat:
+        if not unused.has_data():
+            unused.set_axis_off()
     return figure
 
 
