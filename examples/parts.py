@@ -2,8 +2,8 @@
 
     python examples/parts.py [OUT]
 
-The image is simulated: a lens with light, a clump at redshift 1 that is a lens itself, a second one at redshift 2, and a
-background that was not subtracted well.
+The image is simulated: a lens with light, a clump at redshift 1 that is a lens itself, a second one at
+redshift 2, and a background that was not subtracted well.
 """
 
 import sys
@@ -53,8 +53,8 @@ def simulated() -> pl.Imaging:
 
 def fits(dataset: pl.Imaging) -> dict[str, pl.FitImaging]:
     lens_light = pl.light.MultiGaussian.log_spaced((0.0, 0.0), (0.0, 0.0), 0.06, 1.0, 6)
-    # Windows keep each source where its arcs trace to: one that may shine anywhere would take a share of the light of the
-    # lens, of the sky and of the other source.
+    # Windows keep each source where its arcs trace to: one that may shine anywhere would take a share of the
+    # light of the lens, of the sky and of the other source.
     window = pl.mesh.RectangularWindow((24, 24), (-0.6, 0.6, -0.6, 0.6), degree=3)
     pixels = {
         name: pl.Pixelization(window, pl.regularization.MaternSPDE(0.15, 0.7)) for name in ("near", "far")

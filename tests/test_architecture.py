@@ -15,7 +15,17 @@ import pymc_lens
 
 PACKAGE_ROOT = Path(pymc_lens.__file__).parent
 
-NUMERICS = ("mask", "image_plane", "imaging", "over_sampling", "mesh", "regularization", "inversion")
+NUMERICS = (
+    "linear",
+    "response",
+    "mask",
+    "image_plane",
+    "imaging",
+    "over_sampling",
+    "mesh",
+    "regularization",
+    "inversion",
+)
 PROFILES = ("mass", "light")
 MODEL = ("galaxy", "tracer", "priors")
 

@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -28,6 +29,19 @@ def test_meshes(tmp_path, capsys):
         "fit_VoronoiNN_positive.png",
         "fits.png",
     }
+
+
+def test_parts(tmp_path, capsys):
+    """The Gaussians hold the truth: fluxes and the sky are those that were simulated."""
+    import parts
+
+    parts.main(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"pixelized.png", "gaussians.png"}
+    assert capsys.readouterr().out.count("magnification") == 4
+    fit = parts.fits(parts.simulated())["gaussians"]
+    assert fit.sources["near_light"].flux == pytest.approx(2.0 * np.pi * 1.5 * 0.1**2, rel=0.1)
+    assert fit.sources["far_light"].flux == pytest.approx(2.0 * np.pi * 1.2 * 0.09**2, rel=0.1)
+    assert fit.coefficients["sky"] == pytest.approx(-0.1, abs=0.02)
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pymc as pm
 import pytensor
@@ -255,6 +256,18 @@ def test_issue14_a_parametric_source_is_recovered(ring):
     assert "image_reconstruction" in idata.children
 
 
+@pytest.mark.slow
+def test_issue14_smc_samples_a_parametric_source(ring):
+    """From the prior, against NUTS."""
+    with parametric(ring, "nnls") as built:
+        idata = pm.sample_smc(800, chains=2, cores=2, random_seed=1, progressbar=False)
+    nuts = pl.sample(500, tune=200, model=built, random_seed=3, progressbar=False)
+    for name in ("einstein_radius", "source_centre"):
+        ours, theirs = (data.posterior[name].mean(("chain", "draw")).values for data in (idata, nuts))
+        sd = nuts.posterior[name].std(("chain", "draw")).values
+        assert (np.abs(ours - theirs) < 0.3 * sd).all(), (name, ours, theirs, sd)
+
+
 def test_issue14_both_sources_of_two_planes_are_recovered(double):
     with double_plane(double, None) as built:
         idata = pl.sample(250, tune=100, random_seed=2, progressbar=False)
@@ -269,6 +282,10 @@ def test_issue14_both_sources_of_two_planes_are_recovered(double):
         drawn = idata[f"{name}_reconstruction"]["flux"]
         assert abs(float(drawn.mean()) - truth) < 3.0 * float(drawn.std()), (name, drawn, truth)
     assert pl.fit_at(built, idata).reduced_chi_squared < 1.1
+    # Nine panels, with a colour bar each.
+    assert len(pl.plot.subplot_reconstruction(idata).axes) == 18
+    assert len(pl.plot.subplot_fit(pl.fit_at(built, idata)).axes) == 18
+    plt.close("all")
 
 
 def test_issue14_a_sky_of_unknown_sign_beside_a_positive_source():

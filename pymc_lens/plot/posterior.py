@@ -28,7 +28,7 @@ from pymc_lens.validation import require_instance
 
 _SAMPLES = ("chain", "draw", "sample")
 _LEVELS = (0.95, 0.68)
-_IMAGES, _SOURCE = "image_reconstruction", "source_reconstruction"
+_IMAGES, _OF_SOURCES = "image_reconstruction", "_reconstruction"
 # Inches: of a panel of the corner figure, and of what surrounds them.
 _CORNER_PANEL, _CORNER_MARGIN = 1.75, 1.0
 # Powers of ten beyond which numbers are written with an exponent.
@@ -113,13 +113,15 @@ def subplot_posterior(
 def subplot_reconstruction(idata: DataTree, var_name: str | None = None, *, axes: Any = None) -> Figure:
     """Posterior mean of model, residuals, lens light and source, and the source's standard deviation.
 
+    Where there are several sources, each has a row with its lensed image, mean and standard deviation.
+
     Parameters
     ----------
     idata : DataTree
         With the groups that `pymc_lens.reconstruct` adds.
     var_name : str, optional
         Name of the image, where the model has several.
-    axes : (2, 3) array of Axes, optional
+    axes : (1 + n_sources, 3) array of Axes, optional
         Where to draw; by default in a new figure.
 
     Returns
@@ -135,20 +137,26 @@ def subplot_reconstruction(idata: DataTree, var_name: str | None = None, *, axes
         If it has no such groups, or there are more or fewer axes.
     """
     images, sources = _reconstruction(idata, var_name)
-    figure, axes = panels(axes, (2, 3))
+    figure, axes = panels(axes, (1 + len(sources), 3))
     data, unit = images["data"].values, images["data"].attrs["units"]
     where = frame(data, float(images["x"][1] - images["x"][0]))
-    norm, source_norm = intensity_norm(data), intensity_norm(images["lensed_source"].values)
+    norm = intensity_norm(data)
     show_image(axes[0, 0], data, title="Data", label=unit, norm=norm, **where)
     model, residual = images["model_image"].values, images["normalized_residual"].values
     show_image(axes[0, 1], model, title="Model, mean", label=unit, norm=norm, **where)
     show_residuals(axes[0, 2], residual, title="Normalized residual", label=r"$\sigma$", **where)
-    subtracted = data - images["lens_light"].values
-    show_image(axes[1, 0], subtracted, title="Lens-subtracted data", label=unit, norm=source_norm, **where)
-    extent = _grid_extent(sources)
-    for ax, name, title in ((axes[1, 1], "mean", "mean"), (axes[1, 2], "sd", "standard deviation")):
-        values = sources[name].values
-        show_image(ax, values, extent, title=f"Source, {title}", label=unit, norm=intensity_norm(values))
+    for row, (source, reconstruction) in zip(axes[1:], sources.items(), strict=True):
+        lensed, title = images["lensed_source"].values, "Lens-subtracted data"
+        image = data - (images["model_image"] - images["lensed_source"]).values
+        if len(sources) > 1:
+            lensed = image = images[source].values
+            title = f"Lensed image of {source}, mean"
+        show_image(row[0], image, title=title, label=unit, norm=intensity_norm(lensed), **where)
+        extent = _grid_extent(reconstruction)
+        for ax, name, moment in ((row[1], "mean", "mean"), (row[2], "sd", "standard deviation")):
+            values = reconstruction[name].values
+            title = f"{source.capitalize()}, {moment}"
+            show_image(ax, values, extent, title=title, label=unit, norm=intensity_norm(values))
     return figure
 
 
@@ -258,7 +266,7 @@ def _mark(line: Any, value: float | None) -> None:
         line(value, **_TRUTH)
 
 
-def _reconstruction(idata: DataTree, var_name: str | None) -> tuple[xr.Dataset, xr.Dataset]:
+def _reconstruction(idata: DataTree, var_name: str | None) -> tuple[xr.Dataset, dict[str, xr.Dataset]]:
     """Return the groups of images and of the source of an image that was reconstructed."""
     require_instance("idata", idata, DataTree)
     prefixes = {
@@ -271,7 +279,12 @@ def _reconstruction(idata: DataTree, var_name: str | None) -> tuple[xr.Dataset, 
     if var_name not in prefixes and (var_name is not None or len(prefixes) > 1):
         raise ValueError(f"var_name: expected one of the images {sorted(prefixes)}, got {var_name!r}.")
     prefix = prefixes[var_name] if var_name is not None else next(iter(prefixes.values()))
-    return idata[f"{prefix}{_IMAGES}"].to_dataset(), idata[f"{prefix}{_SOURCE}"].to_dataset()
+    sources = {
+        group.removeprefix(prefix).removesuffix(_OF_SOURCES): child.to_dataset()
+        for group, child in idata.children.items()
+        if group.startswith(prefix) and group.endswith(_OF_SOURCES) and not group.endswith(_IMAGES)
+    }
+    return idata[f"{prefix}{_IMAGES}"].to_dataset(), sources
 
 
 def _grid_extent(sources: xr.Dataset) -> Extent:
