@@ -149,7 +149,7 @@ class Inversion:
     Raises
     ------
     ValueError
-        If the solver does not integrate over a pixelized source.
+        If the solver does not integrate over a pixelized source, or the response observes none.
     """
 
     def __init__(self, parts: Sequence[LinearScheme], response: Response, solver: Solver) -> None:
@@ -157,6 +157,10 @@ class Inversion:
             raise ValueError(
                 'positivity: "nnls" integrates over nothing, which leaves a pixelized source without a '
                 'measure of its smoothness. Take "map" or "marginal".'
+            )
+        if not response.maps_sources and any(isinstance(part, MappedScheme) for part in parts):
+            raise ValueError(
+                f"response: {type(response).__name__} observes no pixelized source. Take TiledBlur."
             )
         self.parts = tuple(parts)
         self.response = response

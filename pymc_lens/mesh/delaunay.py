@@ -7,78 +7,20 @@ from typing import override
 
 import numpy as np
 
-from pymc_lens.image_mesh.base import ImageMesh
-from pymc_lens.image_mesh.overlay import Overlay, as_image_mesh
+from pymc_lens.image_mesh.overlay import Overlay
 from pymc_lens.image_plane import ImagePlane
 from pymc_lens.linalg.kernel import kernel
 from pymc_lens.mesh.base import Interpolation
 from pymc_lens.mesh.border import ZERO_RING, Border
-from pymc_lens.mesh.triangulated import TriangulatedGeometry, TriangulatedMesh, TriangulatedScheme
+from pymc_lens.mesh.triangulated import (
+    TracedMesh,
+    TriangulatedGeometry,
+    TriangulatedMesh,
+    TriangulatedScheme,
+)
 from pymc_lens.mesh.triangulation import Triangulation
 from pymc_lens.validation import require_instance, validated_shape
 from pymc_lens.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class Delaunay(TriangulatedMesh):
-    """Delaunay triangles of traced vertices with barycentric interpolation.
-
-    The interpolation jumps where the triangulation flips, and the evidence with it: `VoronoiNN` on the same
-    image mesh is the one to sample with.
-
-    Parameters
-    ----------
-    image_mesh : ImageMesh or (int, int)
-        Where the vertices lie in the image plane; a shape is that of an `image_mesh.Overlay`.
-    border : Border
-        What lies beyond them.
-
-    Raises
-    ------
-    TypeError
-        If an argument is of another kind.
-    """
-
-    image_mesh: ImageMesh
-    border: Border = ZERO_RING
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "image_mesh", as_image_mesh(self.image_mesh))
-        require_instance("border", self.border, Border)
-
-    @override
-    def scheme(self, plane: ImagePlane) -> TriangulatedScheme:
-        return BarycentricScheme(self.image_mesh.vertices(plane), self.border.ring(plane))
-
-
-@dataclass(frozen=True)
-class DelaunayMagnification(TriangulatedMesh):
-    """PyAutoLens's mesh of this name: `Delaunay` on `image_mesh.Overlay`, dense where magnification is high.
-
-    Parameters
-    ----------
-    shape : (int, int)
-        Of the overlay.
-    border : Border
-
-    Raises
-    ------
-    TypeError
-        If an argument is of another kind.
-    ValueError
-        If the shape is too small.
-    """
-
-    shape: tuple[int, int]
-    border: Border = ZERO_RING
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", validated_shape(self.shape))
-        require_instance("border", self.border, Border)
-
-    @override
-    def scheme(self, plane: ImagePlane) -> TriangulatedScheme:
-        return Delaunay(Overlay(self.shape), self.border).scheme(plane)
 
 
 class BarycentricScheme(TriangulatedScheme):
@@ -112,6 +54,51 @@ class BarycentricScheme(TriangulatedScheme):
             interpolation.weights, weights_bar, rays_bar, points_bar,
         )  # fmt: skip
         return rays_bar, points_bar
+
+
+class Delaunay(TracedMesh):
+    """Delaunay triangles of traced vertices with barycentric interpolation.
+
+    The interpolation jumps where the triangulation flips, and the evidence with it: `VoronoiNN` on the same
+    image mesh is the one to sample with.
+
+    Parameters
+    ----------
+    image_mesh, border
+        See `TracedMesh`.
+    """
+
+    numerics = BarycentricScheme
+
+
+@dataclass(frozen=True)
+class DelaunayMagnification(TriangulatedMesh):
+    """PyAutoLens's mesh of this name: `Delaunay` on `image_mesh.Overlay`, dense where magnification is high.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Of the overlay.
+    border : Border
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another kind.
+    ValueError
+        If the shape is too small.
+    """
+
+    shape: tuple[int, int]
+    border: Border = ZERO_RING
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", validated_shape(self.shape))
+        require_instance("border", self.border, Border)
+
+    @override
+    def scheme(self, plane: ImagePlane) -> TriangulatedScheme:
+        return Delaunay(Overlay(self.shape), self.border).scheme(plane)
 
 
 @kernel()

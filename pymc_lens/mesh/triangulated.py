@@ -12,6 +12,9 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from pymc_lens.errors import InadmissibleError
+from pymc_lens.image_mesh.base import ImageMesh
+from pymc_lens.image_mesh.overlay import as_image_mesh
+from pymc_lens.image_plane import ImagePlane
 from pymc_lens.linalg.sparsity import SparsityPattern
 from pymc_lens.mesh.base import (
     FiniteVolumes,
@@ -21,9 +24,10 @@ from pymc_lens.mesh.base import (
     MeshGeometry,
     MeshScheme,
 )
-from pymc_lens.mesh.border import Border
+from pymc_lens.mesh.border import ZERO_RING, Border
 from pymc_lens.mesh.natural_neighbor import locate
 from pymc_lens.mesh.triangulation import Triangulation, triangulate
+from pymc_lens.validation import require_instance
 from pymc_lens.workspace import Workspace
 
 _ARMS = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
@@ -231,3 +235,34 @@ class TriangulatedScheme(MeshScheme):
                 f"vertices: some are traced beyond the zero ring of radius {radius:.2f} arcsec. The mass "
                 "deflects far too strongly, or the ring's radius_factor is too small.",
             )
+
+
+@dataclass(frozen=True)
+class TracedMesh(TriangulatedMesh):
+    """Vertices of the image plane, traced to the source plane and triangulated there.
+
+    Parameters
+    ----------
+    image_mesh : ImageMesh or (int, int)
+        Where the vertices lie in the image plane; a shape is that of an `image_mesh.Overlay`.
+    border : Border
+        What lies beyond them.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another kind.
+    """
+
+    numerics: ClassVar[type[TriangulatedScheme]]
+
+    image_mesh: ImageMesh
+    border: Border = ZERO_RING
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image_mesh", as_image_mesh(self.image_mesh))
+        require_instance("border", self.border, Border)
+
+    @override
+    def scheme(self, plane: ImagePlane) -> TriangulatedScheme:
+        return self.numerics(self.image_mesh.vertices(plane), self.border.ring(plane))

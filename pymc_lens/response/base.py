@@ -27,6 +27,9 @@ class Response(ABC):
         Positions that there are in this frame.
     """
 
+    # Whether it observes pixelized sources.
+    maps_sources: bool = True
+
     noise: np.ndarray
     root_weights: np.ndarray
     pixel_positions: np.ndarray

@@ -155,6 +155,8 @@ class DenseBlur(_ImagingBlur):
     imaging : Imaging
     """
 
+    maps_sources = False
+
     @override
     def observe(
         self, mapping: MappingMatrix, n_mapped: int, blurred: np.ndarray, workspace: Workspace

@@ -34,6 +34,10 @@ class StackedResponse(Response):
         return type(self), (self.responses,)
 
     @property
+    def maps_sources(self) -> bool:  # type: ignore[override]
+        return all(response.maps_sources for response in self.responses)
+
+    @property
     @override
     def digest(self) -> str:
         return f"StackedResponse {[response.digest for response in self.responses]}"
