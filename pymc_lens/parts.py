@@ -12,11 +12,11 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.galaxy import Pixelization
 from pymc_lens.imaging import Imaging
-from pymc_lens.light.base import LightProfile, images_of
+from pymc_lens.light.base import LightProfile
 from pymc_lens.linear.base import LinearScheme
 from pymc_lens.linear.dense_columns import FixedColumns, LightColumns
 from pymc_lens.linear.pixelized import PixelizedScheme
-from pymc_lens.over_sampling import LightGrid, RadialBins
+from pymc_lens.over_sampling import RadialBins
 from pymc_lens.tracer import Tracer
 from pymc_lens.validation import integer, positive_number
 
@@ -24,6 +24,8 @@ from pymc_lens.validation import integer, positive_number
 # narrower than the PSF, whose peak the PSF lowers tenfold.
 _AMPLITUDE_RANGE = 10.0
 _HIGHEST_ORDER = 1
+# A PSF that scatters no light.
+_SHARP = np.ones((1, 1))
 
 
 class OnImage(NamedTuple):
@@ -120,13 +122,13 @@ class Light(LinearPart):
 
     @override
     def on(self, dataset: Imaging) -> OnImage:
-        return self._seen_on(dataset, dataset.light_grid, self.light)
+        grid, scale, frame = dataset.light_grid, dataset.pixel_scales, dataset.plane.frame
+        averages = [self.light.averages(points, sub_size, scale, frame) for sub_size, points in grid.groups]
+        return self._on_pixels(dataset, grid.pixel_index, averages)
 
-    def _seen_on(self, dataset: Imaging, grid: LightGrid, seen: LightProfile) -> OnImage:
+    def _on_pixels(self, dataset: Imaging, pixels: np.ndarray, averages: list[TensorVariable]) -> OnImage:
         scales = _amplitude_scales(self.light, dataset)
-        scheme = LightColumns(self.name, scales, grid.pixel_index, self.positivity is not None)
-        scale, frame = dataset.pixel_scales, dataset.plane.frame
-        averages = [seen.averages(points, sub_size, scale, frame) for sub_size, points in grid.groups]
+        scheme = LightColumns(self.name, scales, pixels, self.positivity is not None)
         columns = averages[0] if len(averages) == 1 else pt.concatenate(averages, axis=1)
         return OnImage(scheme, (columns,))
 
@@ -136,7 +138,7 @@ class LensedLight(Light):
     """The light of a galaxy behind a lens.
 
     It is seen wherever the lens puts it: its sub-pixels are as fine everywhere, and the finer the narrower
-    its narrowest feature.
+    its narrowest feature. As of pixelized sources, light of it from beyond the mask does not count.
 
     Parameters
     ----------
@@ -154,24 +156,13 @@ class LensedLight(Light):
         size = dataset.over_sample_size_lp
         if isinstance(size, RadialBins):
             size = self.light.sub_size(dataset.pixel_scales)
-        grid = dataset.plane.light_grid(dataset.psf, dataset.psf_centre, size)
-        return self._seen_on(dataset, grid, _Traced(self.light, self.tracer, self.redshift))
-
-
-@dataclass(frozen=True, eq=False)
-class _Traced(LightProfile):
-    """Light of a galaxy behind a lens, as seen in the image plane."""
-
-    light: LightProfile
-    tracer: Tracer
-    redshift: float
-
-    @property
-    def n_columns(self) -> int:
-        return self.light.n_columns
-
-    def images(self, grid: Any) -> TensorVariable:
-        return images_of(self.light, self.tracer.traced_grid(grid, self.redshift))
+        grid = dataset.plane.light_grid(_SHARP, (0, 0), size)
+        pixels = dataset.light_grid.mask_index[np.searchsorted(grid.mask_index, grid.pixel_index)]
+        traced = (
+            (sub_size, self.tracer.traced_grid(points, self.redshift)) for sub_size, points in grid.groups
+        )
+        averages = [self.light.averages_at(rays, sub_size**2) for sub_size, rays in traced]
+        return self._on_pixels(dataset, pixels, averages)
 
 
 @dataclass(frozen=True)

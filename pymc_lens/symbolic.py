@@ -11,6 +11,7 @@ import pytensor.tensor as pt
 from pytensor.compile.mode import Mode
 from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.utils import MissingInputError
+from pytensor.tensor.basic import Join
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.validation import number, real_numbers, require_real_variable, require_scalar_variable
@@ -36,10 +37,21 @@ def split_positions(grid: Any) -> tuple[TensorVariable, TensorVariable]:
     if not shape or shape[-1] not in (2, None):
         raise ValueError(f"grid: expected (..., 2) positions in (y, x) order, got shape {shape}.")
     if isinstance(positions, Variable):
-        return positions[..., 0], positions[..., 1]
+        return _joined(positions) or (positions[..., 0], positions[..., 1])
     # Contiguous halves, so that every compiled loop over them is vectorized.
     columns = np.moveaxis(positions, -1, 0)
     return pt.as_tensor_variable(np.array(columns[0])), pt.as_tensor_variable(np.array(columns[1]))
+
+
+def _joined(positions: TensorVariable) -> tuple[TensorVariable, TensorVariable] | None:
+    """Take what `join_positions` made apart, so that no compiled loop reads pairs; None of others."""
+    node = positions.owner
+    if node is None or not isinstance(node.op, Join) or node.op.axis != positions.type.ndim - 1:
+        return None
+    if [part.type.shape[-1] for part in node.inputs] != [1, 1]:
+        return None
+    y, x = (part.squeeze(axis=-1) for part in node.inputs)
+    return y, x
 
 
 def join_positions(y: TensorVariable, x: TensorVariable) -> TensorVariable:

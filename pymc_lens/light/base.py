@@ -82,11 +82,25 @@ class LightProfile(ABC):
         -------
         (n_columns, n_pixels) TensorVariable
         """
-        images = images_of(self, points)
-        if sub_size == 1:
+        return self.averages_at(points, sub_size**2)
+
+    def averages_at(self, positions: Any, per_pixel: int) -> TensorVariable:
+        """Means of the surface brightness for unit amplitudes, wherever a lens puts the points of a pixel.
+
+        Parameters
+        ----------
+        positions : (n_pixels * per_pixel, 2) array or tensor
+            (y, x), those of one pixel consecutive, arcsec.
+        per_pixel : int
+
+        Returns
+        -------
+        (n_columns, n_pixels) TensorVariable
+        """
+        images = images_of(self, positions)
+        if per_pixel == 1:
             return images
-        per_pixel = sub_size**2
-        return images.reshape((self.n_columns, len(points) // per_pixel, per_pixel)).mean(axis=-1)
+        return images.reshape((self.n_columns, images.shape[1] // per_pixel, per_pixel)).mean(axis=-1)
 
     def relative_scales(self, pixel_scales: float) -> np.ndarray:
         """Default prior standard deviations (n_columns,) of the amplitudes, in units of an extended image's.
@@ -167,6 +181,10 @@ class LightSum(LightProfile):
         return pt.concatenate(
             [profile.averages(points, sub_size, pixel_scales, frame) for profile in self.profiles]
         )
+
+    @override
+    def averages_at(self, positions: Any, per_pixel: int) -> TensorVariable:
+        return pt.concatenate([profile.averages_at(positions, per_pixel) for profile in self.profiles])
 
     @override
     def sub_size(self, pixel_scales: float) -> int:

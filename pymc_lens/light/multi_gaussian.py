@@ -15,6 +15,7 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.image_plane import CENTRED, Frame
 from pymc_lens.light.base import LightProfile, require_positivity
+from pymc_lens.ops.gaussian_columns import GaussianColumns
 from pymc_lens.symbolic import moderate, nan_unless, pair, split_positions, zero_unless
 from pymc_lens.validation import integer, positive_number, real_numbers, require_ell_comps
 
@@ -124,13 +125,16 @@ class MultiGaussian(LightProfile):
 
     @override
     def images(self, grid: Any) -> TensorVariable:
-        y, x = split_positions(grid)
+        return self.averages_at(grid, 1)
+
+    @override
+    def averages_at(self, positions: Any, per_pixel: int) -> TensorVariable:
+        y, x = split_positions(positions)
         near, centre_y, centre_x = self._moderate_centre()
-        y, x = y - centre_y, x - centre_x
-        # Rows of groups are read through an index: to join images would cost as much as the exponentials.
-        radii = [_radius_squared(y, x, *ellipticity, near) for ellipticity in self._ellipticities]
-        squared = pt.stack(radii)[self._groups]
-        return pt.exp(-0.5 / np.concatenate(self._widths)[:, None] ** 2 * squared)
+        roots = [nan_unless(admissible, pt.stack(root)) for admissible, *root in self._roots(near)]
+        slopes = -0.5 / np.concatenate(self._widths) ** 2
+        columns = GaussianColumns(slopes, self._groups, per_pixel)
+        return columns(y - centre_y, x - centre_x, pt.stack(roots))
 
     @override
     def averages(
@@ -177,8 +181,9 @@ class MultiGaussian(LightProfile):
         """
         widths, groups = np.concatenate(self._widths)[columns] / pixel_scales, self._groups[columns]
         near, *centre = self._moderate_centre()
-        shapes = [_stretches(*ellipticity, near) for ellipticity in self._ellipticities]
-        admissible, *stretches = (pt.stack(parts)[groups][:, None] for parts in zip(*shapes, strict=True))
+        parts = zip(*self._roots(near), strict=True)
+        admissible, p, q, r = (pt.stack(part)[groups][:, None] for part in parts)
+        stretches = pt.sqrt(q * q + r * r), pt.sqrt(p * p + r * r)
         average = 2.0 * np.pi * widths[:, None] ** 2
         for axis in (0, 1):
             positions, places = np.unique(np.round(centres[:, axis] / pixel_scales, 6), return_inverse=True)
@@ -187,6 +192,10 @@ class MultiGaussian(LightProfile):
             below, above = (pt.erf((distances + half) / root) for half in (-0.5, 0.5))
             average = average * (0.5 * (above - below))[:, places]
         return nan_unless(admissible, average)
+
+    def _roots(self, conditions: list[TensorVariable]) -> list[tuple[TensorVariable, ...]]:
+        """Return the root of each group's quadratic form, see `_root`."""
+        return [_root(*ellipticity, conditions) for ellipticity in self._ellipticities]
 
     def _moderate_centre(self) -> tuple[list[TensorVariable], Any, Any]:
         """Conditions that the centre is no extreme variable, and the centre; zero where it is one."""
@@ -239,24 +248,15 @@ def _is_scalar(value: Any) -> bool:
     return value.type.ndim == 0 if isinstance(value, Variable) else np.ndim(value) == 0
 
 
-def _radius_squared(
-    y: TensorVariable, x: TensorVariable, e_y: Any, e_x: Any, conditions: list[TensorVariable]
-) -> TensorVariable:
-    """Return ``q x^2 + y^2 / q`` of the major-axis frame; NaN unless all conditions hold."""
+def _root(e_y: Any, e_x: Any, conditions: list[TensorVariable]) -> tuple[TensorVariable, ...]:
+    """Whether all conditions hold, then (p, q, r) of a symmetric matrix.
+
+    The squared length of ``[[p, r], [r, q]] (y, x)`` is ``f x^2 + y^2 / f`` of the major-axis frame, with the
+    axis ratio f.
+    """
     # With Z = x + iy it is |Z - e conj(Z)|^2 / (1 - |e|^2).
-    e_y, e_x = pt.as_tensor_variable(e_y), pt.as_tensor_variable(e_x)
-    admissible = e_y * e_y + e_x * e_x < 1.0
-    e_y, e_x = zero_unless(admissible, e_y), zero_unless(admissible, e_x)
-    stretched = (y + e_x * y - e_y * x) ** 2 + (x - e_x * x - e_y * y) ** 2
-    squared = stretched / (1.0 - e_y * e_y - e_x * e_x)
-    return nan_unless(reduce(and_, conditions, admissible), squared)
-
-
-def _stretches(e_y: Any, e_x: Any, conditions: list[TensorVariable]) -> tuple[TensorVariable, ...]:
-    """Whether all conditions hold, then standard deviations along y and x in units of sigma."""
     e_y, e_x = pt.as_tensor_variable(e_y), pt.as_tensor_variable(e_x)
     admissible = reduce(and_, conditions, e_y * e_y + e_x * e_x < 1.0)
     e_y, e_x = zero_unless(admissible, e_y), zero_unless(admissible, e_x)
-    over = 1.0 - e_y * e_y - e_x * e_x
-    along_y, along_x = (((1.0 + sign * e_x) ** 2 + e_y * e_y) / over for sign in (-1.0, 1.0))
-    return admissible, pt.sqrt(along_y), pt.sqrt(along_x)
+    norm = pt.sqrt(1.0 - e_y * e_y - e_x * e_x)
+    return admissible, (1.0 + e_x) / norm, (1.0 - e_x) / norm, -e_y / norm

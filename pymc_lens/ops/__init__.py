@@ -10,16 +10,18 @@ from pytensor.graph.rewriting.basic import in2out, node_rewriter
 import pymc_lens.ops.compile_folder  # before what looks for the folder
 import pymc_lens.ops.numba_dispatch
 import pymc_lens.ops.ray_numba  # noqa: F401
+from pymc_lens.ops.gaussian_columns import GaussianColumns, GaussianPullback
 from pymc_lens.ops.log_evidence import LogEvidence, LogEvidenceValue
 from pymc_lens.ops.ray_op import RayOp, RayPullback
 
 
-@node_rewriter([LogEvidence, LogEvidenceValue, RayOp, RayPullback])
+@node_rewriter([GaussianColumns, GaussianPullback, LogEvidence, LogEvidenceValue, RayOp, RayPullback])
 def register_with_jax(fgraph: Any, node: Apply) -> None:
     """Change nothing, but teach JAX these Ops once a graph is compiled for it.
 
     Importing JAX along with this package would cost time, and make every fork of a process warn.
     """
+    import_module("pymc_lens.ops.gaussian_jax")
     import_module("pymc_lens.ops.jax_dispatch")
     import_module("pymc_lens.ops.ray_jax")
 

@@ -1,4 +1,4 @@
-"""PyTensor's numba backend runs the evidence Ops in object mode.
+"""PyTensor's numba backend runs the Ops whose numerics are elsewhere in object mode.
 
 The numerics are numba kernels of their own, cached on disk by numba, that release the GIL; calling them from
 compiled code would gain about ten microseconds an evaluation and lose their cache.
@@ -15,19 +15,22 @@ from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch import numba_funcify
 from pytensor.link.numba.dispatch.basic import get_numba_type, numba_njit
 
+from pymc_lens.ops.gaussian_columns import GaussianColumns, GaussianPullback
 from pymc_lens.ops.log_evidence import LogEvidence, LogEvidenceValue
 
 
+@numba_funcify.register(GaussianPullback)
 @numba_funcify.register(LogEvidence)
-def numba_log_evidence(op: LogEvidence, node: Apply, **kwargs: Any) -> Callable:
-    """Call the numerics for value and gradient from a compiled graph."""
+def numba_several_outputs(op: Op, node: Apply, **kwargs: Any) -> Callable:
+    """Call the numerics for several results from a compiled graph."""
     result_type = numba.types.Tuple([get_numba_type(output.type, layout="C") for output in node.outputs])
     return _in_object_mode(lambda inputs: _performed(op, node, inputs), result_type)
 
 
+@numba_funcify.register(GaussianColumns)
 @numba_funcify.register(LogEvidenceValue)
-def numba_log_evidence_value(op: LogEvidenceValue, node: Apply, **kwargs: Any) -> Callable:
-    """Call the numerics for the value from a compiled graph."""
+def numba_one_output(op: Op, node: Apply, **kwargs: Any) -> Callable:
+    """Call the numerics for one result from a compiled graph."""
     result_type = get_numba_type(node.outputs[0].type, layout="C")
     return _in_object_mode(lambda inputs: _performed(op, node, inputs)[0], result_type)
 
@@ -40,9 +43,9 @@ def _performed(op: Op, node: Apply, inputs: tuple) -> tuple:
 
 def _in_object_mode(evaluate: Callable[[tuple], Any], result_type: numba.types.Type) -> Callable:
     @numba_njit
-    def log_evidence(*inputs):
+    def performed(*inputs):
         with numba.objmode(result=result_type):
             result = evaluate(inputs)
         return result
 
-    return log_evidence
+    return performed
