@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,8 +12,7 @@ from pymc_lens.linalg.kernel import kernel
 from pymc_lens.mesh.base import Interpolation
 
 
-@dataclass(frozen=True, eq=False)
-class MappingMatrix:
+class MappingMatrix(NamedTuple):
     """The unblurred mapping matrix: how source pixels make up image pixels, in compressed rows.
 
     Attributes

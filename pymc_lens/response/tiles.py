@@ -9,7 +9,7 @@ inside the same tiles.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,8 +23,7 @@ _AREA = TILE * TILE
 _PAD = TILE - 1
 
 
-@dataclass(frozen=True, eq=False)
-class Tiles:
+class Tiles(NamedTuple):
     """Static geometry of the tiles, prepared once for a mask and a PSF.
 
     Attributes
@@ -53,8 +52,7 @@ class Tiles:
         return np.append(values, 0.0)[self.pixels]
 
 
-@dataclass(eq=False)
-class TileBlocks:
+class TileBlocks(NamedTuple):
     """The dense blocks of one evaluation: the whitened blurred mapping matrix, tile by tile.
 
     Attributes
@@ -148,12 +146,8 @@ def tile_blocks(
     while True:
         columns = workspace.array("columns", capacity, dtype=np.int32)
         blocks = workspace.array("blocks", capacity, _AREA)
-        complete = _fill_blocks(
-            tiles.psf_padded, tiles.pixels, tiles.window_indptr, tiles.window_pixels, tiles.window_dy,
-            tiles.window_dx, mapping.indptr, mapping.indices, mapping.weights, light, tile_root_weights,
-            n_source, column_indptr, columns, blocks,
-        )  # fmt: skip
-        if complete:
+        room = TileBlocks(column_indptr, columns, blocks)
+        if _fill_blocks(tiles, mapping, light, tile_root_weights, n_source, room):
             return TileBlocks(column_indptr, columns[: column_indptr[-1]], blocks[: column_indptr[-1]])
         capacity *= 2
 
@@ -177,16 +171,14 @@ def curvature(
     workspace : Workspace
     """
     widest = int(np.diff(tile_blocks.column_indptr).max())
-    _accumulate(
-        tile_blocks.column_indptr, tile_blocks.columns, tile_blocks.blocks, tile_data,
-        workspace.array("small_square", widest * widest), curvature_matrix, data_vector,
-    )  # fmt: skip
+    square = workspace.array("small_square", widest * widest)
+    _accumulate(tile_blocks, tile_data, square, curvature_matrix, data_vector)
 
 
 def model_image(tile_blocks: TileBlocks, coefficients: np.ndarray) -> np.ndarray:
     """Whitened model ``sqrt(W) L s`` by tile, (n_tiles, 64), of coefficients (n,)."""
     model = np.zeros((tile_blocks.column_indptr.size - 1, _AREA))
-    _predict(tile_blocks.column_indptr, tile_blocks.columns, tile_blocks.blocks, coefficients, model)
+    _predict(tile_blocks, coefficients, model)
     return model
 
 
@@ -226,11 +218,10 @@ def tile_pullback(
     widest = int(np.diff(tile_blocks.column_indptr).max())
     mapping_bar = np.zeros(mapping.weights.size)
     light_bar = np.zeros((n_light, tiles.n_pixels))
+    square = workspace.array("small_square", widest * widest)
+    rows = workspace.array("small_rows", widest, _AREA)
     _pull_back(
-        tiles.psf_padded, tiles.pixels, tiles.window_indptr, tiles.window_pixels, tiles.window_dy,
-        tiles.window_dx, mapping.indptr, mapping.indices, tile_blocks.column_indptr, tile_blocks.columns,
-        tile_blocks.blocks, tile_root_weights, tile_residual, coefficients, inverse,
-        workspace.array("small_square", widest * widest), workspace.array("small_rows", widest, _AREA),
+        tiles, tile_blocks, mapping, tile_root_weights, tile_residual, coefficients, inverse, square, rows,
         mapping_bar, light_bar,
     )  # fmt: skip
     return mapping_bar, light_bar
@@ -274,10 +265,10 @@ def _touched_columns(first, last, window_pixels, indptr, indices, touched, local
 
 
 @kernel(fastmath={"contract"})
-def _fill_blocks(
-    psf, pixels, window_indptr, window_pixels, window_dy, window_dx, indptr, indices, weights, light,
-    root_weights, n_source, column_indptr, columns, blocks,
-):  # fmt: skip
+def _fill_blocks(tiles, mapping, light, root_weights, n_source, room):
+    psf, pixels, window_indptr, window_pixels, window_dy, window_dx, _ = tiles
+    indptr, indices, weights, _ = mapping
+    column_indptr, columns, blocks = room
     n_light = light.shape[0]
     touched = np.zeros(n_source, np.bool_)
     local = np.empty(n_source, np.int32)
@@ -313,7 +304,8 @@ def _fill_blocks(
 
 
 @kernel(fastmath={"contract", "reassoc"})
-def _accumulate(column_indptr, columns, blocks, tile_data, square, curvature_matrix, data_vector):
+def _accumulate(tile_blocks, tile_data, square, curvature_matrix, data_vector):
+    column_indptr, columns, blocks = tile_blocks
     for i in range(curvature_matrix.shape[0]):
         curvature_matrix[i, i:] = 0.0
     data_vector[:] = 0.0
@@ -336,7 +328,8 @@ def _accumulate(column_indptr, columns, blocks, tile_data, square, curvature_mat
 
 
 @kernel(fastmath={"contract"})
-def _predict(column_indptr, columns, blocks, coefficients, model):
+def _predict(tile_blocks, coefficients, model):
+    column_indptr, columns, blocks = tile_blocks
     for tile in range(column_indptr.size - 1):
         for column in range(column_indptr[tile], column_indptr[tile + 1]):
             coefficient = coefficients[columns[column]]
@@ -346,9 +339,12 @@ def _predict(column_indptr, columns, blocks, coefficients, model):
 
 @kernel(fastmath={"contract", "reassoc"})
 def _pull_back(
-    psf, pixels, window_indptr, window_pixels, window_dy, window_dx, indptr, indices, column_indptr, columns,
-    blocks, root_weights, residual, coefficients, inverse, square, rows, mapping_bar, light_bar,
+    tiles, tile_blocks, mapping, root_weights, residual, coefficients, inverse, square, rows, mapping_bar,
+    light_bar,
 ):  # fmt: skip
+    psf, pixels, window_indptr, window_pixels, window_dy, window_dx, _ = tiles
+    indptr, indices, _, _ = mapping
+    column_indptr, columns, blocks = tile_blocks
     n_light = light_bar.shape[0]
     local = np.empty(coefficients.size, np.int32)
     patch = np.empty(_AREA)
