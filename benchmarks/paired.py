@@ -1,12 +1,12 @@
-"""Compare the evidence of two checkouts on the rows of benchmarks/evidence.py: numbers, times and peak memory.
+"""Compare the evidence of two checkouts on the rows of benchmarks/evidence.py: numbers, times and memory.
 
 Both run at once, in turns, one evaluation at a time, so that whatever else the machine does meets both.
 
     python benchmarks/paired.py ../other-checkout
     python benchmarks/paired.py ../other-checkout --repeats 31
 
-Prints, for each row, this checkout over the other: ratio of the median times of a value and of value + gradient,
-and the largest relative differences of ln E and of its gradient.
+Prints, for each row, this checkout over the other: ratio of the median times of a value and of value +
+gradient, and the largest relative differences of ln E and of its gradient.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Side:
     def __init__(self, checkout: Path) -> None:
         environment = {**os.environ, "PYTHONPATH": f"{checkout}{os.pathsep}{checkout / 'benchmarks'}"}
         self.process = subprocess.Popen(
-            [sys.executable, __file__, "--serve"], cwd=checkout, env=environment, text=True, bufsize=1,
+            [sys.executable, "-P", __file__, "--serve"], cwd=checkout, env=environment, text=True, bufsize=1,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
 

@@ -336,7 +336,7 @@ class Seen:
             ]
         )
         self.columns = rng.standard_normal((3, self.positions.size))
-        self.blurred = self.response.blur(self.columns, self.positions)
+        self.blurred = self.response.blur([(self.columns, self.positions)])
         self.n_mapped, empty = 0, np.empty(0, np.int32)
         self.mapping = MappingMatrix(np.zeros(1, np.int64), empty, np.empty(0), empty)
         if kind is TiledBlur:

@@ -162,7 +162,7 @@ class CompactSource:
         for part in self.dense:
             columns = part.columns((next(given),) if part.inputs else ())
             if part.name not in self._last or not np.array_equal(self._last[part.name][0], columns):
-                self._last[part.name] = columns.copy(), self.response.blur(columns, part.positions)
+                self._last[part.name] = columns.copy(), self.response.blur([(columns, part.positions)])
             blurred.append(self._last[part.name][1])
         return blurred
 
@@ -170,7 +170,7 @@ class CompactSource:
         """Rays of the source start in the mask only."""
         columns = np.empty((_N_WIDTHS, self.response.root_weights.size))
         _gaussians(rays, source, self.widths, columns)
-        return self.response.blur(columns, self.response.pixel_positions)
+        return self.response.blur([(columns, self.response.pixel_positions)])
 
 
 def _require_admissible(inputs: CompactInputs) -> None:

@@ -226,6 +226,10 @@ class Inversion:
         return np.concatenate([np.full(part.size, part.confined) for part in self.parts])
 
     @cached_property
+    def _dense_positions(self) -> np.ndarray:
+        return np.concatenate([part.positions for part in self.dense])
+
+    @cached_property
     def _has_priors(self) -> bool:
         """Whether evaluations may differ in the parameters of priors alone."""
         return any(each.of_prior for each in self.inputs)
@@ -460,8 +464,7 @@ class Inversion:
     def _basis(self, kept: dict[str, Arrays]) -> ColumnBasis:
         if not self.dense:
             return own_basis(np.empty((0, self.response.root_weights.size)), self.scales)
-        columns = [self.response.blur(part.columns(kept[part.name]), part.positions) for part in self.dense]
-        blurred = columns[0] if len(columns) == 1 else np.concatenate(columns)
+        blurred = self.response.blur([(part.columns(kept[part.name]), part.positions) for part in self.dense])
         self._require_seen(blurred)
         precision = self.scales**-2.0
         if not self.solver.marginalises:
@@ -519,14 +522,13 @@ class Inversion:
         """Only one image is blurred, however many columns there are."""
         data_bar = -self.response.unwhiten(solution.residual) / self.response.noise**2
         image_bar = -self.response.spread(data_bar)[None]
-        positions = [part.positions for part in self.dense]
-        (position_bars,) = self.response.blur_pullback(image_bar, np.concatenate(positions))
+        (position_bars,) = self.response.blur_pullback(image_bar, self._dense_positions)
         bars = [
             part.pullback(np.multiply.outer(amplitudes, position_bar))
             for part, amplitudes, position_bar in zip(
                 self.dense,
                 self._by_dense_part(solution.solved.coefficients),
-                np.split(position_bars, np.cumsum([each.size for each in positions])[:-1]),
+                np.split(position_bars, np.cumsum([part.positions.size for part in self.dense])[:-1]),
                 strict=True,
             )
         ]

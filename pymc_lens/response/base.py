@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 
 from pymc_lens.linear.mapping import MappingMatrix
+from pymc_lens.response.psf_blur import PlacedColumns
 from pymc_lens.workspace import Workspace
 
 
@@ -41,19 +43,23 @@ class Response(ABC):
         """Identifies the content."""
 
     @abstractmethod
-    def blur(self, columns: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        """Take columns (n, n_positions) that are seen everywhere to the model image, (n, n_pixels).
+    def blur(self, groups: Sequence[PlacedColumns]) -> np.ndarray:
+        """Take columns that are seen everywhere to the model image.
 
         Parameters
         ----------
-        columns : (n, n_positions) float64
-        positions : (n_positions,) int64
-            Flat indices in the frame, of the instrument's own, around the model image.
+        groups : sequence of (columns, positions)
+            (n, n_positions) float64, and (n_positions,) int64 flat indices in the frame, of the instrument's
+            own, around the model image; these arrays are the same at every call.
+
+        Returns
+        -------
+        (n in all, n_pixels) float64
         """
 
     @abstractmethod
     def blur_pullback(self, blurred_bar: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        """Adjoint of `blur`."""
+        """Adjoint of `blur` for one group: (n, n_pixels) to (n, n_positions)."""
 
     @abstractmethod
     def observe(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import override
@@ -12,7 +13,7 @@ from pymc_lens.imaging import Imaging
 from pymc_lens.linalg.blas import symmetric
 from pymc_lens.linear.mapping import MappingMatrix
 from pymc_lens.response.base import Observed, Response
-from pymc_lens.response.psf_blur import PsfBlur, prepare_psf_blur
+from pymc_lens.response.psf_blur import PlacedColumns, PsfBlur, prepare_psf_blur
 from pymc_lens.response.tiles import (
     TileBlocks,
     Tiles,
@@ -63,8 +64,8 @@ class _ImagingBlur(Response):
         return image
 
     @override
-    def blur(self, columns: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        return self._psf_blur.blur(columns, positions)
+    def blur(self, groups: Sequence[PlacedColumns]) -> np.ndarray:
+        return self._psf_blur.blur(groups)
 
     @override
     def blur_pullback(self, blurred_bar: np.ndarray, positions: np.ndarray) -> np.ndarray:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import fft
 
 from pymc_lens.linalg.kernel import kernel
+
+# Columns (n, n_positions), and the flat frame indices (n_positions,) at which they are given.
+PlacedColumns = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,34 +31,41 @@ class PsfBlur:
     frame_shape: tuple[int, int]
     mask_index: np.ndarray
     transfer: np.ndarray
+    _padded: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
-    def blur(self, columns: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        """Blur columns (n_columns, n_positions), given at these frame indices, to (n_columns, n_pixels)."""
-        return self._convolve(columns, positions, self.transfer, self.mask_index)
+    def blur(self, groups: Sequence[PlacedColumns]) -> np.ndarray:
+        """Blur all columns of several groups, into (n, n_pixels)."""
+        return self._convolve(groups, self.transfer, self.mask_index)
 
     def pullback(self, blurred_bar: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        """Adjoint of `blur`: (n_columns, n_pixels) to (n_columns, n_positions)."""
-        return self._convolve(blurred_bar, self.mask_index, self.transfer.conj(), positions)
+        """Adjoint of `blur` for one group: (n, n_pixels) to (n, n_positions)."""
+        return self._convolve([(blurred_bar, self.mask_index)], self.transfer.conj(), positions)
 
     def _convolve(
-        self, columns: np.ndarray, origin: np.ndarray, transfer: np.ndarray, target: np.ndarray
+        self, groups: Sequence[PlacedColumns], transfer: np.ndarray, target: np.ndarray
     ) -> np.ndarray:
         """Two real columns at a time, as the real and the imaginary part of one frame."""
-        origin, target = self._in_padded(origin), self._in_padded(target)
-        columns, result = np.ascontiguousarray(columns), np.empty((len(columns), target.size))
+        placed = [(column, self._in_padded(positions)) for columns, positions in groups for column in columns]
+        target = self._in_padded(target)
+        result = np.empty((len(placed), target.size))
         frame = np.empty(transfer.shape, np.complex128)
-        for first in range(0, len(columns), 2):
-            _scatter(columns[first : first + 2], origin, frame.ravel())
+        parts = frame.reshape(-1).view(np.float64).reshape(-1, 2)
+        for first in range(0, len(placed), 2):
+            parts[:] = 0.0
+            for which, (column, origin) in enumerate(placed[first : first + 2]):
+                _scatter(column, origin, which, parts)
             spectrum = fft.fft2(frame, overwrite_x=True)
             spectrum *= transfer
             blurred = fft.ifft2(spectrum, overwrite_x=True)
-            _gather(blurred.ravel(), target, result[first : first + 2])
+            _gather(blurred.reshape(-1), target, result[first : first + 2])
         return result
 
     def _in_padded(self, positions: np.ndarray) -> np.ndarray:
-        """Flat indices in the larger frame that is transformed."""
-        rows, cols = np.divmod(positions, self.frame_shape[1])
-        return np.asarray(rows * self.transfer.shape[1] + cols)
+        """Flat indices in the larger frame that is transformed; kept, since positions are always the same."""
+        if id(positions) not in self._padded:
+            rows, cols = np.divmod(positions, self.frame_shape[1])
+            self._padded[id(positions)] = positions, rows * self.transfer.shape[1] + cols
+        return self._padded[id(positions)][1]
 
 
 def prepare_psf_blur(
@@ -80,14 +91,9 @@ def prepare_psf_blur(
 
 
 @kernel()
-def _scatter(pair, positions, frame):
-    frame[:] = 0.0
-    if pair.shape[0] == 1:
-        for k in range(positions.size):
-            frame[positions[k]] = pair[0, k]
-        return
+def _scatter(column, positions, which, parts):
     for k in range(positions.size):
-        frame[positions[k]] = complex(pair[0, k], pair[1, k])
+        parts[positions[k], which] = column[k]
 
 
 @kernel()

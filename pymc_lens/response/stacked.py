@@ -6,13 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import override
+from typing import NamedTuple, override
 
 import numpy as np
 
 from pymc_lens.linear.mapping import MappingMatrix
 from pymc_lens.response.base import Observed, Response
+from pymc_lens.response.psf_blur import PlacedColumns
 from pymc_lens.workspace import Workspace
+
+
+class _Share(NamedTuple):
+    """Which positions are in the frame of a response, and their places there."""
+
+    inside: np.ndarray
+    positions: np.ndarray
 
 
 class StackedResponse(Response):
@@ -29,6 +37,7 @@ class StackedResponse(Response):
 
     def __init__(self, responses: Sequence[Response]) -> None:
         self.responses = tuple(responses)
+        self._known: dict[int, tuple[np.ndarray, list[_Share]]] = {}
 
     def __reduce__(self) -> tuple[type, tuple[tuple[Response, ...]]]:
         return type(self), (self.responses,)
@@ -60,20 +69,21 @@ class StackedResponse(Response):
         return self._frames[-1].stop
 
     @override
-    def blur(self, columns: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        blurred = [
-            response.blur(columns[:, inside], positions[inside] - frame.start)
-            for response, frame, inside in self._shares(positions)
-        ]
+    def blur(self, groups: Sequence[PlacedColumns]) -> np.ndarray:
+        blurred = []
+        for k, response in enumerate(self.responses):
+            shares = [(columns, self._shares(positions)[k]) for columns, positions in groups]
+            blurred.append(
+                response.blur([(columns[:, share.inside], share.positions) for columns, share in shares])
+            )
         return np.concatenate(blurred, axis=1)
 
     @override
     def blur_pullback(self, blurred_bar: np.ndarray, positions: np.ndarray) -> np.ndarray:
         columns_bar = np.zeros((len(blurred_bar), positions.size))
-        for (response, frame, inside), pixels in zip(self._shares(positions), self._pixels, strict=True):
-            columns_bar[:, inside] = response.blur_pullback(
-                blurred_bar[:, pixels], positions[inside] - frame.start
-            )
+        triples = zip(self.responses, self._shares(positions), self._pixels, strict=True)
+        for response, share, pixels in triples:
+            columns_bar[:, share.inside] = response.blur_pullback(blurred_bar[:, pixels], share.positions)
         return columns_bar
 
     @override
@@ -104,11 +114,16 @@ class StackedResponse(Response):
         pairs = zip(self.responses, self._data, strict=True)
         return np.concatenate([response.spread(values[place]) for response, place in pairs])
 
-    def _shares(self, positions: np.ndarray) -> list[tuple[Response, slice, np.ndarray]]:
-        return [
-            (response, frame, (positions >= frame.start) & (positions < frame.stop))
-            for response, frame in zip(self.responses, self._frames, strict=True)
-        ]
+    def _shares(self, positions: np.ndarray) -> list[_Share]:
+        """Tell which positions are in the frame of each response; kept, as they are always the same."""
+        if id(positions) not in self._known:
+            insides = [(positions >= frame.start) & (positions < frame.stop) for frame in self._frames]
+            shares = [
+                _Share(inside, positions[inside] - frame.start)
+                for inside, frame in zip(insides, self._frames, strict=True)
+            ]
+            self._known[id(positions)] = positions, shares
+        return self._known[id(positions)][1]
 
     @cached_property
     def _frames(self) -> list[slice]:
