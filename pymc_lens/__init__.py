@@ -4,14 +4,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pymc_lens import convert, image_mesh, light, mass, mesh, priors, regularization
+from pymc_lens.data.imaging import Imaging
+from pymc_lens.data.mask import Mask2D
+from pymc_lens.data.over_sampling import RadialBins
 from pymc_lens.distributions import LensedImage
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.fit import FitImaging
 from pymc_lens.galaxy import Galaxy, Pixelization
-from pymc_lens.imaging import Imaging
 from pymc_lens.inference import Mode, find_mode, find_modes, sample
-from pymc_lens.mask import Mask2D
-from pymc_lens.over_sampling import RadialBins
 from pymc_lens.parts import Sky
 from pymc_lens.point import fit_at
 from pymc_lens.results import reconstruct, sample_posterior_predictive

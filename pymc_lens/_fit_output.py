@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pymc_lens._fits import FitsOutput, resampled_wcs, write_fits
-from pymc_lens.lattice import lattice, square_around
+from pymc_lens.data._fits import FitsOutput, resampled_wcs, write_fits
+from pymc_lens.geometry.lattice import lattice, square_around
 
 if TYPE_CHECKING:
     from pymc_lens.fit import FitImaging

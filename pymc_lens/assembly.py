@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lens.imaging import Imaging
+from pymc_lens.data.imaging import Imaging
 from pymc_lens.inversion.inversion import Inversion
 from pymc_lens.inversion.solvers import SOLVERS
 from pymc_lens.linear.base import MappedScheme

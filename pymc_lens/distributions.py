@@ -14,8 +14,8 @@ from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.assembly import assemble
+from pymc_lens.data.imaging import Imaging
 from pymc_lens.evaluate import evaluate_once
-from pymc_lens.imaging import Imaging
 from pymc_lens.inversion.inversion import Inversion
 from pymc_lens.linear.pixelized import PixelizedScheme
 from pymc_lens.ops import LogEvidence

@@ -10,8 +10,8 @@ import numpy as np
 
 from pymc_lens._fit_output import write_fit
 from pymc_lens.assembly import assemble
+from pymc_lens.data.imaging import Imaging
 from pymc_lens.evaluate import evaluate_once
-from pymc_lens.imaging import Imaging
 from pymc_lens.inversion.inversion import Arrays, EvidenceTerms, Inversion
 from pymc_lens.parts import Sky, parts_of
 from pymc_lens.solved_image import SolvedImage, Source

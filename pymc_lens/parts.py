@@ -10,13 +10,13 @@ import numpy as np
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
+from pymc_lens.data.imaging import Imaging
+from pymc_lens.data.over_sampling import RadialBins
 from pymc_lens.galaxy import Pixelization
-from pymc_lens.imaging import Imaging
 from pymc_lens.light.base import LightProfile
 from pymc_lens.linear.base import LinearScheme
 from pymc_lens.linear.dense_columns import FixedColumns, LightColumns
 from pymc_lens.linear.pixelized import PixelizedScheme
-from pymc_lens.over_sampling import RadialBins
 from pymc_lens.tracer import Tracer
 from pymc_lens.validation import integer, positive_number
 

@@ -16,12 +16,12 @@ from pytensor.graph.traversal import ancestors
 from pytensor.tensor.variable import TensorVariable
 from xarray import DataTree
 
+from pymc_lens.data.imaging import Imaging
 from pymc_lens.distributions import lensed_images, observed_data
 from pymc_lens.evaluate import checked_value, evaluate_once, with_values
 from pymc_lens.fit import FitImaging
 from pymc_lens.galaxy import Galaxy, Pixelization
 from pymc_lens.image_mesh.base import ImageMesh
-from pymc_lens.imaging import Imaging
 from pymc_lens.inference.mode import Mode
 from pymc_lens.inference.starts import free_values
 from pymc_lens.light.base import LightProfile

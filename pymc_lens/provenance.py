@@ -10,8 +10,8 @@ import xarray as xr
 from pytensor.tensor.variable import TensorVariable
 from xarray import DataTree
 
+from pymc_lens.data.imaging import Imaging
 from pymc_lens.distributions import lensed_images
-from pymc_lens.imaging import Imaging
 
 # Groups whose variables have an image's pixels as a dimension.
 _GROUPS = ("observed_data", "prior_predictive", "posterior_predictive")

@@ -11,11 +11,11 @@ import xarray as xr
 from pytensor.tensor.variable import TensorVariable
 from xarray import DataTree
 
+from pymc_lens.data.imaging import Imaging
 from pymc_lens.distributions import lensed_images, observed_data
 from pymc_lens.evaluate import checked_value
-from pymc_lens.imaging import Imaging
+from pymc_lens.geometry.lattice import lattice, square_around
 from pymc_lens.inversion.inversion import Arrays, EvidenceTerms
-from pymc_lens.lattice import lattice, square_around
 from pymc_lens.parts import parts_of
 from pymc_lens.point import find_image, needed_variables, numbered_tracer
 from pymc_lens.progress import counted

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from pymc_lens._quantities import image_array, position, real_number
+from pymc_lens.data._quantities import image_array, position, real_number
+from pymc_lens.data.imaging import Imaging
+from pymc_lens.data.mask import checked_pixel_scales, checked_shape, pixel_centres
+from pymc_lens.data.over_sampling import checked_sub_size, quadrature_positions, require_memory_for
 from pymc_lens.evaluate import evaluate_once
-from pymc_lens.imaging import Imaging
-from pymc_lens.mask import checked_pixel_scales, checked_shape, pixel_centres
-from pymc_lens.over_sampling import checked_sub_size, quadrature_positions, require_memory_for
 
 Brightness = Callable[[np.ndarray, np.ndarray], np.ndarray]
 

@@ -9,10 +9,10 @@ from typing import override
 
 import numpy as np
 
+from pymc_lens.data.imaging import Imaging
 from pymc_lens.evaluate import evaluate_once
-from pymc_lens.imaging import Imaging
+from pymc_lens.geometry.lattice import lattice, square_around
 from pymc_lens.inversion.inversion import Inversion, Solution
-from pymc_lens.lattice import lattice, square_around
 from pymc_lens.light.base import images_of
 from pymc_lens.linear.pixelized import PixelizedPart
 from pymc_lens.parts import LensedLight, Light, LinearPart, PixelizedSource, Sky, parts_of

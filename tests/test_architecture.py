@@ -16,15 +16,16 @@ import pymc_lens
 PACKAGE_ROOT = Path(pymc_lens.__file__).parent
 
 NUMERICS = (
-    "linear",
-    "response",
-    "mask",
-    "image_plane",
-    "imaging",
-    "over_sampling",
-    "mesh",
-    "regularization",
+    "data",
+    "geometry",
+    "image_mesh",
     "inversion",
+    "linalg",
+    "linear",
+    "mesh",
+    "orthant",
+    "regularization",
+    "response",
 )
 PROFILES = ("mass", "light")
 MODEL = ("galaxy", "tracer", "priors")

@@ -18,11 +18,12 @@ from scipy.sparse import coo_array
 import pymc_lens as pl
 from pymc_lens.assembly import assemble
 from pymc_lens.errors import InadmissibleError
+from pymc_lens.geometry.interpolation import Interpolation
 from pymc_lens.inversion.solvers import SOLVERS, PositiveMap
 from pymc_lens.inversion.solvers.base import System
 from pymc_lens.linalg.nnls import solve_positive
 from pymc_lens.linear.mapping import mapping_matrix
-from pymc_lens.mesh.base import Interpolation, MeshGeometry, MeshScheme
+from pymc_lens.mesh.base import MeshGeometry, MeshScheme
 from pymc_lens.mesh.delaunay import BarycentricScheme
 from pymc_lens.mesh.rectangular_adaptive import RectangularAdaptiveScheme
 from pymc_lens.mesh.voronoi_nn import NaturalNeighborScheme

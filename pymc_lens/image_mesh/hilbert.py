@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pymc_lens.data.image_plane import ImagePlane
 from pymc_lens.image_mesh.adaptive import AdaptiveImageMesh
-from pymc_lens.image_plane import ImagePlane
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import KDTree
 
+from pymc_lens.data.image_plane import ImagePlane
 from pymc_lens.image_mesh.adaptive import AdaptiveImageMesh
 from pymc_lens.image_mesh.hilbert import Hilbert
-from pymc_lens.image_plane import ImagePlane
 
 _ITERATIONS = 30
 

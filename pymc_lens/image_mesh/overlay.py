@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pymc_lens.data.image_plane import ImagePlane
+from pymc_lens.geometry.lattice import lattice
 from pymc_lens.image_mesh.base import ImageMesh
-from pymc_lens.image_plane import ImagePlane
-from pymc_lens.lattice import lattice
 from pymc_lens.validation import number, require_instance, require_memory, validated_shape
 
 # Arrays of what is laid out beyond the mask on every side, see `Overlay.vertices`.

@@ -13,9 +13,9 @@ from pymc.blocking import DictToArrayBijection, RaveledVars
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.variable import TensorVariable
 
+from pymc_lens.data.imaging import Imaging
 from pymc_lens.distributions import observed_data
 from pymc_lens.errors import InadmissibleError
-from pymc_lens.imaging import Imaging
 from pymc_lens.inversion.compact_source import CompactFit, CompactInputs, CompactSource
 from pymc_lens.parts import Light, parts_of
 

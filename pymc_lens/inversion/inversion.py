@@ -21,9 +21,9 @@ from pymc_lens.inversion.solvers import Solver
 from pymc_lens.inversion.solvers.base import Solved, System
 from pymc_lens.linalg.blas import cholesky_solve_in_place
 from pymc_lens.linalg.precision import Precision
-from pymc_lens.linalg.truncated_normal import draw_positive
 from pymc_lens.linear.base import DenseScheme, Input, LinearScheme, MappedPart, MappedScheme
 from pymc_lens.linear.mapping import JoinedMapping, join_mappings
+from pymc_lens.orthant.truncated_normal import draw_positive
 from pymc_lens.regularization.base import Prior
 from pymc_lens.response.base import Observed, Response
 from pymc_lens.workspace import Workspace

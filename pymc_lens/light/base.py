@@ -11,7 +11,7 @@ import pytensor.tensor as pt
 from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lens.image_plane import CENTRED, Frame
+from pymc_lens.data.image_plane import CENTRED, Frame
 from pymc_lens.symbolic import called, expression, may_be_equal
 from pymc_lens.validation import integer, require_instance
 

@@ -13,7 +13,7 @@ import pytensor.tensor as pt
 from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lens.image_plane import CENTRED, Frame
+from pymc_lens.data.image_plane import CENTRED, Frame
 from pymc_lens.light.base import LightProfile, require_positivity
 from pymc_lens.ops.gaussian_columns import GaussianColumns
 from pymc_lens.symbolic import moderate, nan_unless, pair, split_positions, zero_unless

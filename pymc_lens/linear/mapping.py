@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pymc_lens.geometry.interpolation import Interpolation
 from pymc_lens.linalg.kernel import kernel
-from pymc_lens.mesh.base import Interpolation
 
 
 class MappingMatrix(NamedTuple):

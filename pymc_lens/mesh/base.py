@@ -8,53 +8,12 @@ from typing import NamedTuple, override
 
 import numpy as np
 
+from pymc_lens.data.image_plane import ImagePlane
 from pymc_lens.errors import InadmissibleError
-from pymc_lens.image_plane import ImagePlane
+from pymc_lens.geometry.finite_volumes import FiniteVolumes
+from pymc_lens.geometry.interpolation import Interpolation
 from pymc_lens.linalg.sparsity import SparsityPattern
 from pymc_lens.workspace import Workspace
-
-
-@dataclass(frozen=True, eq=False)
-class Interpolation:
-    """Weights that give the source brightness at rays from its values on a mesh, in compressed rows.
-
-    Attributes
-    ----------
-    indptr : (n_rays + 1,) int64
-    indices : (nnz,) int32
-        Source pixel of each entry; -1 stands for a vertex whose value is zero by construction.
-    weights : (nnz,) float64
-    """
-
-    indptr: np.ndarray
-    indices: np.ndarray
-    weights: np.ndarray
-
-    def apply(self, source: np.ndarray) -> np.ndarray:
-        """Brightness (n_rays,) of a source given by its pixels (n_source,)."""
-        values = np.append(source, 0.0)[self.indices] * self.weights
-        return np.add.reduceat(np.append(values, 0.0), self.indptr[:-1]) * (np.diff(self.indptr) > 0)
-
-
-class FiniteVolumes(NamedTuple):
-    """The mesh as cells with facets between them; also the shape of its cotangents.
-
-    ``sum_couplings conductances (s_i - s_j)^2 + boundary_conductances s_i^2`` approximates the integral of
-    the squared gradient of the source, whatever the mesh.
-
-    Attributes
-    ----------
-    conductances : (n_couplings,) float64
-        Length of the facet between two neighbouring cells over the distance of their vertices.
-    boundary_conductances : (n_source,) float64
-        The same, summed over the neighbours whose value is zero by construction.
-    areas : (n_source,) float64
-        Areas of the cells, arcsec^2.
-    """
-
-    conductances: np.ndarray
-    boundary_conductances: np.ndarray
-    areas: np.ndarray
 
 
 class GeometryCotangent(NamedTuple):

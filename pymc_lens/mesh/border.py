@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pymc_lens.image_plane import ImagePlane
+from pymc_lens.data.image_plane import ImagePlane
 from pymc_lens.validation import integer, number
 
 

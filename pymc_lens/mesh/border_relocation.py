@@ -8,10 +8,11 @@ from typing import override
 
 import numpy as np
 
-from pymc_lens.image_plane import ImagePlane
+from pymc_lens.data.image_plane import ImagePlane
+from pymc_lens.geometry.border_ellipse import BorderEllipse
+from pymc_lens.geometry.interpolation import Interpolation
 from pymc_lens.linalg.sparsity import SparsityPattern
-from pymc_lens.mesh.base import GeometryCotangent, Interpolation, Mesh, MeshGeometry, MeshScheme
-from pymc_lens.mesh.border_ellipse import BorderEllipse
+from pymc_lens.mesh.base import GeometryCotangent, Mesh, MeshGeometry, MeshScheme
 from pymc_lens.validation import require_instance
 from pymc_lens.workspace import Workspace
 

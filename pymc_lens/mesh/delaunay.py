@@ -7,10 +7,11 @@ from typing import override
 
 import numpy as np
 
+from pymc_lens.data.image_plane import ImagePlane
+from pymc_lens.geometry.barycentric import barycentric, barycentric_pullback
+from pymc_lens.geometry.interpolation import Interpolation
+from pymc_lens.geometry.triangulation import Triangulation
 from pymc_lens.image_mesh.overlay import Overlay
-from pymc_lens.image_plane import ImagePlane
-from pymc_lens.linalg.kernel import kernel
-from pymc_lens.mesh.base import Interpolation
 from pymc_lens.mesh.border import ZERO_RING, Border
 from pymc_lens.mesh.triangulated import (
     TracedMesh,
@@ -18,7 +19,6 @@ from pymc_lens.mesh.triangulated import (
     TriangulatedMesh,
     TriangulatedScheme,
 )
-from pymc_lens.mesh.triangulation import Triangulation
 from pymc_lens.validation import require_instance, validated_shape
 from pymc_lens.workspace import Workspace
 
@@ -38,7 +38,7 @@ class BarycentricScheme(TriangulatedScheme):
         indptr = workspace.array("ray_indptr", len(points) + 1, dtype=np.int64)
         indices = workspace.array("ray_indices", 3 * len(points), dtype=np.int32)
         weights = workspace.array("ray_weights", 3 * len(points))
-        nnz = _barycentric(
+        nnz = barycentric(
             triangulation.points, triangulation.triangles, containing, points, indptr, indices, weights
         )
         return Interpolation(indptr, indices[:nnz], weights[:nnz])
@@ -49,7 +49,7 @@ class BarycentricScheme(TriangulatedScheme):
     ) -> tuple[np.ndarray, np.ndarray]:
         triangulation, interpolation = geometry.triangulation, geometry.interpolation
         rays_bar, points_bar = np.zeros(geometry.rays.shape), np.zeros(triangulation.points.shape)
-        _barycentric_pullback(
+        barycentric_pullback(
             triangulation.points, triangulation.triangles, geometry.containing, interpolation.indptr,
             interpolation.weights, weights_bar, rays_bar, points_bar,
         )  # fmt: skip
@@ -99,52 +99,3 @@ class DelaunayMagnification(TriangulatedMesh):
     @override
     def scheme(self, plane: ImagePlane) -> TriangulatedScheme:
         return Delaunay(Overlay(self.shape), self.border).scheme(plane)
-
-
-@kernel()
-def _barycentric(points, triangles, containing, queries, indptr, indices, weights):
-    nnz = 0
-    indptr[0] = 0
-    for ray in range(queries.shape[0]):
-        t = containing[ray]
-        if t >= 0:
-            y, x = queries[ray]
-            total = 0.0
-            for k in range(3):
-                a, b = triangles[t, (k + 1) % 3], triangles[t, (k + 2) % 3]
-                twice_area = (points[a, 0] - y) * (points[b, 1] - x) - (points[a, 1] - x) * (points[b, 0] - y)
-                indices[nnz + k], weights[nnz + k] = triangles[t, k], twice_area
-                total += twice_area
-            for k in range(3):
-                weights[nnz + k] /= total
-            nnz += 3
-        elif t <= -2:
-            indices[nnz], weights[nnz] = -2 - t, 1.0
-            nnz += 1
-        indptr[ray + 1] = nnz
-    return nnz
-
-
-@kernel()
-def _barycentric_pullback(
-    points, triangles, containing, indptr, weights, weights_bar, queries_bar, points_bar
-):
-    for ray in range(containing.shape[0]):
-        t, begin = containing[ray], indptr[ray]
-        if t < 0:
-            continue
-        a, b, c = triangles[t]
-        total = (points[b, 0] - points[a, 0]) * (points[c, 1] - points[a, 1]) - (
-            points[b, 1] - points[a, 1]
-        ) * (points[c, 0] - points[a, 0])
-        y_bar, x_bar = 0.0, 0.0
-        for k in range(3):
-            a, b = triangles[t, (k + 1) % 3], triangles[t, (k + 2) % 3]
-            bar = weights_bar[begin + k] / total
-            y_bar += bar * (points[a, 1] - points[b, 1])
-            x_bar += bar * (points[b, 0] - points[a, 0])
-        queries_bar[ray, 0], queries_bar[ray, 1] = y_bar, x_bar
-        # The plane through the values at the corners does not change along a corner's own gradient.
-        for k in range(3):
-            points_bar[triangles[t, k], 0] -= weights[begin + k] * y_bar
-            points_bar[triangles[t, k], 1] -= weights[begin + k] * x_bar

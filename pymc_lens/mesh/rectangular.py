@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import override
 
 import numpy as np
 
 from pymc_lens.errors import InadmissibleError
-from pymc_lens.lattice import lattice
-from pymc_lens.linalg.kernel import kernel
-from pymc_lens.linalg.sparsity import SparsityPattern
-from pymc_lens.mesh.base import (
-    FiniteVolumes,
-    GeometryCotangent,
-    Interpolation,
-    MeshGeometry,
-    MeshScheme,
-)
-from pymc_lens.mesh.spline import DEGREES, spline, spline_pullback
+from pymc_lens.geometry.bilinear import bilinear, bilinear_pullback
+from pymc_lens.geometry.interpolation import Interpolation
+from pymc_lens.geometry.lattice import lattice, lattice_neighbors, lattice_volumes, lattice_volumes_pullback
+from pymc_lens.geometry.spline import DEGREES, spline, spline_pullback
+from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry, MeshScheme
 from pymc_lens.validation import integer, real_numbers, validated_shape
 from pymc_lens.workspace import Workspace
 
@@ -66,7 +59,7 @@ class Rectangular(MeshScheme):
             interpolation=bilinear(place, self.shape, np.inf, workspace),
             neighbors=lattice_neighbors(self.shape),
             boundary_degree=np.zeros(self.n_source),
-            volumes=_volumes(self.shape, spacing, 0),
+            volumes=lattice_volumes(self.shape, spacing, 0),
             shape=self.shape,
             low=low,
             spacing=spacing,
@@ -116,7 +109,7 @@ class OverlaidGeometry(MeshGeometry):
             low_bar += (geometry_bar.vertices * (1.0 - vertex_fraction)).sum(axis=0)
             high_bar += (geometry_bar.vertices * vertex_fraction).sum(axis=0)
         if geometry_bar.volumes is not None:
-            spacing_bar = _volumes_pullback(self.shape, self.spacing, geometry_bar.volumes)
+            spacing_bar = lattice_volumes_pullback(self.shape, self.spacing, geometry_bar.volumes)
             low_bar -= spacing_bar / self.shape
             high_bar += spacing_bar / self.shape
         for rays, bar in zip(self.outermost, (low_bar, high_bar), strict=True):
@@ -212,7 +205,7 @@ class RectangularBox(MeshScheme):
             interpolation=spline(place, self.shape, self.degree, workspace),
             neighbors=lattice_neighbors(self.shape),
             boundary_degree=4.0 - lattice_neighbors(self.shape).degree,
-            volumes=_volumes(self.shape, self.spacing, 1),
+            volumes=lattice_volumes(self.shape, self.spacing, 1),
             mesh=self,
             place=place,
         )
@@ -276,84 +269,3 @@ class RectangularWindow(RectangularBox):
 def _vertices(first: np.ndarray, spacing: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     y, x = (first[axis] + spacing[axis] * np.arange(shape[axis]) for axis in (0, 1))
     return lattice(y, x).reshape(-1, 2)
-
-
-@lru_cache(maxsize=8)
-def lattice_neighbors(shape: tuple[int, int]) -> SparsityPattern:
-    """Neighbours along y, then along x, of source pixels ``i * nx + j``."""
-    pixel = np.arange(shape[0] * shape[1]).reshape(shape)
-    rows = np.concatenate([pixel[1:].ravel(), pixel[:, 1:].ravel()])
-    cols = np.concatenate([pixel[:-1].ravel(), pixel[:, :-1].ravel()])
-    return SparsityPattern(pixel.size, rows, cols)
-
-
-def _volumes(shape: tuple[int, int], spacing: np.ndarray, ring: int) -> FiniteVolumes:
-    """Facets and cells of a lattice; ``ring`` rows of zero-valued nodes surround it."""
-    ny, nx = shape
-    along_y, along_x = spacing[1] / spacing[0], spacing[0] / spacing[1]
-    boundary = np.zeros(shape)
-    boundary[[0, -1]] += ring * along_y
-    boundary[:, [0, -1]] += ring * along_x
-    return FiniteVolumes(
-        np.repeat([along_y, along_x], [(ny - 1) * nx, ny * (nx - 1)]),
-        boundary.ravel(),
-        np.full(ny * nx, spacing[0] * spacing[1]),
-    )
-
-
-def _volumes_pullback(shape: tuple[int, int], spacing: np.ndarray, bar: FiniteVolumes) -> np.ndarray:
-    """Adjoint of `_volumes` without a ring to the spacing (2,)."""
-    ny, nx = shape
-    along_y_bar, along_x_bar = np.add.reduceat(bar.conductances, [0, (ny - 1) * nx])
-    ratio_bar = along_x_bar - along_y_bar * (spacing[1] / spacing[0]) ** 2
-    spacing_bar = ratio_bar * np.array([1.0, -spacing[0] / spacing[1]]) / spacing[1]
-    return spacing_bar + bar.areas.sum() * spacing[::-1]
-
-
-def bilinear(place: np.ndarray, shape: tuple[int, int], margin: float, workspace: Workspace) -> Interpolation:
-    """Bilinear weights at lattice coordinates, extrapolated up to ``margin`` beyond the outermost nodes.
-
-    Points farther away see nothing.
-    """
-    indptr = workspace.array("ray_indptr", len(place) + 1, dtype=np.int64)
-    indices = workspace.array("ray_indices", 4 * len(place), dtype=np.int32)
-    weights = workspace.array("ray_weights", 4 * len(place))
-    _bilinear_weights(place, shape[0], shape[1], margin, indptr, indices, weights)
-    return Interpolation(indptr, indices, weights)
-
-
-def bilinear_pullback(place: np.ndarray, shape: tuple[int, int], weights_bar: np.ndarray) -> np.ndarray:
-    """Adjoint of `bilinear` to the lattice coordinates."""
-    place_bar = np.empty_like(place)
-    _bilinear_weights_pullback(place, shape[0], shape[1], weights_bar, place_bar)
-    return place_bar
-
-
-@kernel()
-def _cell(place, n):
-    return min(max(int(np.floor(place)), 0), n - 2)
-
-
-@kernel()
-def _bilinear_weights(place, ny, nx, margin, indptr, indices, weights):
-    indptr[0] = 0
-    for ray in range(place.shape[0]):
-        y, x = place[ray]
-        seen = -margin <= y <= ny - 1 + margin and -margin <= x <= nx - 1 + margin
-        i, j = _cell(place[ray, 0], ny), _cell(place[ray, 1], nx)
-        ty, tx = place[ray, 0] - i, place[ray, 1] - j
-        for corner in range(4):
-            a, b = corner // 2, corner % 2
-            indices[4 * ray + corner] = (i + a) * nx + j + b if seen else -1
-            weights[4 * ray + corner] = (ty if a else 1.0 - ty) * (tx if b else 1.0 - tx)
-        indptr[ray + 1] = 4 * ray + 4
-
-
-@kernel()
-def _bilinear_weights_pullback(place, ny, nx, weights_bar, place_bar):
-    for ray in range(place.shape[0]):
-        i, j = _cell(place[ray, 0], ny), _cell(place[ray, 1], nx)
-        ty, tx = place[ray, 0] - i, place[ray, 1] - j
-        bar = weights_bar[4 * ray : 4 * ray + 4]
-        place_bar[ray, 0] = (bar[2] - bar[0]) * (1.0 - tx) + (bar[3] - bar[1]) * tx
-        place_bar[ray, 1] = (bar[1] - bar[0]) * (1.0 - ty) + (bar[3] - bar[2]) * ty

@@ -8,19 +8,14 @@ from typing import override
 
 import numpy as np
 
+from pymc_lens.data.image_plane import ImagePlane
 from pymc_lens.errors import InadmissibleError
-from pymc_lens.image_plane import ImagePlane
-from pymc_lens.lattice import lattice
-from pymc_lens.mesh.base import (
-    FiniteVolumes,
-    GeometryCotangent,
-    Interpolation,
-    Mesh,
-    MeshGeometry,
-    MeshScheme,
-)
-from pymc_lens.mesh.rectangular import bilinear, bilinear_pullback, lattice_neighbors
-from pymc_lens.mesh.smoothed_count import SmoothedCount
+from pymc_lens.geometry.bilinear import bilinear, bilinear_pullback
+from pymc_lens.geometry.finite_volumes import FiniteVolumes
+from pymc_lens.geometry.interpolation import Interpolation
+from pymc_lens.geometry.lattice import lattice, lattice_neighbors
+from pymc_lens.geometry.smoothed_count import SmoothedCount
+from pymc_lens.mesh.base import GeometryCotangent, Mesh, MeshGeometry, MeshScheme
 from pymc_lens.validation import positive_number, validated_adapt_image, validated_shape
 from pymc_lens.workspace import Workspace
 

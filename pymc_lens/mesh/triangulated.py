@@ -11,22 +11,17 @@ from typing import ClassVar, override
 import numpy as np
 from scipy.spatial import KDTree
 
+from pymc_lens.data.image_plane import ImagePlane
 from pymc_lens.errors import InadmissibleError
+from pymc_lens.geometry.finite_volumes import FiniteVolumes
+from pymc_lens.geometry.interpolation import Interpolation
+from pymc_lens.geometry.natural_neighbor import locate
+from pymc_lens.geometry.triangulation import Triangulation, triangulate
 from pymc_lens.image_mesh.base import ImageMesh
 from pymc_lens.image_mesh.overlay import as_image_mesh
-from pymc_lens.image_plane import ImagePlane
 from pymc_lens.linalg.sparsity import SparsityPattern
-from pymc_lens.mesh.base import (
-    FiniteVolumes,
-    GeometryCotangent,
-    Interpolation,
-    Mesh,
-    MeshGeometry,
-    MeshScheme,
-)
+from pymc_lens.mesh.base import GeometryCotangent, Mesh, MeshGeometry, MeshScheme
 from pymc_lens.mesh.border import ZERO_RING, Border
-from pymc_lens.mesh.natural_neighbor import locate
-from pymc_lens.mesh.triangulation import Triangulation, triangulate
 from pymc_lens.validation import require_instance
 from pymc_lens.workspace import Workspace
 

@@ -6,10 +6,10 @@ from typing import override
 
 import numpy as np
 
-from pymc_lens.mesh.base import Interpolation
-from pymc_lens.mesh.natural_neighbor import sibson_pullback, sibson_weights
+from pymc_lens.geometry.interpolation import Interpolation
+from pymc_lens.geometry.natural_neighbor import sibson_pullback, sibson_weights
+from pymc_lens.geometry.triangulation import Triangulation
 from pymc_lens.mesh.triangulated import TracedMesh, TriangulatedGeometry, TriangulatedScheme
-from pymc_lens.mesh.triangulation import Triangulation
 from pymc_lens.workspace import Workspace
 
 

@@ -7,7 +7,7 @@ from pytensor.compile.mode import optdb
 from pytensor.graph.basic import Apply
 from pytensor.graph.rewriting.basic import in2out, node_rewriter
 
-import pymc_lens.ops.compile_folder  # before what looks for the folder
+import pymc_lens._compile_folder  # before what looks for the folder
 import pymc_lens.ops.numba_dispatch
 import pymc_lens.ops.ray_numba  # noqa: F401
 from pymc_lens.ops.gaussian_columns import GaussianColumns, GaussianPullback

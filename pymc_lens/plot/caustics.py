@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from contourpy import contour_generator
 
+from pymc_lens.data.image_plane import Frame
 from pymc_lens.evaluate import evaluate_once
-from pymc_lens.image_plane import Frame
-from pymc_lens.lattice import lattice
+from pymc_lens.geometry.lattice import lattice
 from pymc_lens.tracer import Tracer
 
 _POINTS = 400

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from pymc_lens.imaging import Imaging
+from pymc_lens.data.imaging import Imaging
 from pymc_lens.plot.images import Extent, frame, intensity_norm, panels, show_image
 from pymc_lens.validation import require_instance
 

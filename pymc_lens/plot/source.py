@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from pymc_lens.lattice import lattice, square_around
+from pymc_lens.geometry.lattice import lattice, square_around
 from pymc_lens.plot.images import intensity_norm, show_image
 from pymc_lens.solved_image import Source
 

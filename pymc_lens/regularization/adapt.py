@@ -8,9 +8,10 @@ from typing import Any, ClassVar, override
 
 import numpy as np
 
-from pymc_lens.image_plane import ImagePlane
+from pymc_lens.data.image_plane import ImagePlane
+from pymc_lens.geometry.interpolation import Interpolation
 from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
-from pymc_lens.mesh.base import GeometryCotangent, Interpolation, MeshGeometry
+from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.base import Prior, Regularization, RegularizationScheme
 from pymc_lens.regularization.graph import graph_precision, graph_pullback, require_positive_parameters
 from pymc_lens.regularization.ridge import RIDGE, Ridge, RidgedRegularization

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, override
 
 import numpy as np
 
-from pymc_lens.image_plane import ImagePlane
+from pymc_lens.data.image_plane import ImagePlane
 from pymc_lens.linalg.precision import DensePrecision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.adapt import AdaptPower, AdaptScheme

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, override
 
 import numpy as np
 
-from pymc_lens.image_plane import ImagePlane
+from pymc_lens.data.image_plane import ImagePlane
 from pymc_lens.linalg.precision import Precision, precision_sum
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.validation import is_symbolic, positive_number, require_scalar_variable

@@ -7,9 +7,10 @@ from typing import Any, ClassVar, override
 
 import numpy as np
 
-from pymc_lens.image_plane import ImagePlane
+from pymc_lens.data.image_plane import ImagePlane
+from pymc_lens.geometry.finite_volumes import FiniteVolumes
 from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
-from pymc_lens.mesh.base import FiniteVolumes, GeometryCotangent, MeshGeometry
+from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.base import Prior, Regularization, RegularizationScheme
 from pymc_lens.regularization.graph import require_positive_parameters
 

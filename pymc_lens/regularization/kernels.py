@@ -11,8 +11,8 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.spatial.distance import cdist
 from scipy.special import gamma, kv
 
+from pymc_lens.data.image_plane import ImagePlane
 from pymc_lens.errors import InadmissibleError
-from pymc_lens.image_plane import ImagePlane
 from pymc_lens.linalg.precision import DensePrecision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.base import Prior, Regularization, RegularizationScheme

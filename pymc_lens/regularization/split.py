@@ -9,7 +9,7 @@ from typing import Any, ClassVar, override
 import numpy as np
 from scipy.sparse import csr_array, diags_array
 
-from pymc_lens.image_plane import ImagePlane
+from pymc_lens.data.image_plane import ImagePlane
 from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.adapt import Adapt, AdaptPower, AdaptScheme

@@ -9,7 +9,7 @@ from typing import override
 
 import numpy as np
 
-from pymc_lens.imaging import Imaging
+from pymc_lens.data.imaging import Imaging
 from pymc_lens.linalg.blas import symmetric
 from pymc_lens.linear.mapping import MappingMatrix
 from pymc_lens.response.base import Observed, Response

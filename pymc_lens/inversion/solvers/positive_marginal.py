@@ -9,9 +9,9 @@ import numpy as np
 
 from pymc_lens.inversion.solvers.base import EvidenceMoments, Solved, Solver, System, factorise
 from pymc_lens.linalg.blas import symmetric
-from pymc_lens.linalg.orthant import Confinement, confine
-from pymc_lens.linalg.partly_confined import confine_some
 from pymc_lens.linalg.precision import Precision
+from pymc_lens.orthant.confinement import Confinement, confine
+from pymc_lens.orthant.partly_confined import confine_some
 from pymc_lens.workspace import Workspace
 
 

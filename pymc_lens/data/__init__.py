@@ -1,0 +1,1 @@
+"""Images: from files to the positions and pixels that are fitted."""

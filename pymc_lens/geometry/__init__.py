@@ -1,0 +1,1 @@
+"""Interpolation and finite volumes in the plane; nothing here knows a mesh."""

@@ -1,0 +1,1 @@
+"""Normal distributions without their negative part."""
