@@ -24,8 +24,6 @@ from pymc_lens.validation import integer, positive_number
 # narrower than the PSF, whose peak the PSF lowers tenfold.
 _AMPLITUDE_RANGE = 10.0
 _HIGHEST_ORDER = 1
-# A PSF that scatters no light.
-_SHARP = np.ones((1, 1))
 
 
 class OnImage(NamedTuple):
@@ -138,7 +136,7 @@ class LensedLight(Light):
     """The light of a galaxy behind a lens.
 
     It is seen wherever the lens puts it: its sub-pixels are as fine everywhere, and the finer the narrower
-    its narrowest feature. As of pixelized sources, light of it from beyond the mask does not count.
+    its narrowest feature.
 
     Parameters
     ----------
@@ -156,13 +154,12 @@ class LensedLight(Light):
         size = dataset.over_sample_size_lp
         if isinstance(size, RadialBins):
             size = self.light.sub_size(dataset.pixel_scales)
-        grid = dataset.plane.light_grid(_SHARP, (0, 0), size)
-        pixels = dataset.light_grid.mask_index[np.searchsorted(grid.mask_index, grid.pixel_index)]
+        grid = dataset.plane.light_grid(dataset.psf, dataset.psf_centre, size)
         traced = (
             (sub_size, self.tracer.traced_grid(points, self.redshift)) for sub_size, points in grid.groups
         )
         averages = [self.light.averages_at(rays, sub_size**2) for sub_size, rays in traced]
-        return self._on_pixels(dataset, pixels, averages)
+        return self._on_pixels(dataset, grid.pixel_index, averages)
 
 
 @dataclass(frozen=True)

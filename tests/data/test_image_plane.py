@@ -62,8 +62,8 @@ def test_a_lens_moved_with_its_image_has_the_same_evidence(mesh):
     np.testing.assert_allclose(
         ours.coefficients["lens_light"], expected.coefficients["lens_light"], rtol=1e-5
     )
-    np.testing.assert_allclose(ours.traced_grid, FRAME.to_sky(expected.traced_grid), atol=1e-12)
-    np.testing.assert_allclose(ours.mesh_vertices, FRAME.to_sky(expected.mesh_vertices), atol=1e-12)
+    np.testing.assert_allclose(ours.source.rays, FRAME.to_sky(expected.source.rays), atol=1e-12)
+    np.testing.assert_allclose(ours.source.vertices, FRAME.to_sky(expected.source.vertices), atol=1e-12)
 
 
 def quarter_turn(dataset: pl.Imaging) -> pl.Imaging:

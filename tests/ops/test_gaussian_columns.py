@@ -146,7 +146,7 @@ def test_light_behind_a_lens_is_that_of_the_points_its_pixels_are_traced_to(size
     pixels = np.argsort(seen.scheme.positions)
     assert np.array_equal(seen.scheme.positions[pixels], dataset.light_grid.mask_index)
     n = size or both.sub_size(dataset.pixel_scales)
-    points = pl.over_sampling.quadrature_positions(dataset.plane.grid, n, dataset.pixel_scales)
+    points = pl.data.over_sampling.quadrature_positions(dataset.plane.grid, n, dataset.pixel_scales)
     rays = tracer().traced_grid(points, 1.0)
     columns, images, radii = evaluate_once([seen.inputs[0], light.images(rays), (rays**2).sum(axis=-1)])
     expected = np.concatenate([images, radii[None]]).reshape(3, dataset.plane.n_pixels, -1).mean(axis=-1)
