@@ -143,8 +143,7 @@ def lensed(light, size):
 def test_light_behind_a_lens_is_that_of_the_points_its_pixels_are_traced_to(size):
     light = pl.light.MultiGaussian((0.03, -0.05), (0.1, 0.2), [0.05, 0.2])
     dataset, seen = lensed(both := light + Disc(), size)
-    pixels = np.argsort(seen.scheme.positions)
-    assert np.array_equal(seen.scheme.positions[pixels], dataset.light_grid.mask_index)
+    pixels = [np.flatnonzero(seen.scheme.positions == place)[0] for place in dataset.light_grid.mask_index]
     n = size or both.sub_size(dataset.pixel_scales)
     points = pl.data.over_sampling.quadrature_positions(dataset.plane.grid, n, dataset.pixel_scales)
     rays = tracer().traced_grid(points, 1.0)
@@ -162,6 +161,8 @@ def test_light_behind_a_lens_in_sub_pixels_of_several_sizes():
     in_coarse = dict(zip(coarse.scheme.positions, evaluate_once(coarse.inputs)[0].T, strict=True))
     rows = dict(zip(dataset.light_grid.mask_index, dataset.plane.pixel_rows, strict=True))
     for position, column in zip(both.scheme.positions, evaluate_once(both.inputs)[0].T, strict=True):
+        if position not in rows:  # beyond the mask, from where the PSF scatters light into it
+            continue
         expected = (in_fine if rows[position] < 20 else in_coarse)[position]
         np.testing.assert_allclose(column, expected, rtol=1e-13)
 
