@@ -10,7 +10,7 @@ import pytensor
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lens.symbolic import called, expression, join_positions, may_be_equal, split_positions
+from pymc_lens.symbolic import called, expression, join_positions, may_be_equal, nan_unless, split_positions
 from pymc_lens.validation import require_instance
 
 
@@ -58,7 +58,9 @@ class MassProfile:
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
         """Deflection angles (alpha_y, alpha_x), each (...), in arcsec at y and x, each (...)."""
         alpha_y, alpha_x = _gradient(self.potential_yx, y, x)
-        return alpha_y, alpha_x
+        # The derivative of what is NaN outside a domain would be zero there: no lens at all.
+        known = ~pt.isnan(self.potential_yx(y, x))
+        return nan_unless(known, alpha_y), nan_unless(known, alpha_x)
 
     def hessian_yx(self, y: TensorVariable, x: TensorVariable) -> Hessian:
         """Second derivatives of the potential at y and x, each (...)."""
