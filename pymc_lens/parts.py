@@ -135,8 +135,8 @@ class Light(LinearPart):
 class LensedLight(Light):
     """The light of a galaxy behind a lens.
 
-    It is seen wherever the lens puts it: its sub-pixels are as fine everywhere, and the finer the narrower
-    its narrowest feature.
+    It is seen wherever the lens puts it: its sub-pixels are as fine all over the mask, and the finer the
+    narrower its narrowest feature.
 
     Parameters
     ----------
@@ -153,7 +153,8 @@ class LensedLight(Light):
     def on(self, dataset: Imaging) -> OnImage:
         size = dataset.over_sample_size_lp
         if isinstance(size, RadialBins):
-            size = self.light.sub_size(dataset.pixel_scales)
+            # What the PSF scatters in from beyond the mask is little, and smooth.
+            size = np.where(dataset.plane.mask.array, 1, self.light.sub_size(dataset.pixel_scales))
         grid = dataset.plane.light_grid(dataset.psf, dataset.psf_centre, size)
         traced = (
             (sub_size, self.tracer.traced_grid(points, self.redshift)) for sub_size, points in grid.groups
