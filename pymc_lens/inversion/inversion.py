@@ -149,7 +149,8 @@ class Inversion:
     Raises
     ------
     ValueError
-        If the solver does not integrate over a pixelized source, or the response observes none.
+        If the solver does not integrate over a pixelized source, the response observes none, or the parts are
+        in another order or share a name.
     """
 
     def __init__(self, parts: Sequence[LinearScheme], response: Response, solver: Solver) -> None:
@@ -161,6 +162,11 @@ class Inversion:
         if not response.maps_sources and any(isinstance(part, MappedScheme) for part in parts):
             raise ValueError(
                 f"response: {type(response).__name__} observes no pixelized source. Take TiledBlur."
+            )
+        if list(parts) != sorted(parts, key=self.ordered) or len({part.name for part in parts}) < len(parts):
+            raise ValueError(
+                "parts: expected names of their own, and the order of Inversion.ordered, got "
+                f"{[part.name for part in parts]}."
             )
         self.parts = tuple(parts)
         self.response = response

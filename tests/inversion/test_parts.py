@@ -23,7 +23,7 @@ from pymc_lens.linear.pixelized import PixelizedScheme
 from pymc_lens.ops import LogEvidence
 from pymc_lens.orthant.partly_confined import confine_some
 from pymc_lens.orthant.truncated_normal import draw_positive
-from pymc_lens.response.imaging_blur import TiledBlur
+from pymc_lens.response.imaging_blur import DenseBlur, TiledBlur
 from pymc_lens.response.stacked import StackedResponse
 
 SHAPE, SCALE = (41, 43), 0.1
@@ -127,6 +127,14 @@ def test_issue14_line3_names_of_parts(double):
     assert set(inversion.places) == {"lens_light", "source_1", "source_2_light", "sky"}
     named = [pl.Galaxy(0.5, mass=mass()), pl.Galaxy(1.0, light=MGE, name="ring"), pl.Galaxy(2.0, light=MGE)]
     assert set(assemble(pl.Tracer(named), double).inversion.places) == {"ring_light", "source_light"}
+
+
+def test_parts_that_make_no_inversion(double):
+    inversion, _ = assemble(KINDS["all at once"][0], double)
+    with pytest.raises(ValueError, match="parts: expected names of their own, and the order"):
+        Inversion(inversion.parts[::-1], inversion.response, inversion.solver)
+    with pytest.raises(ValueError, match="DenseBlur observes no pixelized source"):
+        Inversion(inversion.parts, DenseBlur(double), inversion.solver)
 
 
 def double_plane(dataset: pl.Imaging, positivity: str | None) -> pm.Model:
