@@ -12,7 +12,7 @@ import numpy as np
 
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.inversion.inversion import Inversion
-from pymc_lens.linalg.kernel import kernel
+from pymc_lens.linalg.gaussians import gaussian_averages, gaussian_averages_pullback
 from pymc_lens.linalg.nnls import solve_positive
 from pymc_lens.linear.base import DenseScheme
 from pymc_lens.workspace import Workspace
@@ -121,15 +121,16 @@ class CompactSource:
             for part, amplitudes in zip(self.dense, fit.amplitudes[: len(self.dense)], strict=True)
             if part.inputs
         ]
-        rays_bars = [np.empty_like(rays) for rays in inputs.rays]
-        sources_bar = np.zeros(inputs.sources.shape)
+        rays_bars, sources_bar = [], np.zeros(inputs.sources.shape)
         if inputs.rays:
-            (pixel_bar,) = response.blur_pullback(residual_bar, response.pixel_positions)
+            pixel_bar = response.blur_pullback(residual_bar, response.pixel_positions)
             of_sources = fit.amplitudes[len(self.dense) :]
-            for rays, source, amplitudes, rays_bar, source_bar in zip(
-                inputs.rays, inputs.sources, of_sources, rays_bars, sources_bar, strict=True
+            for k, (rays, source, amplitudes) in enumerate(
+                zip(inputs.rays, inputs.sources, of_sources, strict=True)
             ):
-                _pullback(rays, source, self.widths, amplitudes, pixel_bar, rays_bar, source_bar)
+                averages_bar = amplitudes[:, None] * pixel_bar
+                rays_bar, sources_bar[k] = _averages_pullback(rays, source, self.widths, averages_bar)
+                rays_bars.append(rays_bar)
         return CompactInputs(tuple(columns_bars), tuple(rays_bars), sources_bar)
 
     # --- helpers
@@ -168,8 +169,7 @@ class CompactSource:
 
     def _blurred_source(self, rays: np.ndarray, source: np.ndarray) -> np.ndarray:
         """Rays of the source start in the mask only."""
-        columns = np.empty((_N_WIDTHS, self.response.root_weights.size))
-        _gaussians(rays, source, self.widths, columns)
+        columns = _averages(rays, source, self.widths, self.response.root_weights.size)
         return self.response.blur([(columns, self.response.pixel_positions)])
 
 
@@ -181,55 +181,34 @@ def _require_admissible(inputs: CompactInputs) -> None:
         raise InadmissibleError("source ellipticity", "source: expected elliptical components below 1.")
 
 
-# With Z = x + iy the squared elliptical radius is |Z - e conj(Z)|^2 / (1 - |e|^2), as of the lens light.
+def _averages(rays: np.ndarray, source: np.ndarray, widths: np.ndarray, n_pixels: int) -> np.ndarray:
+    """Pixel averages (n_widths, n_pixels) of Gaussians of unit peak."""
+    return gaussian_averages(*_ellipse(rays, source), *_gaussians(widths), len(rays) // n_pixels)
 
 
-@kernel(fastmath={"contract", "reassoc"})
-def _gaussians(rays, source, widths, columns):
-    """Write pixel averages (n_widths, n_pixels) of Gaussians of unit peak."""
-    n_pixels = columns.shape[1]
-    n_sub = rays.shape[0] // n_pixels
-    e_y, e_x = source[2], source[3]
-    norm = 1.0 / (1.0 - e_y * e_y - e_x * e_x)
-    slopes = -0.5 / widths**2
-    for pixel in range(n_pixels):
-        for k in range(widths.size):
-            columns[k, pixel] = 0.0
-        for ray in range(pixel * n_sub, (pixel + 1) * n_sub):
-            y, x = rays[ray, 0] - source[0], rays[ray, 1] - source[1]
-            a, b = y + e_x * y - e_y * x, x - e_x * x - e_y * y
-            squared = (a * a + b * b) * norm
-            for k in range(widths.size):
-                exponent = slopes[k] * squared
-                if exponent > -30.0:
-                    columns[k, pixel] += np.exp(exponent) / n_sub
+def _averages_pullback(
+    rays: np.ndarray, source: np.ndarray, widths: np.ndarray, averages_bar: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cotangents of rays (n_rays, 2) and source (4,) from that of the averages (n_widths, n_pixels)."""
+    per_pixel = len(rays) // averages_bar.shape[1]
+    y_bar, x_bar, roots_bar = gaussian_averages_pullback(
+        *_ellipse(rays, source), averages_bar, *_gaussians(widths), per_pixel
+    )
+    _, _, e_y, e_x = source
+    norm = (1.0 - e_y**2 - e_x**2) ** -0.5
+    p_bar, q_bar, r_bar = roots_bar[0]
+    norm_bar = (1.0 + e_x) * p_bar + (1.0 - e_x) * q_bar - e_y * r_bar
+    e_y_bar = norm**3 * e_y * norm_bar - norm * r_bar
+    e_x_bar = norm**3 * e_x * norm_bar + norm * (p_bar - q_bar)
+    return np.stack([y_bar, x_bar], axis=1), np.array([-y_bar.sum(), -x_bar.sum(), e_y_bar, e_x_bar])
 
 
-@kernel(fastmath={"contract", "reassoc"})
-def _pullback(rays, source, widths, amplitudes, pixel_bar, rays_bar, source_bar):
-    """Cotangents of rays and source from that of the pixel averages of the sum of Gaussians."""
-    n_pixels = pixel_bar.size
-    n_sub = rays.shape[0] // n_pixels
-    e_y, e_x = source[2], source[3]
-    norm = 1.0 / (1.0 - e_y * e_y - e_x * e_x)
-    slopes = -0.5 / widths**2
-    for pixel in range(n_pixels):
-        for ray in range(pixel * n_sub, (pixel + 1) * n_sub):
-            y, x = rays[ray, 0] - source[0], rays[ray, 1] - source[1]
-            a, b = y + e_x * y - e_y * x, x - e_x * x - e_y * y
-            squared = (a * a + b * b) * norm
-            slope = 0.0
-            for k in range(widths.size):
-                exponent = slopes[k] * squared
-                if exponent > -30.0:
-                    slope += amplitudes[k] * slopes[k] * np.exp(exponent)
-            squared_bar = slope * pixel_bar[pixel] / n_sub
-            a_bar, b_bar = 2.0 * a * norm * squared_bar, 2.0 * b * norm * squared_bar
-            y_bar = a_bar * (1.0 + e_x) - b_bar * e_y
-            x_bar = b_bar * (1.0 - e_x) - a_bar * e_y
-            rays_bar[ray, 0], rays_bar[ray, 1] = y_bar, x_bar
-            source_bar[0] -= y_bar
-            source_bar[1] -= x_bar
-            norm_bar = 2.0 * norm * squared * squared_bar
-            source_bar[2] += norm_bar * e_y - a_bar * x - b_bar * y
-            source_bar[3] += norm_bar * e_x + a_bar * y - b_bar * x
+def _ellipse(rays: np.ndarray, source: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions from the centre, and the matrix root of the squared elliptical radius: see the lens light."""
+    centre_y, centre_x, e_y, e_x = source
+    root = np.array([[1.0 + e_x, 1.0 - e_x, -e_y]]) / np.sqrt(1.0 - e_y**2 - e_x**2)
+    return rays[:, 0] - centre_y, rays[:, 1] - centre_x, root
+
+
+def _gaussians(widths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return -0.5 / widths**2, np.zeros(widths.size, np.int64)
