@@ -181,6 +181,7 @@ def test_log_likelihood_of_a_short_run(small, mode):
     assert "warmup_posterior" not in again.children
 
 
+@pytest.mark.slow
 def test_issue13_line2_plain_pm_sample_from_the_mode(small, mode):
     """What the documentation tells who wants `pm.sample`."""
     with small:

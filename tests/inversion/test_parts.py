@@ -350,6 +350,7 @@ def test_issue14_two_exposures_share_a_source(rng):
     assert slope(1.01) == pytest.approx(difference, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_issue14_two_bands_in_one_model(tmp_path):
     """Shared mass, frames that are offset; sampled, reconstructed, saved and read again."""
     import xarray as xr
