@@ -61,6 +61,7 @@ def test_real_lens(tmp_path):
     assert (tmp_path / "fit.png").exists()
 
 
+@pytest.mark.slow
 def test_benchmark_rows(monkeypatch, capsys):
     monkeypatch.syspath_prepend(str(EXAMPLES.parent / "benchmarks"))
     import evidence

@@ -50,7 +50,7 @@ def test_issue13_line1_the_readme_s_blocks_reach_the_truth(monkeypatch):
 @pytest.mark.slow
 def test_recovery(monkeypatch):
     """With more draws the chains agree."""
-    idata = run(BLOCKS[0].replace("pl.sample(200", "pl.sample(600"), monkeypatch)["idata"]
+    idata = run(BLOCKS[0].replace("pl.sample(150", "pl.sample(600"), monkeypatch)["idata"]
     assert_truth(idata)
     summary = az.summary(idata, kind="diagnostics", round_to="none")
     assert summary["r_hat"].max() < 1.01

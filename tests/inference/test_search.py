@@ -104,6 +104,7 @@ def test_issue13_line1_six_lenses_with_every_recommended_pair(number):
         assert row["behind"] < 0.5, row
 
 
+@pytest.mark.slow
 def test_issue13_line1_a_lens_with_light_and_everything_random(lit):
     mode = pl.find_mode(lit, progressbar=False)
     told = pl.find_mode(lit, starts=TRUTH, progressbar=False)

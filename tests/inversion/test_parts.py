@@ -249,7 +249,7 @@ def within(posterior, name: str, truth, n_sd: float = 3.0) -> None:
 def test_issue14_a_parametric_source_is_recovered(ring):
     """By NUTS from where the search ends, nothing given; then what is told of it."""
     with parametric(ring, "nnls") as built:
-        idata = pl.sample(300, tune=150, random_seed=3, progressbar=False)
+        idata = pl.sample(150, tune=80, random_seed=3, progressbar=False)
         pl.reconstruct(idata, num_draws=20, progressbar=False)
     within(idata.posterior, "einstein_radius", 1.0)
     within(idata.posterior, "ell_comps", (0.1, -0.05))
@@ -278,7 +278,7 @@ def test_issue14_smc_samples_a_parametric_source(ring):
 
 def test_issue14_both_sources_of_two_planes_are_recovered(double):
     with double_plane(double, None) as built:
-        idata = pl.sample(250, tune=100, random_seed=2, progressbar=False)
+        idata = pl.sample(150, tune=80, random_seed=2, progressbar=False)
         pl.reconstruct(idata, num_draws=30, progressbar=False)
     within(idata.posterior, "einstein_radius", 1.2)
     within(idata.posterior, "far_radius", FAR_RADIUS)
