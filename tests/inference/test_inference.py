@@ -159,9 +159,8 @@ def test_issue13_line2_every_sampler_has_the_same_posterior(small, mode, referen
     assert idata["posterior"].attrs["mode_gradient_evaluations"] == mode.evaluations
 
 
-@pytest.mark.parametrize(
-    "seed", [pytest.param(0), *(pytest.param(s, marks=pytest.mark.slow) for s in (1, 2))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
 def test_issue13_F9_numpyro_s_jitter_stays_at_the_mode(small, mode, seed):
     with small:
         idata = pl.sample(
