@@ -212,7 +212,6 @@ class _Draws:
             self.inversion, self.dataset, solution, self.inversion.draw_coefficients(solution, rng),
             self.parts, lambda: numbered_tracer(self.model, self.image, values),
         )  # fmt: skip
-        _ = drawn.sources  # what they are made of lives until the next inversion
         return _Solved(drawn, best)
 
     def predicted(self, draw: xr.Dataset, rng: np.random.Generator) -> np.ndarray:

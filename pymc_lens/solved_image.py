@@ -59,7 +59,7 @@ class Source(ABC):
     @property
     def magnification(self) -> float:
         """Flux of its image within the mask, before the blur, over its own."""
-        seen = self._brightness_of_rays().mean(axis=1).sum()
+        seen = self.brightness(self.rays).mean(axis=1).sum()
         return float(seen) * self.dataset.pixel_scales**2 / self.flux
 
     @cached_property
@@ -72,9 +72,6 @@ class Source(ABC):
         faintest = np.maximum(_SIGNIFICANT * self.dataset.noise_fitted, _FAINT * self.image.max())
         seen = self.dataset.fitted[self.image > faintest]
         return (self.rays[seen] if seen.size else self.rays).reshape(-1, 2)
-
-    def _brightness_of_rays(self) -> np.ndarray:
-        return self.brightness(self.rays)
 
 
 class PixelizedSourceView(Source):
@@ -186,9 +183,18 @@ class SolvedImage:
         self.model = inversion.model_image(solution, coefficients)
         self.images = inversion.images(solution, coefficients)
         self.coefficients = {name: coefficients[place] for name, place in inversion.places.items()}
-        self._laid_out = {
+        # At once: what they are made of lives until the next inversion.
+        laid_out = {
             part.scheme.name: part for part in solution.image.parts if isinstance(part, PixelizedPart)
         }
+        self._pixelized = {
+            part.name: PixelizedSourceView(
+                part.name, part.redshift, dataset, self.images[part.name], laid_out[part.name],
+                self.coefficients[part.name],
+            )
+            for part in parts
+            if isinstance(part, PixelizedSource)
+        }  # fmt: skip
 
     @property
     def lens_light(self) -> np.ndarray:
@@ -208,13 +214,7 @@ class SolvedImage:
     @cached_property
     def sources(self) -> dict[str, Source]:
         """Sources by their names."""
-        sources: dict[str, Source] = {}
-        for part in self._parts:
-            if isinstance(part, PixelizedSource):
-                sources[part.name] = PixelizedSourceView(
-                    part.name, part.redshift, self.dataset, self.images[part.name],
-                    self._laid_out[part.name], self.coefficients[part.name],
-                )  # fmt: skip
+        sources: dict[str, Source] = dict(self._pixelized)
         if any(isinstance(part, LensedLight) for part in self._parts):
             for part in parts_of(self._tracer()):
                 if isinstance(part, LensedLight):

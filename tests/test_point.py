@@ -42,6 +42,16 @@ def test_issue13_line10_a_dict(dataset):
     assert fit.dataset is dataset
 
 
+def test_issue14_a_fit_keeps_its_sources_when_the_model_is_evaluated_again(dataset):
+    """Fits at points of one model share its inversion, whose arrays the next evaluation overwrites."""
+    built = model(dataset)
+    first = pl.fit_at(built, POINT)
+    pl.fit_at(built, POINT | {"einstein_radius": 0.9})
+    expected = at_point(dataset).source
+    np.testing.assert_allclose(first.source.rays, expected.rays, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(first.source.magnification, expected.magnification, rtol=1e-9)
+
+
 def test_issue13_line10_the_draw_of_highest_density(dataset):
     density = np.zeros((2, 5))
     density[1, 3] = 2.0
