@@ -225,7 +225,9 @@ def _best_draws(
             for image, parts, arc in zip(density.images, rays, arcs, strict=True)
             for part in parts
         ]
-        guesses = [[np.median(part, axis=0) for part in traced], [rng.choice(part) for part in traced]]
+        guesses = [[np.median(part, axis=0) for part in traced]]
+        if density.n_sources:  # otherwise there is nothing to guess, and both would be the same
+            guesses.append([rng.choice(part) for part in traced])
         deflection = _mean_deflection(density, rays)
         for guess in guesses:
             vector[density.n_model :].reshape(-1, 4)[:, :2] = np.reshape(guess, (-1, 2))
