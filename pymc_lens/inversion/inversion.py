@@ -421,7 +421,7 @@ class Inversion:
         self._threads.image = None
         kept = self.arrays_of(self._copies(arrays))
         parts = tuple(
-            part.lay_out(self._of_columns(part, kept), self._workspace.part(part.name))
+            part.lay_out(part.split(kept[part.name])[0], self._workspace.part(part.name))
             for part in self.mapped
         )
         joined = join_mappings([part.mapping for part in parts], [part.size for part in self.mapped])
@@ -450,20 +450,10 @@ class Inversion:
             if not each.of_prior
         )
 
-    def _of_columns(self, part: LinearScheme, kept: dict[str, Arrays]) -> Arrays:
-        pairs = zip(part.inputs, kept[part.name], strict=True)
-        return tuple(array for each, array in pairs if not each.of_prior)
-
     def _priors(self, laid_out: tuple[MappedPart, ...], arrays: Arrays) -> tuple[Prior, ...]:
         of_parts = self.arrays_of(arrays)
         return tuple(
-            part.prior(
-                tuple(
-                    array
-                    for each, array in zip(scheme.inputs, of_parts[scheme.name], strict=True)
-                    if each.of_prior
-                )
-            )
+            part.prior(scheme.split(of_parts[scheme.name])[1])
             for scheme, part in zip(self.mapped, laid_out, strict=True)
         )
 

@@ -53,6 +53,11 @@ class LinearScheme(ABC):
     def size(self) -> int:
         """Number of coefficients."""
 
+    def split(self, arrays: tuple[np.ndarray, ...]) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+        """Split its inputs into those of the columns and those of the prior."""
+        n_columns = sum(not each.of_prior for each in self.inputs)
+        return arrays[:n_columns], arrays[n_columns:]
+
     @property
     @abstractmethod
     def digest(self) -> str:
