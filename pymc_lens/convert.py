@@ -131,6 +131,28 @@ def isothermal_from_lenstronomy(
     return _isothermal(theta_E, ell_comps, center_x, center_y)
 
 
+def power_law_to_lenstronomy(
+    einstein_radius: Any, slope: Any, ell_comps: Any, centre: Any = (0.0, 0.0)
+) -> dict[str, Any]:
+    """Keyword arguments of lenstronomy's ``EPL`` for a `PowerLaw`: numbers, or arrays (...) of draws.
+
+    ``theta_E = einstein_radius * 2 sqrt(q) / (1 + q) * ((1 + q) / 2)^((slope - 2) / (slope - 1))``.
+    """
+    kwargs = isothermal_to_lenstronomy(einstein_radius, ell_comps, centre)
+    steep = _values("slope", slope)
+    ratio = _power_law_over_isothermal(steep, ell_comps)
+    return {"theta_E": _plain(kwargs.pop("theta_E") * ratio), "gamma": _plain(steep), **kwargs}
+
+
+def power_law_from_lenstronomy(
+    theta_E: Any, gamma: Any, e1: Any, e2: Any, center_x: Any = 0.0, center_y: Any = 0.0
+) -> dict[str, Any]:
+    """Keyword arguments of `PowerLaw` for lenstronomy's ``EPL``."""
+    kwargs, slope = isothermal_from_lenstronomy(theta_E, e1, e2, center_x, center_y), _values("gamma", gamma)
+    ratio = _power_law_over_isothermal(slope, kwargs["ell_comps"])
+    return {**kwargs, "einstein_radius": _plain(kwargs["einstein_radius"] / ratio), "slope": _plain(slope)}
+
+
 def isothermal_to_coolest(einstein_radius: Any, ell_comps: Any, centre: Any = (0.0, 0.0)) -> dict[str, Any]:
     """Parameters of COOLEST's ``SIE`` for an `Isothermal`: numbers, or arrays (...) of draws.
 
@@ -168,6 +190,13 @@ def _effective_over_isothermal(ell_comps: Any) -> Any:
     """2 sqrt(q) / (1 + q) in terms of the components."""
     e_y, e_x = _ellipticity(ell_comps)
     return _functions(e_y, e_x).sqrt(1.0 - e_y**2 - e_x**2)
+
+
+def _power_law_over_isothermal(slope: Any, ell_comps: Any) -> Any:
+    """((1 + q) / 2)^((slope - 2) / (slope - 1)) in terms of the components."""
+    e_y, e_x = _ellipticity(ell_comps)
+    size = _functions(e_y, e_x).sqrt(e_y**2 + e_x**2 + _TINY)
+    return (1.0 + size) ** ((2.0 - slope) / (slope - 1.0))
 
 
 def _ellipticity(ell_comps: Any) -> tuple[Any, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import and_
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,8 @@ from pymc_lens.validation import number, real_numbers, require_real_variable, re
 
 # Whatever the unit, no galaxy is that large or that far off the image.
 _FAR = 1e30
+# Far below the square of any ellipticity that shows.
+_TINY = 1e-30
 # Rewrites that take a shape from its graph instead of from the value, and nothing that has to be compiled.
 _SHAPES_ONLY = Mode("py", "fast_compile")
 
@@ -166,6 +170,34 @@ def zero_unless(condition: TensorVariable, value: Any) -> TensorVariable:
     if isinstance(value, Constant) and not value.data.any():
         return value
     return pt.switch(condition, value, 0.0)
+
+
+def within(
+    values: Sequence[Any], instead: Sequence[float], *conditions: bool | TensorVariable
+) -> tuple[TensorVariable, ...]:
+    """Whether parameters lie within a domain, and then parameters that do in any case.
+
+    Parameters
+    ----------
+    values : sequence of numbers or variables
+    instead : sequence of float
+        What is taken for the parameters where they lie outside.
+    *conditions : bool or variable
+        All hold within the domain, where no parameter is extreme either.
+    """
+    variables = (condition for condition in conditions if isinstance(condition, Variable))
+    known = pt.as_tensor_variable(np.array(all(c for c in conditions if not isinstance(c, Variable))))
+    admissible = reduce(and_, [*moderate(*values), *variables], known)
+    inside = (
+        pt.switch(admissible, value, other) if other else zero_unless(admissible, value)
+        for value, other in zip(values, instead, strict=True)
+    )
+    return admissible, *inside
+
+
+def ellipticity(e_y: TensorVariable, e_x: TensorVariable) -> TensorVariable:
+    """Size of elliptical components, ``(1 - q) / (1 + q)``, whose gradient at the circle, a kink, is zero."""
+    return pt.sqrt(e_y * e_y + e_x * e_x + _TINY)
 
 
 def nan_unless(condition: TensorVariable, value: Any) -> TensorVariable:

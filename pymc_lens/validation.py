@@ -137,10 +137,19 @@ def require_not_negative(name: str, value: Any) -> None:
         raise ValueError(f"{name}: expected a number >= 0, got {value!r}.")
 
 
-def require_ell_comps(name: str, components: tuple[Any, Any]) -> None:
-    """Raise ValueError unless those of the components that are numbers lie inside the unit circle."""
-    if sum(component**2 for component in components if not is_symbolic(component)) >= 1.0:
-        raise ValueError(f"{name}: expected |{name}| < 1 (an axis ratio above 0), got {components!r}.")
+def require_between(name: str, value: Any, low: float, high: float) -> None:
+    """Raise ValueError unless a number lies between two others; a symbolic variable passes."""
+    if not is_symbolic(value) and not low < value < high:
+        raise ValueError(f"{name}: expected a number between {low:g} and {high:g}, got {value!r}.")
+
+
+def require_ell_comps(name: str, components: tuple[Any, Any], below: float = 1.0) -> None:
+    """Raise ValueError unless those of the components that are numbers lie inside a circle."""
+    if sum(component**2 for component in components if not is_symbolic(component)) >= below**2:
+        ratio = (1.0 - below) / (1.0 + below)
+        raise ValueError(
+            f"{name}: expected |{name}| < {below:g} (an axis ratio above {ratio:.2g}), got {components!r}."
+        )
 
 
 def validated_shape(shape: tuple[int, int]) -> tuple[int, int]:

@@ -138,7 +138,7 @@ def test_profiles_reach_numba_through_ops_alone(graph: ImportGraph, member: str)
 @pytest.mark.parametrize("member", PROFILES)
 def test_profiles_know_their_ops(graph: ImportGraph, member: str) -> None:
     known = {name for module in graph.layer(member) for name in graph.imports[module]}
-    ops = {"pymc_lens.ops.ray_op", "pymc_lens.ops.gaussian_columns"}
+    ops = {f"pymc_lens.ops.{name}" for name in ("ray_op", "formulas", "gaussian_columns")}
     assert {name for name in known if name.startswith("pymc_lens.ops.")} <= ops
 
 

@@ -549,6 +549,7 @@ PROFILES: dict[str, pl.mass.MassProfile] = {
     "Isothermal": pl.mass.Isothermal(values[:2], values[2:4], values[4]),
     "MassSheet": pl.mass.MassSheet(values[:2], values[2]),
     "PointMass": pl.mass.PointMass(values[:2], values[4]),
+    "PowerLaw": pl.mass.PowerLaw(values[:2], values[2:4], values[4], 1.0 + values[4]),
     "TruncatedHalo of docs/extending.md": extending().TruncatedHalo(
         values[:2], values[4], 0.1, 1.0 + values[4]
     ),

@@ -5,6 +5,7 @@ from pymc_lens.mass.external_shear import ExternalShear
 from pymc_lens.mass.isothermal import Isothermal
 from pymc_lens.mass.mass_sheet import MassSheet
 from pymc_lens.mass.point_mass import PointMass
+from pymc_lens.mass.power_law import PowerLaw
 
 __all__ = [
     "ExternalShear",
@@ -16,4 +17,5 @@ __all__ = [
     "MassSheet",
     "MassSum",
     "PointMass",
+    "PowerLaw",
 ]

@@ -22,7 +22,7 @@ from pymc_lens.symbolic import moderate, nan_unless, pair, scalar, zero_unless
 from pymc_lens.validation import require_ell_comps, require_not_negative
 
 # arcsec^2: keeps the direction of a ray finite at the centre.
-_SOFTENING = 1e-20
+SOFTENING = 1e-20
 _TAYLOR = tuple((-1.0) ** k / (2 * k + 1) for k in range(13))
 
 
@@ -76,7 +76,7 @@ def direction(y: Any, x: Any, e_y: Any, e_x: Any) -> tuple[Any, Any, Any]:
     """E of a ray relative to the centre as (y, x), zero with its derivatives at the centre, and 1 / |N|."""
     n_y, n_x = y + e_x * y - e_y * x, x - e_x * x - e_y * y
     squared = n_y * n_y + n_x * n_x
-    inverse = (squared + _SOFTENING) ** -0.5
+    inverse = (squared + SOFTENING) ** -0.5
     unit = squared * inverse * inverse * inverse
     return n_y * unit, n_x * unit, inverse
 
@@ -183,10 +183,10 @@ class Isothermal(MassProfile):
         admissible, centre_y, centre_x, e_y, e_x, strength = self._inside_the_domain()
         y, x = y - centre_y, x - centre_x
         stretched_squared = (y + e_x * y - e_y * x) ** 2 + (x - e_x * x - e_y * y) ** 2
-        convergence = nan_unless(admissible, 0.5 * strength / pt.sqrt(stretched_squared + _SOFTENING))
-        tangential = 2.0 * convergence / (y * y + x * x + _SOFTENING)
+        convergence = nan_unless(admissible, 0.5 * strength / pt.sqrt(stretched_squared + SOFTENING))
+        tangential = 2.0 * convergence / (y * y + x * x + SOFTENING)
         # Halves of the softening keep the trace that of the convergence at the centre itself.
-        yy, xx = tangential * (x * x + 0.5 * _SOFTENING), tangential * (y * y + 0.5 * _SOFTENING)
+        yy, xx = tangential * (x * x + 0.5 * SOFTENING), tangential * (y * y + 0.5 * SOFTENING)
         return Hessian(yy, -tangential * x * y, xx)
 
     def _inside_the_domain(self) -> tuple[TensorVariable, ...]:

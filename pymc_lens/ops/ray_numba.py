@@ -14,6 +14,7 @@ from numba.extending import overload
 from numba.np.unsafe.ndarray import to_fixed_tuple
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
 
+from pymc_lens.ops import formulas
 from pymc_lens.ops.ray_op import INLINED, RayOp, RayPullback
 
 
@@ -81,5 +82,8 @@ def _cache_key(function: Callable) -> str | None:
 
 def _files(function: Callable) -> set[Path]:
     """Files that a formula and what it calls are written in."""
+    file = Path(function.__code__.co_filename)
+    if function.__module__ == formulas.__name__:  # what is compiled is another function of this file
+        return {file}
     called = (value for value in getclosurevars(function).globals.values() if isfunction(value))
-    return {Path(function.__code__.co_filename)}.union(*map(_files, called))
+    return {file}.union(*map(_files, called))

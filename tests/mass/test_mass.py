@@ -15,7 +15,7 @@ from lenstronomy.LensModel.lens_model import LensModel
 from pytensor.compile.mode import Mode
 from scipy.integrate import quad
 
-from pymc_lens.convert import ell_comps_from, isothermal_to_lenstronomy
+from pymc_lens.convert import ell_comps_from, isothermal_to_lenstronomy, power_law_to_lenstronomy
 from pymc_lens.mass import (
     ExternalShear,
     FromDeflections,
@@ -25,6 +25,7 @@ from pymc_lens.mass import (
     MassSheet,
     MassSum,
     PointMass,
+    PowerLaw,
 )
 
 ONCE = Mode("py", None)
@@ -52,6 +53,11 @@ def isothermal_kwargs(parameters: np.ndarray) -> dict[str, Any]:
 # Every profile, and what lenstronomy calls the same.
 PROFILES: dict[str, tuple[MassProfile, list[str], list[dict[str, Any]]]] = {
     "isothermal": (isothermal(PARAMETERS), ["SIE"], [isothermal_kwargs(PARAMETERS)]),
+    "power_law": (
+        PowerLaw(CENTRE, ELL_COMPS, 1.3, 2.2),
+        ["EPL"],
+        [power_law_to_lenstronomy(1.3, 2.2, ELL_COMPS, CENTRE)],
+    ),
     "circular": (
         Isothermal(CENTRE, (0.0, 0.0), 0.9),
         ["SIS"],
@@ -101,6 +107,12 @@ class TestGolden:
         mass = Isothermal(parameters["centre"], parameters["ell_comps"], parameters["einstein_radius"])
         self._compare(golden, mass, name, scale=parameters["einstein_radius"])
 
+    @pytest.mark.parametrize("name", ["power_law_1.7", "power_law_2.3"])
+    def test_power_law(self, golden: Any, name: str) -> None:
+        parameters = golden.json("deflections_params.json")[name]
+        names = ("centre", "ell_comps", "einstein_radius", "slope")
+        self._compare(golden, PowerLaw(*(parameters[each] for each in names)), name)
+
     def test_external_shear(self, golden: Any) -> None:
         parameters = golden.json("deflections_params.json")["external_shear"]
         self._compare(golden, ExternalShear(parameters["gamma_1"], parameters["gamma_2"]), "external_shear")
@@ -114,12 +126,13 @@ class TestGolden:
         parameters = golden.json("deflections_params.json")["mass_sheet"]
         self._compare(golden, MassSheet(parameters["centre"], parameters["kappa"]), "mass_sheet")
 
-    def test_isothermal_convergence(self, golden: Any) -> None:
+    @pytest.mark.parametrize("name", ["isothermal_q0.7", "power_law_2.3"])
+    def test_convergence(self, golden: Any, name: str) -> None:
         file = golden("deflections.npz")
-        parameters = golden.json("deflections_params.json")["isothermal_q0.7"]
-        mass = Isothermal(parameters["centre"], parameters["ell_comps"], parameters["einstein_radius"])
+        parameters = golden.json("deflections_params.json")[name]
+        mass = PowerLaw(*(parameters[each] for each in ("centre", "ell_comps", "einstein_radius", "slope")))
         convergence = number(mass.convergence(file["points_yx"]))
-        np.testing.assert_allclose(convergence, file["isothermal_q0.7_convergence"], rtol=1e-10)
+        np.testing.assert_allclose(convergence, file[f"{name}_convergence"], rtol=1e-10)
 
     def _compare(self, golden: Any, mass: MassProfile, name: str, scale: float = 1.0) -> None:
         file = golden("deflections.npz")

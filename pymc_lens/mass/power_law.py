@@ -1,0 +1,216 @@
+r"""The elliptical power law.
+
+In the notation of `pymc_lens.mass.isothermal` and with :math:`t = \text{slope} - 1` the deflection is
+:math:`\alpha = k (k / |N|)^{t - 1} E F(-E^2 \bar e)`, where :math:`F(z) = {}_2F_1(1, t/2; 2 - t/2; z)`
+(Tessore & Metcalf 2015, A&A 580, A79, eq. 13). The coefficients of its series in z, of which there are as
+many as |e| asks for, follow from one another by the factors :math:`(2m - 2 + t) / (2m + 2 - t)`, in [0, 1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, override
+
+import pytensor.tensor as pt
+from pytensor.gradient import zero_grad
+from pytensor.tensor.variable import TensorVariable
+
+from pymc_lens.mass.base import Hessian, MassProfile
+from pymc_lens.mass.isothermal import SOFTENING, direction
+from pymc_lens.ops.formulas import exp, log, repeat
+from pymc_lens.ops.ray_op import RayOp, formula
+from pymc_lens.symbolic import ellipticity, nan_unless, pair, scalar, within
+from pymc_lens.validation import require_between, require_ell_comps, require_not_negative
+
+# Of the deflection, relative: where the series ends.
+_PRECISION = 1e-12
+# Of |ell_comps|, an axis ratio of 0.01: beyond it the series would take thousands of terms.
+_MOST_ELLIPTICAL = 0.98
+# Keeps the logarithms of a radius and of an ellipticity of zero finite.
+_TINY = 1e-300
+
+
+@formula
+def term(m: Any, state: tuple, z_y: Any, z_x: Any, t: Any) -> tuple:
+    """Add a term to the series by Horner's rule."""
+    f_y, f_x = state
+    ratio = (2.0 * m - 2.0 + t) / (2.0 * m + 2.0 - t)
+    return ratio * (z_x * f_y + z_y * f_x), 1.0 + ratio * (z_x * f_x - z_y * f_y)
+
+
+@formula
+def term_with_slopes(m: Any, state: tuple, z_y: Any, z_x: Any, t: Any) -> tuple:
+    """Add a term to the series, to its derivative in z and to that in t."""
+    f_y, f_x, dz_y, dz_x, dt_y, dt_x = state
+    inverse = 1.0 / (2.0 * m + 2.0 - t)
+    ratio, ratio_slope = (2.0 * m - 2.0 + t) * inverse, 4.0 * m * inverse * inverse
+    dz_y, dz_x = (
+        ratio * (f_y + z_x * dz_y + z_y * dz_x),
+        ratio * (f_x + z_x * dz_x - z_y * dz_y),
+    )
+    s_y, s_x = ratio * dt_y + ratio_slope * f_y, ratio * dt_x + ratio_slope * f_x
+    return (
+        ratio * (z_x * f_y + z_y * f_x),
+        1.0 + ratio * (z_x * f_x - z_y * f_y),
+        dz_y,
+        dz_x,
+        z_x * s_y + z_y * s_x,
+        z_x * s_x - z_y * s_y,
+    )
+
+
+@formula
+def deflection(
+    y: Any, x: Any, centre_y: Any, centre_x: Any, e_y: Any, e_x: Any, strength: Any, slope: Any, terms: Any
+) -> tuple[Any, Any]:
+    """Deflection angles (alpha_y, alpha_x), arcsec."""
+    y, x = y - centre_y, x - centre_x
+    u_y, u_x, inverse = direction(y, x, e_y, e_x)
+    uu_y, uu_x = 2.0 * u_x * u_y, u_x * u_x - u_y * u_y
+    z_y, z_x = uu_x * e_y - uu_y * e_x, -uu_x * e_x - uu_y * e_y
+    zero = 0.0 * u_x
+    f_y, f_x = repeat(term, terms, (zero, zero + 1.0), z_y, z_x, slope - 1.0)
+    size = strength * exp((slope - 2.0) * log(strength * inverse + _TINY))
+    return size * (u_x * f_y + u_y * f_x), size * (u_x * f_x - u_y * f_y)
+
+
+@formula
+def deflection_pullback(
+    y: Any,
+    x: Any,
+    centre_y: Any,
+    centre_x: Any,
+    e_y: Any,
+    e_x: Any,
+    strength: Any,
+    slope: Any,
+    terms: Any,
+    alpha_y_bar: Any,
+    alpha_x_bar: Any,
+) -> tuple[Any, ...]:
+    """Adjoint of `deflection`: cotangents of its nine inputs, of which ``terms`` has none."""
+    y, x = y - centre_y, x - centre_x
+    u_y, u_x, inverse = direction(y, x, e_y, e_x)
+    uu_y, uu_x = 2.0 * u_x * u_y, u_x * u_x - u_y * u_y
+    z_y, z_x = uu_x * e_y - uu_y * e_x, -uu_x * e_x - uu_y * e_y
+    zero = 0.0 * u_x
+    start = (zero, zero + 1.0, zero, zero, zero, zero)
+    f_y, f_x, dz_y, dz_x, dt_y, dt_x = repeat(term_with_slopes, terms, start, z_y, z_x, slope - 1.0)
+    steep = slope - 2.0
+    logarithm = log(strength * inverse + _TINY)
+    power = exp(steep * logarithm)
+    size = strength * power
+    # conj(bar) E, which every term below contains
+    t_x, t_y = alpha_x_bar * u_x + alpha_y_bar * u_y, alpha_x_bar * u_y - alpha_y_bar * u_x
+    along = t_x * f_x - t_y * f_y
+    strength_bar = (1.0 + steep) * power * along
+    slope_bar = size * (logarithm * along + t_x * dt_x - t_y * dt_y)
+    # E turns by the angle Im(conj(E) dN) / |N|, which turns alpha by that angle times F + 2 z F'; |N| grows
+    # by Re(conj(E) dN).
+    turn_x, turn_y = f_x + 2.0 * (z_x * dz_x - z_y * dz_y), f_y + 2.0 * (z_x * dz_y + z_y * dz_x)
+    turn = -size * (t_x * turn_y + t_y * turn_x) * inverse
+    grow = -steep * size * along * inverse
+    n_y_bar, n_x_bar = turn * u_x + grow * u_y, grow * u_x - turn * u_y
+    # -conj(bar) E^3 F': the change of z by conj(e) itself
+    p_x, p_y = t_y * uu_y - t_x * uu_x, -t_x * uu_y - t_y * uu_x
+    y_bar, x_bar = n_y_bar + e_x * n_y_bar - e_y * n_x_bar, n_x_bar - e_x * n_x_bar - e_y * n_y_bar
+    e_y_bar = size * (p_x * dz_y + p_y * dz_x) - n_y_bar * x - n_x_bar * y
+    e_x_bar = size * (p_x * dz_x - p_y * dz_y) + n_y_bar * y - n_x_bar * x
+    return y_bar, x_bar, -y_bar, -x_bar, e_y_bar, e_x_bar, strength_bar, slope_bar, zero
+
+
+@dataclass(frozen=True, eq=False)
+class PowerLaw(MassProfile):
+    """Elliptical power law, smooth through the isothermal one.
+
+    ``kappa = (3 - slope) / (1 + q) * (einstein_radius / sqrt(x^2 + y^2 / q^2))^(slope - 1)`` in the
+    major-axis frame: the convention of PyAutoLens, in which the mass has a kink at q = 1 unless the slope
+    is 2. Lenstronomy's ``EPL`` has another radius, see `pymc_lens.convert.power_law_to_lenstronomy`.
+    Deflections: Tessore & Metcalf 2015 (A&A 580, A79, eq. 13), to 1e-12 of themselves. At the centre itself,
+    where their direction jumps, they and their derivatives are zero.
+
+    Parameters
+    ----------
+    centre : (y, x)
+        Arcsec.
+    ell_comps : (e_y, e_x)
+        ``(1 - q) / (1 + q) * (sin 2 phi, cos 2 phi)``, axis ratio q, angle phi counter-clockwise from +x; q
+        above 0.01.
+    einstein_radius : float
+        Arcsec.
+    slope : float
+        Of the density in three dimensions, between 1 and 3; 2 is isothermal.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another kind: text, a boolean, a Quantity.
+    ValueError
+        For numbers: a negative or non-finite Einstein radius, ``|ell_comps| >= 0.98``, a slope outside
+        (1, 3), a centre that is not finite. Random variables outside these domains give NaN.
+    """
+
+    centre: Any = (0.0, 0.0)
+    ell_comps: Any = (0.0, 0.0)
+    einstein_radius: Any = 1.0
+    slope: Any = 2.0
+
+    def __post_init__(self) -> None:
+        pair("centre", self.centre)
+        require_ell_comps("ell_comps", pair("ell_comps", self.ell_comps), below=_MOST_ELLIPTICAL)
+        require_not_negative("einstein_radius", scalar("einstein_radius", self.einstein_radius))
+        require_between("slope", scalar("slope", self.slope), 1.0, 3.0)
+
+    @override
+    def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
+        # Homogeneous of degree 3 - slope: Euler's theorem.
+        _, centre_y, centre_x, _, _, _, slope = self._inside_the_domain()
+        alpha_y, alpha_x = self.deflections_yx(y, x)
+        return ((y - centre_y) * alpha_y + (x - centre_x) * alpha_x) / (3.0 - slope)
+
+    @override
+    def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
+        admissible, centre_y, centre_x, e_y, e_x, strength, slope = self._inside_the_domain()
+        parameters = (centre_y, centre_x, e_y, e_x, strength, slope, _number_of_terms(e_y, e_x))
+        alpha_y, alpha_x = RayOp(deflection, deflection_pullback).deflections(y, x, *parameters)
+        size = nan_unless(admissible, _normalisation(e_y, e_x, slope))
+        return size * alpha_y, size * alpha_x
+
+    @override
+    def hessian_yx(self, y: TensorVariable, x: TensorVariable) -> Hessian:
+        # Tessore & Metcalf 2015, eq. 15 to 17: of the deflection, by homogeneity, and of the convergence.
+        admissible, centre_y, centre_x, e_y, e_x, strength, slope = self._inside_the_domain()
+        alpha_y, alpha_x = self.deflections_yx(y, x)
+        y, x = y - centre_y, x - centre_x
+        stretched_squared = (y + e_x * y - e_y * x) ** 2 + (x - e_x * x - e_y * y) ** 2
+        ratio = strength / pt.sqrt(stretched_squared + SOFTENING) + _TINY
+        central = nan_unless(admissible, 0.5 * (3.0 - slope) * _normalisation(e_y, e_x, slope))
+        convergence = central * pt.exp((slope - 1.0) * pt.log(ratio))
+        # (2 - slope) alpha - kappa Z, over conj(Z)
+        t_y, t_x = (2.0 - slope) * alpha_y - convergence * y, (2.0 - slope) * alpha_x - convergence * x
+        squared = y * y + x * x + SOFTENING
+        shear_1, shear_2 = (x * t_x - y * t_y) / squared, (x * t_y + y * t_x) / squared
+        return Hessian(convergence - shear_1, shear_2, convergence + shear_1)
+
+    def _inside_the_domain(self) -> tuple[TensorVariable, ...]:
+        """Whether the parameters are admissible, then centre, e_y, e_x, strength and slope, which are."""
+        radius, slope = scalar("einstein_radius", self.einstein_radius), scalar("slope", self.slope)
+        e_y, e_x = map(pt.as_tensor_variable, pair("ell_comps", self.ell_comps))
+        values = (*pair("centre", self.centre), e_y, e_x, radius, slope)
+        conditions = (e_y * e_y + e_x * e_x < _MOST_ELLIPTICAL**2, radius >= 0.0, slope > 1.0, slope < 3.0)
+        admissible, centre_y, centre_x, e_y, e_x, radius, slope = within(
+            values, (0.0, 0.0, 0.0, 0.0, 0.0, 2.0), *conditions
+        )
+        return admissible, centre_y, centre_x, e_y, e_x, radius * (1.0 - e_y * e_y - e_x * e_x), slope
+
+
+def _normalisation(e_y: TensorVariable, e_x: TensorVariable, slope: TensorVariable) -> TensorVariable:
+    """PyAutoLens's deflection over that of the strength above: ((1 + q) / 2)^(slope - 2)."""
+    return pt.exp((2.0 - slope) * pt.log1p(ellipticity(e_y, e_x)))
+
+
+def _number_of_terms(e_y: TensorVariable, e_x: TensorVariable) -> TensorVariable:
+    """Beyond which those of the series, at most ``|e|^n``, add up to less than its precision."""
+    squared = zero_grad(e_y * e_y + e_x * e_x)
+    # |e|^n / (1 - |e|), and 1 - |e| is more than (1 - |e|^2) / 2.
+    return pt.ceil(2.0 * pt.log(0.5 * _PRECISION * (1.0 - squared)) / pt.log(squared + _TINY))

@@ -1,0 +1,123 @@
+"""Every profile that has a shape: against lenstronomy at any axis ratio, and its gradient in every parameter.
+
+What holds for the others too is in `test_mass`, for a single set of parameters each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
+from lenstronomy.LensModel.lens_model import LensModel
+from pytensor.compile.mode import Mode
+
+from pymc_lens import convert, mass
+
+ONCE = Mode("py", None)
+N_RAYS = 12
+CENTRE = (0.05, -0.1)
+
+
+class Case(NamedTuple):
+    """A profile as a function of its parameters, of which four are the centre and the shape."""
+
+    build: Callable[[Any], mass.MassProfile]
+    points: dict[str, tuple[float, ...]]
+    lenstronomy: Callable[..., tuple[str, dict[str, Any]]] | None = None
+
+
+def epl(v: np.ndarray) -> tuple[str, dict[str, Any]]:
+    return "EPL", convert.power_law_to_lenstronomy(v[4], v[5], v[2:4], v[:2])
+
+
+CASES = {
+    "PowerLaw": Case(
+        lambda v: mass.PowerLaw(v[:2], v[2:4], v[4], v[5]),
+        {
+            "shallow": (0.1, -0.25, 1.3, 1.4),
+            "steep": (0.1, -0.25, 1.3, 2.7),
+            "isothermal": (0.1, -0.25, 1.3, 2.0),
+            "nearly isothermal": (-0.3, 0.0, 0.9, 2.0 + 1e-9),
+            "round, isothermal": (0.0, 0.0, 1.3, 2.0),
+            "round": (0.0, 0.0, 1.3, 2.3),
+            "flat": (0.5, 0.6, 1.3, 2.2),
+        },
+        epl,
+    ),
+}
+cases = pytest.mark.parametrize("name", CASES)
+points = pytest.mark.parametrize(
+    ("name", "point"), [(name, point) for name, case in CASES.items() for point in case.points]
+)
+
+
+@cache
+def projection(name: str) -> tuple[Callable, Callable]:
+    """A random projection of the deflections from the parameters and positions, and its gradient."""
+    case = CASES[name]
+    n = 2 + len(next(iter(case.points.values())))
+    values = pt.vector("values", shape=(n + 2 * N_RAYS,))
+    weights = np.random.default_rng(3).normal(size=(N_RAYS, 2))
+    total = (weights * case.build(values[:n]).deflections(values[n:].reshape((N_RAYS, 2)))).sum()
+    return (
+        pytensor.function([values], total, mode=ONCE),
+        pytensor.function([values], pytensor.grad(total, values), mode=ONCE),
+    )
+
+
+def difference(function: Callable, at: np.ndarray, direction: np.ndarray, step: float) -> float:
+    """Central difference along a direction, without its errors of first order, of a kink, and second."""
+    far, near, nearest = (
+        (function(at + h * direction) - function(at - h * direction)) / (2.0 * h)
+        for h in (step, 0.5 * step, 0.25 * step)
+    )
+    return (far - 6.0 * near + 8.0 * nearest) / 3.0
+
+
+@points
+def test_gradient_against_differences(name: str, point: str, rng: np.random.Generator) -> None:
+    value, gradient = projection(name)
+    parameters = np.array([*CENTRE, *CASES[name].points[point]])
+    at = np.concatenate([parameters, rng.uniform(-2.5, 2.5, 2 * N_RAYS)])
+    shape = np.isin(np.arange(at.size), (2, 3))
+    # What is counted along the major axis has a kink at the circle, and that of a mean for its derivative.
+    parts = (shape, ~shape) if point.startswith("round") else (1.0,)
+    for direction in (part * rng.normal(size=at.size) for part in 2 * parts):
+        slope, size = gradient(at) @ direction, np.linalg.norm(gradient(at) * direction)
+        errors = [abs(difference(value, at, direction, h) - slope) / size for h in (1e-3, 1e-4, 1e-2)]
+        assert min(errors) < 1e-8, errors
+
+
+@points
+def test_gradient_is_finite_where_a_ray_hits_the_centre(name: str, point: str) -> None:
+    value, gradient = projection(name)
+    parameters = np.array([*CENTRE, *CASES[name].points[point]])
+    at = np.concatenate([parameters, np.tile(CENTRE, N_RAYS)])
+    assert value(at) == 0.0
+    assert np.isfinite(gradient(at)).all()
+
+
+@pytest.mark.parametrize("axis_ratio", [0.2, 0.4, 0.6, 0.8, 0.95, 1.0])
+@points
+def test_deflection_and_hessian_of_lenstronomy(
+    name: str, point: str, axis_ratio: float, rng: np.random.Generator
+) -> None:
+    case = CASES[name]
+    values = np.array([*CENTRE, *case.points[point]])
+    values[2:4] = convert.ell_comps_from(axis_ratio, 37.0)
+    grid = rng.uniform(-2.5, 2.5, (200, 2))
+    grid[0] = CENTRE[0] + 0.5, CENTRE[1]
+    grid[1] = CENTRE[0], CENTRE[1] + 0.5
+    kind, kwargs = case.lenstronomy(values)
+    theirs, places = LensModel([kind]), (grid[:, 1], grid[:, 0], [kwargs])
+    profile = case.build(values)
+    alpha, hessian = profile.deflections(grid), profile.hessian_yx(*map(pt.as_tensor_variable, grid.T.copy()))
+    alpha, *hessian = pytensor.function([], [alpha, *hessian], mode=ONCE)()
+    np.testing.assert_allclose(alpha, np.stack(theirs.alpha(*places)[::-1], axis=-1), rtol=0.0, atol=1e-8)
+    xx, xy, _, yy = theirs.hessian(*places)
+    np.testing.assert_allclose(hessian, [yy, xy, xx], rtol=0.0, atol=1e-8)
