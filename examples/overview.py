@@ -44,7 +44,7 @@ with pm.Model() as model:  # priors: a posterior
         ),
         observed=dataset,
     )
-    idata = pl.sample(150, tune=50, random_seed=1)
+    idata = pl.sample(random_seed=1)
     pl.reconstruct(idata, random_seed=1)
 
 pl.plot.subplot_posterior(idata)

@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pymc as pm
-from arviz_base import dict_to_dataset
-from pymc.backends.arviz import find_constants, find_observations
-from pymc.blocking import DictToArrayBijection
-from pymc.stats.convergence import log_warnings, run_convergence_checks
 from threadpoolctl import threadpool_limits
 from xarray import DataTree
 
+from pymc_lens.inference.datatree import has_draws
+from pymc_lens.inference.importance import RELIABLE_K, Weighted, weigh
 from pymc_lens.inference.mode import Mode, find_mode
-from pymc_lens.inference.nuts import nuts_at
-from pymc_lens.inference.whitened import WHITENED, whitened_model
+from pymc_lens.inference.nuts import SAMPLERS
+from pymc_lens.inference.weighted import WeightedDraws
+from pymc_lens.progress import shown
 from pymc_lens.provenance import stamp
 from pymc_lens.validation import integer, require_instance
 
+_log = logging.getLogger(__name__)
+
 _WARMUP = ("warmup_posterior", "warmup_sample_stats")
+_METHODS = ("importance", "nuts")
 
 
 def sample(
-    draws: int = 500,
+    draws: int = 250,
     *,
-    tune: int = 200,
     chains: int = 2,
+    method: str | None = None,
     starts: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     mode: Mode | None = None,
-    nuts_sampler: str = "pymc",
+    cores: int | None = None,
+    checkpoint: str | Path | None = None,
+    tune: int = 200,
+    nuts_sampler: str | None = None,
     target_accept: float = 0.7,
     max_treedepth: int = 10,
     random_seed: Any = None,
@@ -42,28 +49,44 @@ def sample(
     model: pm.Model | None = None,
     **kwargs: Any,
 ) -> DataTree:
-    """Sample the posterior of a lens model with NUTS, started and scaled at the mode.
+    """Sample the posterior of a lens model, from around its mode.
 
-    The mode is found by `find_mode`, which warns of what is suspicious about it. PyMC's NUTS starts with the
-    inverse Hessian there as its metric and goes on adapting it; other samplers are given the model in
-    coordinates scaled by it, in which their own first metric is right. Chains start at draws from about the
-    Gaussian approximation of the posterior. BLAS is limited to one thread a chain.
+    The mode is found by `find_mode`, which warns of what is suspicious about it.
 
-    Ctrl-C ends sampling and returns the draws there are; while chains tune these are in
-    ``warmup_posterior``.
+    *Importance sampling* draws batches from a Student t distribution that starts as the Gaussian
+    approximation at the mode and is adapted after each. It needs values alone, no gradients, shares them
+    among all cores, and finds the logarithm of the evidence of the whole model with its error
+    (``posterior.attrs["log_z"]``). It goes on until the weights of its draws are worth ``draws * chains``
+    draws of the posterior, and their Pareto k is below 0.7 (Vehtari et al. 2024, JMLR 25, 72). Draws of equal
+    weight are returned. Where the posterior is so bent that k stays high, or that few draws hold the weight,
+    this is said and NUTS takes over.
+
+    *NUTS* starts there with the inverse Hessian as its metric. PyMC's goes on adapting it; other samplers are
+    given the model in coordinates scaled by it, in which their own first metric is right.
+
+    Ctrl-C ends sampling and returns the draws there are; while NUTS tunes these are in ``warmup_posterior``.
 
     Parameters
     ----------
-    draws, tune, chains : int
-        As of `pymc.sample`. Few tuning draws are needed, since the metric is known from the start.
+    draws, chains : int
+        Of the posterior. Importance sampling has no chains: its draws are dealt to so many.
+    method : {"importance", "nuts"}, optional
+        By default importance sampling, unless there is an argument that only NUTS takes.
     starts : dict or sequence of dict, optional
         Starting points of the search for the mode; by default nothing needs to be known. See `find_mode`.
     mode : Mode, optional
         A mode found before; skips the search.
-    nuts_sampler : {"pymc", "nutpie", "numpyro"}
+    cores : int, optional
+        Processes; by default one for each core, and for NUTS at most one for each chain.
+    checkpoint : path, optional
+        File that keeps every batch of importance sampling as soon as it is there. If it exists, sampling goes
+        on from it. NUTS does not use it.
+    tune : int
+        Draws of each chain of NUTS before those that count. Few are needed, since the metric is known.
+    nuts_sampler : {"pymc", "nutpie", "numpyro"}, optional
         Which NUTS.
     target_accept : float
-        Acceptance that the step size is tuned to. A posterior whitened at its mode needs no small steps.
+        Acceptance that NUTS tunes its step size to. A posterior whitened at its mode needs no small steps.
     max_treedepth : int
         Doublings of a trajectory at most. Where the posterior is close to normal, 2 (three leapfrog steps)
         takes half the gradients for the same effective draws (benchmarks/posterior.py); PyMC then says that
@@ -71,18 +94,21 @@ def sample(
     random_seed : int, sequence of int or Generator
     progressbar : bool
     discard_tuned_samples : bool
-        False keeps them in ``warmup_posterior``.
+        False keeps NUTS's in ``warmup_posterior``.
     model : pm.Model, optional
         By default the model on the context stack.
     **kwargs
-        Passed to `pymc.sample`. With ``step`` the mode still serves as the starting point.
+        Passed to `pymc.sample`, for NUTS. With ``step`` the mode still serves as the starting point.
 
     Returns
     -------
     DataTree
         As of `pymc.sample`; ``posterior.attrs`` records the gradients spent on the mode, and a hash of each
         image's dataset, by which `pymc_lens.reconstruct` knows draws of another. Images have the coordinates
-        ``<name>_pixel_y`` and ``<name>_pixel_x``, arcsec.
+        ``<name>_pixel_y`` and ``<name>_pixel_x``, arcsec. Of importance sampling ``sample_stats`` has the
+        ``log_weight`` that each draw had, ``weighted_points`` all points with their log density and weight,
+        and ``posterior.attrs`` ``pareto_k``, ``effective_draws``, ``log_z``, ``log_z_error`` and
+        ``n_values``.
 
     Raises
     ------
@@ -94,10 +120,9 @@ def sample(
     for name, count in {"draws": draws, "chains": chains, "max_treedepth": max_treedepth}.items():
         integer(name, count, 1)
     integer("tune", tune, 0)
-    if nuts_sampler not in _SAMPLERS:
-        raise ValueError(
-            f"nuts_sampler: expected one of {list(_SAMPLERS)}, got {nuts_sampler!r}. SMC is pm.sample_smc."
-        )
+    if cores is not None:
+        integer("cores", cores, 1)
+    method = _checked_method(method, nuts_sampler, kwargs)
     if not 0.0 < target_accept < 1.0:
         raise ValueError(f"target_accept: expected a number between 0 and 1, got {target_accept!r}.")
     if mode is None:
@@ -107,89 +132,72 @@ def sample(
     require_instance("mode", mode, Mode)
     _require_same_variables(mode, model)
     rng = np.random.default_rng(random_seed)
-    kwargs.update(draws=draws, tune=tune, chains=chains, progressbar=progressbar)
+    if method == "importance":
+        weighted_draws = WeightedDraws(model, mode, cores, checkpoint)
+        weighted = _weighted(weighted_draws, draws * chains, rng, progressbar)
+        if weighted is not None:
+            idata = weighted_draws.posterior(weighted, draws, chains, rng)
+            stamp(idata, model)
+            return _finished(idata, mode, discard_tuned_samples)
+        mode = replace(mode, covariance=weighted_draws.metric())
     # PyMC counts physical cores; kernels on two threads of one core still beat one chain after the other.
-    kwargs.setdefault("cores", min(chains, os.cpu_count() or 1))
+    kwargs.update(draws=draws, tune=tune, chains=chains, progressbar=progressbar)
+    kwargs["cores"] = cores or min(chains, os.cpu_count() or 1)
     # PyMC leaves every forked chain all BLAS threads; on small blocks they only wait for one another.
     kwargs.setdefault("blas_cores", None)
     with threadpool_limits(1, user_api="blas"):
-        idata = _SAMPLERS[nuts_sampler](model, mode, rng, target_accept, max_treedepth, kwargs)
+        idata = SAMPLERS[nuts_sampler or "pymc"](model, mode, rng, target_accept, max_treedepth, kwargs)
     if not isinstance(idata, DataTree):  # return_inferencedata=False
         return idata
     stamp(idata, model)
     return _finished(idata, mode, discard_tuned_samples)
 
 
-def _sample_pymc(
-    model: pm.Model,
-    mode: Mode,
-    rng: np.random.Generator,
-    target_accept: float,
-    max_treedepth: int,
-    kwargs: dict[str, Any],
-) -> Any:
-    """Sample with the metric handed over; what is drawn while tuning is kept, should that be all."""
-    kwargs.setdefault("initvals", _initial_values(model, mode, kwargs["chains"], rng))
-    kwargs.setdefault("step", nuts_at(mode, model, target_accept, max_treedepth))
-    seed = rng.spawn(1)[0]
-    options = {"nuts_sampler": "pymc", "random_seed": seed, "model": model, **kwargs}
-    if not kwargs.get("return_inferencedata", True):
-        return pm.sample(**options)
-    checks = options.pop("compute_convergence_checks", True)
-    idata = pm.sample(**options, discard_tuned_samples=False, compute_convergence_checks=False)
-    if checks and _has_draws(idata):
-        log_warnings(run_convergence_checks(idata, model))
-    return idata
+def _checked_method(method: str | None, nuts_sampler: str | None, kwargs: Mapping[str, Any]) -> str:
+    if nuts_sampler is not None and nuts_sampler not in SAMPLERS:
+        raise ValueError(
+            f"nuts_sampler: expected one of {list(SAMPLERS)}, got {nuts_sampler!r}. SMC is pm.sample_smc."
+        )
+    of_nuts = [*kwargs, *([] if nuts_sampler is None else ["nuts_sampler"])]
+    if method is None:
+        return "nuts" if of_nuts else "importance"
+    if method not in _METHODS:
+        raise ValueError(f"method: expected one of {list(_METHODS)}, got {method!r}.")
+    if method == "importance" and of_nuts:
+        raise ValueError(
+            f"method: importance sampling does not take {', '.join(of_nuts)}. Leave it out, or method='nuts'."
+        )
+    return method
 
 
-# What each calls the doublings of a trajectory.
-_MAX_TREEDEPTH = {"nutpie": "max_treedepth", "numpyro": "max_tree_depth"}
-
-
-def _sample_whitened(
-    sampler: str,
-    model: pm.Model,
-    mode: Mode,
-    rng: np.random.Generator,
-    target_accept: float,
-    max_treedepth: int,
-    kwargs: dict[str, Any],
-) -> DataTree:
-    """Sample in whitened coordinates, and return the variables of the model."""
-    idata = pm.sample(
-        model=whitened_model(model, mode),
-        nuts_sampler=sampler,
-        nuts={"target_accept": target_accept, _MAX_TREEDEPTH[sampler]: max_treedepth},
-        random_seed=rng.spawn(1)[0],
-        **kwargs,
-    )
-    for group in ("posterior", "warmup_posterior"):
-        if group in idata.children:
-            idata[group] = DataTree(idata[group].to_dataset().drop_dims(f"{WHITENED}_dim_0", errors="ignore"))
-    _add_data(idata, model)
-    return idata
-
-
-_SAMPLERS: dict[str, Callable[..., Any]] = {
-    "pymc": _sample_pymc,
-    **{sampler: partial(_sample_whitened, sampler) for sampler in _MAX_TREEDEPTH},
-}
-
-
-def _add_data(idata: DataTree, model: pm.Model) -> None:
-    """Add the groups of observed and constant data, as PyMC does."""
-    for group, data in (
-        ("observed_data", find_observations(model)),
-        ("constant_data", find_constants(model)),
-    ):
-        if data:
-            dims: Any = {name: list(model.named_vars_to_dims.get(name, ())) for name in data}
-            coords: Any = {name: list(values) for name, values in model.coords.items() if values is not None}
-            idata[group] = DataTree(dict_to_dataset(data, dims=dims, coords=coords, sample_dims=[]))
+def _weighted(
+    weighted_draws: WeightedDraws, effective: int, rng: np.random.Generator, progressbar: bool
+) -> Weighted | None:
+    """Return weighted draws to be trusted, or what there is after Ctrl-C; else None, and say why."""
+    try:
+        with shown("Importance sampling", progressbar) as report:
+            weighted = weighted_draws.sample(effective, rng, report)
+    except KeyboardInterrupt:
+        if not any(batch.counts for batch in weighted_draws.batches):
+            raise
+        weighted = weigh(weighted_draws.batches)
+        warnings.warn(
+            f"Sampling was interrupted: {weighted.effective:.0f} effective draws, "
+            f"Pareto k {weighted.pareto_k:.2f}.",
+            stacklevel=3,
+        )
+        return weighted
+    n_values = sum(len(batch.points) for batch in weighted_draws.batches)
+    found = f"{weighted.effective:.0f} effective draws of {n_values} values, Pareto k {weighted.pareto_k:.2f}"
+    if weighted.pareto_k < RELIABLE_K and weighted.effective >= effective:
+        _log.info("Importance sampling: %s, ln Z %.2f +- %.2f.", found, weighted.log_z, weighted.log_z_error)
+        return weighted
+    _log.warning("Importance sampling is no good here (%s): NUTS takes over, with the metric found.", found)
+    return None
 
 
 def _finished(idata: DataTree, mode: Mode, discard_tuned_samples: bool) -> DataTree:
-    if not _has_draws(idata):
+    if not has_draws(idata):
         warnings.warn(
             "Sampling was interrupted while all chains were tuning: there are no draws of the posterior yet, "
             "only warmup_posterior.",
@@ -202,30 +210,6 @@ def _finished(idata: DataTree, mode: Mode, discard_tuned_samples: bool) -> DataT
             if group in idata.children:
                 del idata[group]
     return idata
-
-
-def _has_draws(idata: DataTree) -> bool:
-    return "posterior" in idata.children and idata["posterior"].sizes.get("draw", 0) > 0
-
-
-def _initial_values(
-    model: pm.Model, mode: Mode, chains: int, rng: np.random.Generator
-) -> list[dict[str, np.ndarray]]:
-    """Draws from the Gaussian approximation at the mode, in the parameters' own units."""
-    flat = DictToArrayBijection.map(mode.point)
-    to_parameters = model.compile_fn(
-        model.replace_rvs_by_values(model.free_RVs),
-        inputs=model.value_vars,
-        point_fn=True,
-        on_unused_input="ignore",
-    )
-    root = np.linalg.cholesky(mode.covariance)
-    values = []
-    for _ in range(chains):
-        start = flat._replace(data=flat.data + root @ rng.standard_normal(flat.data.size))
-        parameters = to_parameters(DictToArrayBijection.rmap(start))
-        values.append({rv.name: value for rv, value in zip(model.free_RVs, parameters, strict=True)})
-    return values
 
 
 def _require_same_variables(mode: Mode, model: pm.Model) -> None:

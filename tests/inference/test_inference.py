@@ -123,7 +123,12 @@ def check(idata, truth=1.0):
 @pytest.fixture(scope="module", name="reference")
 def _reference(small, mode):
     """A long run of PyMC's NUTS."""
-    return pl.sample(900, chains=2, mode=mode, random_seed=5, progressbar=False, model=small)
+    return pl.sample(900, method="nuts", mode=mode, random_seed=5, progressbar=False, model=small)
+
+
+@pytest.fixture(scope="module", name="weighted")
+def _weighted(small, mode):
+    return pl.sample(500, mode=mode, random_seed=3, progressbar=False, model=small)
 
 
 def assert_same_posterior(idata, reference):
@@ -197,12 +202,32 @@ def test_blackjax(small):
         pm.sample(5, tune=5, chains=1, nuts_sampler="blackjax", progressbar=False)
 
 
-def test_issue13_line2_smc_has_the_same_posterior(small, reference):
+def test_importance_sampling_has_the_same_posterior(weighted, reference):
+    assert_same_posterior(weighted, reference)
+    attrs = weighted["posterior"].attrs
+    assert attrs["pareto_k"] < 0.7
+    assert attrs["effective_draws"] >= 1000
+    assert attrs["n_values"] < 2000
+    assert weighted["posterior"]["einstein_radius"].shape == (2, 500)
+    points = weighted["weighted_points"]
+    weights = np.exp(points["log_weight"].values)
+    assert weights.sum() == pytest.approx(1.0)
+    log_radius = points["point"].sel(coordinate="einstein_radius_interval__")
+    mean = float(np.exp(log_radius.values) @ weights)
+    assert mean == pytest.approx(float(weighted["posterior"]["einstein_radius"].mean()), abs=1e-4)
+
+
+def test_issue13_line2_smc_has_the_same_posterior(small, weighted, reference):
     with small:
         idata = pm.sample_smc(
             400, chains=2, cores=1, random_seed=1, progressbar=False, compute_convergence_checks=False
         )
     assert_same_posterior(idata, reference)
+    log_z = [
+        float(np.asarray(chain, dtype=float)[-1])
+        for chain in idata["sample_stats"]["log_marginal_likelihood"].values
+    ]
+    assert log_z == pytest.approx([weighted["posterior"].attrs["log_z"]] * 2, abs=0.5)
     assert small["image"].owner.op.inversion.evaluations["value"] > 100
 
 
@@ -226,6 +251,10 @@ def test_two_processes(small, mode):
         ({"target_accept": 1.2}, ValueError, "target_accept: expected a number between 0 and 1"),
         ({"mode": {"einstein_radius": 1.0}}, TypeError, "mode: expected a Mode"),
         ({"nuts_sampler": "stan"}, ValueError, "nuts_sampler: expected one of"),
+        ({"method": "smc"}, ValueError, "method: expected one of"),
+        ({"method": "importance", "nuts_sampler": "pymc"}, ValueError, "does not take nuts_sampler"),
+        ({"method": "importance", "init": "auto"}, ValueError, "does not take init"),
+        ({"cores": 0}, ValueError, "cores: expected at least 1"),
         ({"starts": [1.0]}, TypeError, "starts: expected a dict"),
         ({"starts": 3}, TypeError, "starts: expected a dict"),
         ({"starts": {"gamma_1": "a"}}, ValueError, "expected finite numbers for 'gamma_1'"),

@@ -227,7 +227,7 @@ def test_issue13_F6_chains_end_with_the_process_that_started_them():
 import pymc as pm, pymc_lens as pl
 with pm.Model():
     pm.Normal("x", shape=2)
-    pl.sample(10**7, tune=10, chains=2, cores=2, progressbar=False)
+    pl.sample(10**7, tune=10, chains=2, cores=2, method="nuts", progressbar=False)
 """
     parent = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
     try:

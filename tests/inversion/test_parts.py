@@ -247,9 +247,9 @@ def within(posterior, name: str, truth, n_sd: float = 3.0) -> None:
 
 
 def test_issue14_a_parametric_source_is_recovered(ring):
-    """By NUTS from where the search ends, nothing given; then what is told of it."""
+    """From where the search ends, nothing given; then what is told of it."""
     with parametric(ring, "nnls") as built:
-        idata = pl.sample(150, tune=80, random_seed=3, progressbar=False)
+        idata = pl.sample(random_seed=3, progressbar=False)
         pl.reconstruct(idata, num_draws=20, progressbar=False)
     within(idata.posterior, "einstein_radius", 1.0)
     within(idata.posterior, "ell_comps", (0.1, -0.05))
@@ -269,7 +269,7 @@ def test_issue14_smc_samples_a_parametric_source(ring):
     """From the prior, against NUTS."""
     with parametric(ring, "nnls") as built:
         idata = pm.sample_smc(800, chains=2, cores=2, random_seed=1, progressbar=False)
-    nuts = pl.sample(500, tune=200, model=built, random_seed=3, progressbar=False)
+    nuts = pl.sample(500, method="nuts", model=built, random_seed=3, progressbar=False)
     for name in ("einstein_radius", "source_centre"):
         ours, theirs = (data.posterior[name].mean(("chain", "draw")).values for data in (idata, nuts))
         sd = nuts.posterior[name].std(("chain", "draw")).values
@@ -278,7 +278,7 @@ def test_issue14_smc_samples_a_parametric_source(ring):
 
 def test_issue14_both_sources_of_two_planes_are_recovered(double):
     with double_plane(double, None) as built:
-        idata = pl.sample(150, tune=80, random_seed=2, progressbar=False)
+        idata = pl.sample(random_seed=2, progressbar=False)
         pl.reconstruct(idata, num_draws=30, progressbar=False)
     within(idata.posterior, "einstein_radius", 1.2)
     within(idata.posterior, "far_radius", FAR_RADIUS)
@@ -380,7 +380,7 @@ def test_issue14_two_bands_in_one_model(tmp_path):
             pl.LensedImage(
                 name, tracer(mass(radius, centre=centre), coefficient, mesh=mesh), observed=dataset
             )
-        idata = pl.sample(150, tune=80, random_seed=1, progressbar=False)
+        idata = pl.sample(random_seed=1, progressbar=False)
         for name in bands:
             pl.reconstruct(idata, var_name=name, num_draws=10, progressbar=False)
     within(idata.posterior, "einstein_radius", 1.0)

@@ -1,0 +1,166 @@
+"""Importance sampling of a model: batches in several processes, on disk as they come, and draws of them."""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pymc as pm
+from pymc.blocking import DictToArrayBijection, RaveledVars
+from xarray import Dataset, DataTree
+
+from pymc_lens.distributions import lensed_images
+from pymc_lens.inference.datatree import draws_of
+from pymc_lens.inference.importance import Batch, StudentT, Weighted, importance_sample, resample
+from pymc_lens.inference.mode import Mode
+from pymc_lens.inference.workers import shared_work
+from pymc_lens.progress import Report
+from pymc_lens.provenance import fingerprint
+
+# Of the first proposal: heavier tails than the posterior's.
+_FIRST_DEGREES = 6.0
+# Points that a process is given at a time.
+_CHUNK = 8
+
+
+class WeightedDraws:
+    """Importance sampling from around a mode.
+
+    Parameters
+    ----------
+    model : pm.Model
+    mode : Mode
+    cores : int, optional
+        Processes; by default one for each core.
+    checkpoint : path, optional
+        File that keeps what has been drawn, and from which to go on.
+
+    Raises
+    ------
+    ValueError
+        If the file holds draws of another model or dataset.
+    """
+
+    def __init__(self, model: pm.Model, mode: Mode, cores: int | None, checkpoint: str | Path | None) -> None:
+        self.model, self.cores = model, cores
+        flat = DictToArrayBijection.map(mode.point)
+        self._info = flat.point_map_info
+        self._first = StudentT(flat.data, np.linalg.cholesky(mode.covariance), _FIRST_DEGREES)
+        self._checkpoint = None if checkpoint is None else Path(checkpoint)
+        self.batches = _read(self._checkpoint, self._digest()) if self._checkpoint else []
+
+    def sample(self, effective: int, rng: np.random.Generator, report: Report) -> Weighted:
+        """Draw until there are so many effective draws, or that is not worthwhile."""
+        log_density = self.model.compile_logp()
+        state = "finding the proposal"
+
+        def evaluate(chunk: np.ndarray) -> list[float]:
+            return [float(log_density(self._point(flat))) for flat in chunk]
+
+        def log_target(points: np.ndarray) -> np.ndarray:
+            values = np.empty(len(points))
+            chunks = np.array_split(points, -(-len(points) // _CHUNK))
+            starts = np.cumsum([0, *map(len, chunks)])
+            done = 0
+            for k, result in shared_work(evaluate, chunks, self.cores):
+                values[starts[k] : starts[k + 1]] = result
+                done += len(result)
+                report(f"batch {len(self.batches) + 1}: {done} of {len(points)} values; {state}")
+            return np.where(np.isnan(values), -np.inf, values)
+
+        def settled(weighted: Weighted) -> None:
+            nonlocal state
+            state = f"{weighted.effective:.0f} of {effective} effective draws, k {weighted.pareto_k:.2f}"
+            self._save()
+
+        return importance_sample(log_target, self.batches, self._first, effective, rng, settled)
+
+    def metric(self) -> np.ndarray:
+        """Covariance (n, n) that the proposals have found."""
+        proposal = self.batches[-1].proposal
+        return proposal.root @ proposal.root.T
+
+    def posterior(self, weighted: Weighted, draws: int, chains: int, rng: np.random.Generator) -> DataTree:
+        """Draws of equal weight, with what their weights were, and all weighted points."""
+        chosen = resample(weighted, draws * chains, rng).reshape(chains, draws)
+        variables = [*self.model.free_RVs, *self.model.deterministics]
+        function = self.model.compile_fn(
+            self.model.replace_rvs_by_values(variables),
+            inputs=self.model.value_vars,
+            on_unused_input="ignore",
+        )
+        different, places = np.unique(chosen, return_inverse=True)
+        values = [function(self._point(weighted.points[i])) for i in different]
+        drawn = {
+            rv.name: np.array([each[k] for each in values])[places.reshape(chosen.shape)]
+            for k, rv in enumerate(variables)
+        }
+        stats = {"lp": weighted.log_target[chosen], "log_weight": weighted.log_weights[chosen]}
+        idata = draws_of(self.model, drawn, stats)
+        idata["posterior"].attrs.update(
+            sampler="importance sampling", pareto_k=weighted.pareto_k, effective_draws=weighted.effective,
+            log_z=weighted.log_z, log_z_error=weighted.log_z_error,
+            n_values=int(sum(len(batch.points) for batch in self.batches)),
+        )  # fmt: skip
+        idata["weighted_points"] = DataTree(
+            Dataset(
+                {
+                    "point": (("sample", "coordinate"), weighted.points),
+                    "log_density": ("sample", weighted.log_target),
+                    "log_weight": ("sample", weighted.log_weights),
+                },
+                coords={"coordinate": self._coordinates()},
+            )
+        )
+        return idata
+
+    # --- helpers
+
+    def _point(self, flat: np.ndarray) -> dict[str, np.ndarray]:
+        return DictToArrayBijection.rmap(RaveledVars(flat, self._info))
+
+    def _coordinates(self) -> list[str]:
+        """Name each coordinate by its value variable."""
+        return [f"{name}[{k}]" if shape else name for name, shape, size, _ in self._info for k in range(size)]
+
+    def _digest(self) -> str:
+        """Hash of the data and the variables, by which a checkpoint is known again."""
+        content = sha256(repr(self._coordinates()).encode())
+        content.update(self._first.centre.tobytes() + self._first.root.tobytes())
+        for image in lensed_images(self.model).values():
+            content.update(fingerprint(image.tag.dataset).encode())
+        return content.hexdigest()
+
+    def _save(self) -> None:
+        if self._checkpoint is None:
+            return
+        arrays: dict[str, Any] = {"digest": self._digest()}
+        for k, batch in enumerate(self.batches):
+            arrays |= {f"{k}_{name}": value for name, value in batch._asdict().items() if name != "proposal"}
+            arrays |= {f"{k}_{name}": value for name, value in batch.proposal._asdict().items()}
+        unfinished = self._checkpoint.with_name(f".{self._checkpoint.name}.{os.getpid()}.npz")
+        try:
+            np.savez(unfinished, **arrays)
+            os.replace(unfinished, self._checkpoint)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+def _read(path: Path, digest: str) -> list[Batch]:
+    if not path.exists():
+        return []
+    with np.load(path) as archive:
+        if str(archive["digest"]) != digest:
+            raise ValueError(
+                f"checkpoint: {path} holds draws of another model, mode or dataset. Take another file."
+            )
+        batches: list[Batch] = []
+        while f"{len(batches)}_points" in archive:
+            k = len(batches)
+            proposal = StudentT(archive[f"{k}_centre"], archive[f"{k}_root"], float(archive[f"{k}_degrees"]))
+            points, log_target = archive[f"{k}_points"], archive[f"{k}_log_target"]
+            batches.append(Batch(proposal, points, log_target, bool(archive[f"{k}_counts"])))
+    return batches

@@ -1,0 +1,106 @@
+"""Work that several processes share."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from functools import cache
+from itertools import islice
+from multiprocessing import get_context
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+_SECONDS_BETWEEN_LOOKS = 1.0
+# Tasks in waiting for each process, so that none runs out.
+_WAITING = 2
+
+_function: Callable[[Any], Any]
+
+
+def n_workers(cores: int | None = None) -> int:
+    """Return how many processes to work with: as many as this one may run on, or fewer."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return available if cores is None else min(cores, available)
+
+
+def shared_work(
+    function: Callable[[Any], Any], tasks: Iterable[Any], cores: int | None = None
+) -> Iterator[tuple[int, Any]]:
+    """Evaluate a function of each task in forked processes, and yield (number of the task, result).
+
+    The function is inherited, so that it may be anything; tasks and results are pickled. Results come as they
+    are ready. Tasks are taken from the iterable when a process is about to need one.
+
+    Parameters
+    ----------
+    function : callable
+        Of one task.
+    tasks : iterable
+    cores : int, optional
+        Processes; by default one for each core. With one, everything is evaluated here.
+
+    Raises
+    ------
+    RuntimeError
+        If a process dies, as it does where memory runs out.
+    """
+    processes = n_workers(cores)
+    if processes == 1:
+        yield from ((k, function(task)) for k, task in enumerate(tasks))
+        return
+    numbered = enumerate(tasks)
+    pool = ProcessPoolExecutor(processes, get_context("fork"), initializer=_begin, initargs=(function,))
+    pending: dict[Any, int] = {}
+    try:
+        with warnings.catch_warnings():
+            # Whatever threads there are, of a progress bar or of JAX, the processes do not need them.
+            warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
+            warnings.filterwarnings("ignore", "os.fork.. was called", RuntimeWarning)
+            for k, task in islice(numbered, processes * _WAITING):
+                pending[pool.submit(_evaluate, task)] = k
+        while pending:
+            done, _ = wait(pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                for k, task in islice(numbered, 1):
+                    pending[pool.submit(_evaluate, task)] = k
+                yield pending.pop(future), future.result()
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            "A process ended before its work was done, as when memory runs out. Use fewer (cores=1)."
+        ) from error
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin(function: Callable[[Any], Any]) -> None:
+    global _function
+    _function = function
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threadpool_limits(1, user_api="blas")
+    end_with_parent()
+
+
+def _evaluate(task: Any) -> Any:
+    return _function(task)
+
+
+def end_with_parent() -> None:
+    """Let this process end once the one that forked it has: it would wait for ever for messages from it."""
+    _end_with(os.getppid())
+
+
+@cache
+def _end_with(parent: int) -> None:
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="pymc_lens: ends with the parent").start()
