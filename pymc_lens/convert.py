@@ -72,8 +72,7 @@ def axis_ratio_and_angle_from_ell_comps(ell_comps: Any) -> tuple[Any, Any]:
         If ``|ell_comps| >= 1``, or there are not two components.
     """
     e_y, e_x = _ellipticity(ell_comps)
-    functions = _functions(e_y, e_x)
-    size = functions.sqrt(e_y**2 + e_x**2 + (_TINY if functions is pt else 0.0))
+    functions, size = _functions(e_y, e_x), _size(ell_comps)
     # Adding zero takes its sign away, which would turn 90 degrees into -90.
     angle = functions.arctan2(e_y + 0.0, e_x) * (90.0 / np.pi)
     return _plain((1.0 - size) / (1.0 + size)), _plain(angle)
@@ -153,6 +152,24 @@ def power_law_from_lenstronomy(
     return {**kwargs, "einstein_radius": _plain(kwargs["einstein_radius"] / ratio), "slope": _plain(slope)}
 
 
+def isothermal_core_to_lenstronomy(
+    einstein_radius: Any, core_radius: Any, ell_comps: Any, centre: Any = (0.0, 0.0)
+) -> dict[str, Any]:
+    """Keyword arguments of lenstronomy's ``NIE`` for an `IsothermalCore`: numbers, or arrays of draws."""
+    kwargs = isothermal_to_lenstronomy(einstein_radius, ell_comps, centre)
+    core = _product("core_radius", _values("core_radius", core_radius), _root_of_axis_ratio(ell_comps))
+    return {**kwargs, "s_scale": _plain(core)}
+
+
+def isothermal_core_from_lenstronomy(
+    theta_E: Any, s_scale: Any, e1: Any, e2: Any, center_x: Any = 0.0, center_y: Any = 0.0
+) -> dict[str, Any]:
+    """Keyword arguments of `IsothermalCore` for lenstronomy's ``NIE``."""
+    kwargs = isothermal_from_lenstronomy(theta_E, e1, e2, center_x, center_y)
+    root = _root_of_axis_ratio(kwargs["ell_comps"])
+    return {**kwargs, "core_radius": _plain(_product("s_scale", _values("s_scale", s_scale), 1.0 / root))}
+
+
 def isothermal_to_coolest(einstein_radius: Any, ell_comps: Any, centre: Any = (0.0, 0.0)) -> dict[str, Any]:
     """Parameters of COOLEST's ``SIE`` for an `Isothermal`: numbers, or arrays (...) of draws.
 
@@ -194,9 +211,20 @@ def _effective_over_isothermal(ell_comps: Any) -> Any:
 
 def _power_law_over_isothermal(slope: Any, ell_comps: Any) -> Any:
     """((1 + q) / 2)^((slope - 2) / (slope - 1)) in terms of the components."""
+    return (1.0 + _size(ell_comps)) ** ((2.0 - slope) / (slope - 1.0))
+
+
+def _root_of_axis_ratio(ell_comps: Any) -> Any:
+    """sqrt(q) in terms of the components."""
+    size = _size(ell_comps)
+    return _functions(size).sqrt((1.0 - size) / (1.0 + size))
+
+
+def _size(ell_comps: Any) -> Any:
+    """(1 - q) / (1 + q) in terms of the components; as a variable it has a gradient at the circle."""
     e_y, e_x = _ellipticity(ell_comps)
-    size = _functions(e_y, e_x).sqrt(e_y**2 + e_x**2 + _TINY)
-    return (1.0 + size) ** ((2.0 - slope) / (slope - 1.0))
+    functions = _functions(e_y, e_x)
+    return functions.sqrt(e_y**2 + e_x**2 + (_TINY if functions is pt else 0.0))
 
 
 def _ellipticity(ell_comps: Any) -> tuple[Any, Any]:

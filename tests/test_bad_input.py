@@ -226,6 +226,27 @@ MODEL = [
         {},
         {"centre": "pair", "ell_comps": "ell_comps", "einstein_radius": "not negative"},
     ),
+    Constructor(
+        "mass.IsothermalCore",
+        {},
+        {
+            "centre": "pair",
+            "ell_comps": "ell_comps",
+            "einstein_radius": "not negative",
+            "core_radius": "not negative",
+        },
+    ),
+    Constructor(
+        "mass.dPIEMass",
+        {"ra": 0.1, "rs": 2.0},
+        {
+            "centre": "pair",
+            "ell_comps": "ell_comps",
+            "ra": "not negative",
+            "rs": "not negative",
+            "b0": "not negative",
+        },
+    ),
     Constructor("mass.PointMass", {}, {"centre": "pair", "einstein_radius": "not negative"}),
     Constructor(
         "mass.PowerLaw",

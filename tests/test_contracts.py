@@ -547,6 +547,8 @@ values = pt.vector("values", shape=(5,))
 PROFILES: dict[str, pl.mass.MassProfile] = {
     "ExternalShear": pl.mass.ExternalShear(values[2], values[3]),
     "Isothermal": pl.mass.Isothermal(values[:2], values[2:4], values[4]),
+    "IsothermalCore": pl.mass.IsothermalCore(values[:2], values[2:4], values[4], values[4] - 1.0),
+    "dPIEMass": pl.mass.dPIEMass(values[:2], values[2:4], 0.1, values[4], values[4]),
     "MassSheet": pl.mass.MassSheet(values[:2], values[2]),
     "PointMass": pl.mass.PointMass(values[:2], values[4]),
     "PowerLaw": pl.mass.PowerLaw(values[:2], values[2:4], values[4], 1.0 + values[4]),

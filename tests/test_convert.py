@@ -202,13 +202,16 @@ def test_lenstronomy_there_and_back(einstein_radius: float, axis_ratio: float, a
 
 
 @given(st.floats(0.1, 3.0), axis_ratios, angles, st.floats(1.2, 2.8))
-def test_power_law_there_and_back(radius: float, axis_ratio: float, angle: float, slope: float) -> None:
+@pytest.mark.parametrize("kind", ["power_law", "isothermal_core"])
+def test_third_parameter_there_and_back(
+    kind: str, radius: float, axis_ratio: float, angle: float, third: float
+) -> None:
     ell_comps = convert.ell_comps_from(axis_ratio, angle)
-    kwargs = convert.power_law_to_lenstronomy(radius, slope, ell_comps, (0.1, -0.2))
-    back = convert.power_law_from_lenstronomy(**kwargs)
-    assert (back["einstein_radius"], back["slope"]) == pytest.approx((radius, slope), rel=1e-12)
-    assert back["ell_comps"] == pytest.approx(ell_comps)
-    assert back["centre"] == (0.1, -0.2)
+    there, back = (getattr(convert, f"{kind}_{way}_lenstronomy") for way in ("to", "from"))
+    again = back(**there(radius, third, ell_comps, (0.1, -0.2)))
+    np.testing.assert_allclose(again.pop("ell_comps"), ell_comps, rtol=1e-12)
+    assert again.pop("centre") == (0.1, -0.2)
+    assert list(again.values()) == pytest.approx([radius, third], rel=1e-12)
 
 
 @given(st.floats(0.1, 3.0), axis_ratios, angles)

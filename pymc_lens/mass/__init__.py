@@ -1,8 +1,10 @@
 """Mass profiles."""
 
 from pymc_lens.mass.base import FromDeflections, FromPotential, Hessian, MassProfile, MassSum
+from pymc_lens.mass.dpie import dPIEMass
 from pymc_lens.mass.external_shear import ExternalShear
 from pymc_lens.mass.isothermal import Isothermal
+from pymc_lens.mass.isothermal_core import IsothermalCore
 from pymc_lens.mass.mass_sheet import MassSheet
 from pymc_lens.mass.point_mass import PointMass
 from pymc_lens.mass.power_law import PowerLaw
@@ -13,9 +15,11 @@ __all__ = [
     "FromPotential",
     "Hessian",
     "Isothermal",
+    "IsothermalCore",
     "MassProfile",
     "MassSheet",
     "MassSum",
     "PointMass",
     "PowerLaw",
+    "dPIEMass",
 ]

@@ -15,17 +15,24 @@ from lenstronomy.LensModel.lens_model import LensModel
 from pytensor.compile.mode import Mode
 from scipy.integrate import quad
 
-from pymc_lens.convert import ell_comps_from, isothermal_to_lenstronomy, power_law_to_lenstronomy
+from pymc_lens.convert import (
+    ell_comps_from,
+    isothermal_core_to_lenstronomy,
+    isothermal_to_lenstronomy,
+    power_law_to_lenstronomy,
+)
 from pymc_lens.mass import (
     ExternalShear,
     FromDeflections,
     FromPotential,
     Isothermal,
+    IsothermalCore,
     MassProfile,
     MassSheet,
     MassSum,
     PointMass,
     PowerLaw,
+    dPIEMass,
 )
 
 ONCE = Mode("py", None)
@@ -57,6 +64,16 @@ PROFILES: dict[str, tuple[MassProfile, list[str], list[dict[str, Any]]]] = {
         PowerLaw(CENTRE, ELL_COMPS, 1.3, 2.2),
         ["EPL"],
         [power_law_to_lenstronomy(1.3, 2.2, ELL_COMPS, CENTRE)],
+    ),
+    "isothermal_core": (
+        IsothermalCore(CENTRE, ELL_COMPS, 1.3, 0.2),
+        ["NIE"],
+        [isothermal_core_to_lenstronomy(1.3, 0.2, ELL_COMPS, CENTRE)],
+    ),
+    "dpie": (
+        dPIEMass(CENTRE, (0.0, 0.0), 0.2, 1.5, 1.1),
+        ["PJAFFE"],
+        [{"sigma0": 0.55 / 0.2, "Ra": 0.2, "Rs": 1.5, "center_x": -0.1, "center_y": 0.05}],
     ),
     "circular": (
         Isothermal(CENTRE, (0.0, 0.0), 0.9),
@@ -112,6 +129,11 @@ class TestGolden:
         parameters = golden.json("deflections_params.json")[name]
         names = ("centre", "ell_comps", "einstein_radius", "slope")
         self._compare(golden, PowerLaw(*(parameters[each] for each in names)), name)
+
+    def test_isothermal_core(self, golden: Any) -> None:
+        parameters = golden.json("deflections_params.json")["isothermal_core"]
+        names = ("centre", "ell_comps", "einstein_radius", "core_radius")
+        self._compare(golden, IsothermalCore(*(parameters[each] for each in names)), "isothermal_core")
 
     def test_external_shear(self, golden: Any) -> None:
         parameters = golden.json("deflections_params.json")["external_shear"]

@@ -18,6 +18,7 @@ from pytensor.graph.replace import vectorize_graph
 
 from pymc_lens.mass import MassProfile
 from pymc_lens.mass import isothermal as isothermal_module
+from pymc_lens.mass import isothermal_core as isothermal_core_module
 from pymc_lens.mass import power_law as power_law_module
 from pymc_lens.ops.ray_numba import _cache_key
 from pymc_lens.ops.ray_op import RayOp, formula
@@ -61,9 +62,11 @@ class SoftPointMass(MassProfile):
 
 ISOTHERMAL = (isothermal_module.deflection, isothermal_module.deflection_pullback)
 POWER_LAW = (power_law_module.deflection, power_law_module.deflection_pullback)
+CORE = (isothermal_core_module.deflection, isothermal_core_module.deflection_pullback)
 COMPILED = {
     "isothermal": (ISOTHERMAL, np.array([0.05, -0.1, 0.1, -0.25, 1.3])),
     "circular": (ISOTHERMAL, np.array([0.05, -0.1, 0.0, 0.0, 1.3])),
+    "isothermal_core": (CORE, np.array([0.05, -0.1, 0.1, -0.25, 1.3, 0.2])),
     "power_law": (POWER_LAW, np.array([0.05, -0.1, 0.1, -0.25, 1.3, 2.2, 21.0])),
     "soft_point": ((soft_point, soft_point_pullback), np.array([0.8, 0.3])),
     "documented": (
