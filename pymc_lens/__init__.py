@@ -18,6 +18,7 @@ from pymc_lens.results import reconstruct, sample_posterior_predictive
 from pymc_lens.simulate import Image, simulate_imaging
 from pymc_lens.storage import make_folder, save
 from pymc_lens.tracer import Tracer
+from pymc_lens.tuning import TunedRegularization, tune_regularization
 
 if TYPE_CHECKING:
     from pymc_lens import plot
@@ -37,6 +38,7 @@ __all__ = [
     "RadialBins",
     "Sky",
     "Tracer",
+    "TunedRegularization",
     "convert",
     "find_mode",
     "find_modes",
@@ -54,6 +56,7 @@ __all__ = [
     "sample_posterior_predictive",
     "save",
     "simulate_imaging",
+    "tune_regularization",
 ]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, override
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self, override
 
 import numpy as np
 
@@ -215,6 +216,18 @@ class AdaptAmplitude(Regularization):
     def parameters(self) -> tuple[Any, ...]:
         """Those of the other prior, then its own."""
         return (*self.regularization.parameters, *super().parameters)
+
+    @property
+    @override
+    def names(self) -> tuple[str, ...]:
+        return (*self.regularization.names, *self.parameter_names)
+
+    @override
+    def with_parameters(self, values: Sequence[float]) -> Self:
+        n_own = len(self.parameter_names)
+        other = self.regularization.with_parameters(values[:-n_own])
+        faint_ratio, signal_scale = values[-n_own:]
+        return replace(self, regularization=other, faint_ratio=faint_ratio, signal_scale=signal_scale)
 
     @property
     @override

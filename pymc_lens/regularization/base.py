@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any, ClassVar, override
+from itertools import islice
+from typing import Any, ClassVar, Self, override
 
 import numpy as np
 
@@ -103,6 +104,15 @@ class Regularization(ABC):
         """The parameters in the order of `parameter_names`."""
         return tuple(getattr(self, name) for name in self.parameter_names)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters, in their order."""
+        return self.parameter_names
+
+    def with_parameters(self, values: Sequence[float]) -> Self:
+        """Return this prior with other parameters, in their order."""
+        return replace(self, **dict(zip(self.parameter_names, values, strict=True)))  # type: ignore[type-var]
+
     def __add__(self, other: Regularization) -> RegularizationSum:
         if not isinstance(other, Regularization):
             return NotImplemented
@@ -132,6 +142,18 @@ class RegularizationSum(Regularization):
     @override
     def parameters(self) -> tuple[Any, ...]:
         return tuple(parameter for term in self.terms for parameter in term.parameters)
+
+    @property
+    @override
+    def names(self) -> tuple[str, ...]:
+        """Those of the terms behind the number of each."""
+        return tuple(f"{k}.{name}" for k, term in enumerate(self.terms) for name in term.names)
+
+    @override
+    def with_parameters(self, values: Sequence[float]) -> Self:
+        left = iter(values)
+        terms = (term.with_parameters(list(islice(left, len(term.names)))) for term in self.terms)
+        return replace(self, terms=tuple(terms))
 
     @property
     @override
