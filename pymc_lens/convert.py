@@ -20,6 +20,8 @@ from pymc_lens.priors import ELL_COMPS, POSITION, Components
 _SAMPLES = frozenset({"chain", "draw", "sample"})
 # Squared ellipticity far below any rounding: symbolic roots have a gradient at the circle with it.
 _TINY = 1e-30
+# Deflection of an NFW halo at its scale radius, in units of kappa_s times that radius.
+_NFW_DEFLECTION = 4.0 * (1.0 - np.log(2.0))
 
 
 def ell_comps_from(axis_ratio: Any, angle: Any) -> Any:
@@ -168,6 +170,27 @@ def isothermal_core_from_lenstronomy(
     kwargs = isothermal_from_lenstronomy(theta_E, e1, e2, center_x, center_y)
     root = _root_of_axis_ratio(kwargs["ell_comps"])
     return {**kwargs, "core_radius": _plain(_product("s_scale", _values("s_scale", s_scale), 1.0 / root))}
+
+
+def nfw_to_lenstronomy(kappa_s: Any, scale_radius: Any, centre: Any = (0.0, 0.0)) -> dict[str, Any]:
+    """Keyword arguments of lenstronomy's ``NFW`` for an `NFWSph`: numbers, or arrays (...) of draws.
+
+    ``alpha_Rs = 4 kappa_s scale_radius (1 - log 2)`` is the deflection at the scale radius.
+    """
+    kappa, radius = _values("kappa_s", kappa_s), _values("scale_radius", scale_radius)
+    y, x = _components("centre", centre, POSITION)
+    alpha = _product("kappa_s", kappa, radius) * _NFW_DEFLECTION
+    return {"Rs": _plain(radius), "alpha_Rs": _plain(alpha), "center_x": _plain(x), "center_y": _plain(y)}
+
+
+def nfw_from_lenstronomy(Rs: Any, alpha_Rs: Any, center_x: Any = 0.0, center_y: Any = 0.0) -> dict[str, Any]:
+    """Keyword arguments of `NFWSph` for lenstronomy's ``NFW``."""
+    radius, alpha = _values("Rs", Rs), _values("alpha_Rs", alpha_Rs)
+    return {
+        "centre": _joined(_values("center_y", center_y), _values("center_x", center_x), POSITION),
+        "kappa_s": _plain(_product("alpha_Rs", alpha, 1.0 / radius) / _NFW_DEFLECTION),
+        "scale_radius": _plain(radius),
+    }
 
 
 def isothermal_to_coolest(einstein_radius: Any, ell_comps: Any, centre: Any = (0.0, 0.0)) -> dict[str, Any]:

@@ -137,6 +137,12 @@ def require_not_negative(name: str, value: Any) -> None:
         raise ValueError(f"{name}: expected a number >= 0, got {value!r}.")
 
 
+def require_positive(name: str, value: Any) -> None:
+    """Raise ValueError unless a number is greater than zero; a symbolic variable passes."""
+    if not is_symbolic(value) and value <= 0.0:
+        raise ValueError(f"{name}: expected a positive number, got {value!r}.")
+
+
 def require_between(name: str, value: Any, low: float, high: float) -> None:
     """Raise ValueError unless a number lies between two others; a symbolic variable passes."""
     if not is_symbolic(value) and not low < value < high:

@@ -247,6 +247,12 @@ MODEL = [
             "b0": "not negative",
         },
     ),
+    Constructor(
+        "mass.NFW",
+        {},
+        {"centre": "pair", "ell_comps": "ell_comps", "kappa_s": "not negative", "scale_radius": "positive"},
+    ),
+    Constructor("mass.NFWSph", {}, {"centre": "pair", "kappa_s": "not negative", "scale_radius": "positive"}),
     Constructor("mass.PointMass", {}, {"centre": "pair", "einstein_radius": "not negative"}),
     Constructor(
         "mass.PowerLaw",

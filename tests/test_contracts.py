@@ -550,6 +550,8 @@ PROFILES: dict[str, pl.mass.MassProfile] = {
     "IsothermalCore": pl.mass.IsothermalCore(values[:2], values[2:4], values[4], values[4] - 1.0),
     "dPIEMass": pl.mass.dPIEMass(values[:2], values[2:4], 0.1, values[4], values[4]),
     "MassSheet": pl.mass.MassSheet(values[:2], values[2]),
+    "NFW": pl.mass.NFW(values[:2], values[2:4], 0.1, values[4]),
+    "NFWSph": pl.mass.NFWSph(values[:2], 0.1, values[4]),
     "PointMass": pl.mass.PointMass(values[:2], values[4]),
     "PowerLaw": pl.mass.PowerLaw(values[:2], values[2:4], values[4], 1.0 + values[4]),
     "TruncatedHalo of docs/extending.md": extending().TruncatedHalo(

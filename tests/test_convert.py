@@ -214,6 +214,11 @@ def test_third_parameter_there_and_back(
     assert list(again.values()) == pytest.approx([radius, third], rel=1e-12)
 
 
+def test_nfw_there_and_back() -> None:
+    back = convert.nfw_from_lenstronomy(**convert.nfw_to_lenstronomy(0.3, 1.2, (0.1, -0.2)))
+    assert back == {"centre": (0.1, -0.2), "kappa_s": pytest.approx(0.3), "scale_radius": 1.2}
+
+
 @given(st.floats(0.1, 3.0), axis_ratios, angles)
 def test_coolest_there_and_back(einstein_radius: float, axis_ratio: float, angle: float) -> None:
     ell_comps = convert.ell_comps_from(axis_ratio, angle)

@@ -6,10 +6,12 @@ from pymc_lens.mass.external_shear import ExternalShear
 from pymc_lens.mass.isothermal import Isothermal
 from pymc_lens.mass.isothermal_core import IsothermalCore
 from pymc_lens.mass.mass_sheet import MassSheet
+from pymc_lens.mass.nfw import NFW, NFWSph
 from pymc_lens.mass.point_mass import PointMass
 from pymc_lens.mass.power_law import PowerLaw
 
 __all__ = [
+    "NFW",
     "ExternalShear",
     "FromDeflections",
     "FromPotential",
@@ -19,6 +21,7 @@ __all__ = [
     "MassProfile",
     "MassSheet",
     "MassSum",
+    "NFWSph",
     "PointMass",
     "PowerLaw",
     "dPIEMass",

@@ -19,6 +19,7 @@ from pytensor.graph.replace import vectorize_graph
 from pymc_lens.mass import MassProfile
 from pymc_lens.mass import isothermal as isothermal_module
 from pymc_lens.mass import isothermal_core as isothermal_core_module
+from pymc_lens.mass import nfw as nfw_module
 from pymc_lens.mass import power_law as power_law_module
 from pymc_lens.ops.ray_numba import _cache_key
 from pymc_lens.ops.ray_op import RayOp, formula
@@ -63,11 +64,15 @@ class SoftPointMass(MassProfile):
 ISOTHERMAL = (isothermal_module.deflection, isothermal_module.deflection_pullback)
 POWER_LAW = (power_law_module.deflection, power_law_module.deflection_pullback)
 CORE = (isothermal_core_module.deflection, isothermal_core_module.deflection_pullback)
+NFW = (nfw_module.deflection, nfw_module.deflection_pullback)
+NFW_SPH = (nfw_module.round_deflection, nfw_module.round_pullback)
 COMPILED = {
     "isothermal": (ISOTHERMAL, np.array([0.05, -0.1, 0.1, -0.25, 1.3])),
     "circular": (ISOTHERMAL, np.array([0.05, -0.1, 0.0, 0.0, 1.3])),
     "isothermal_core": (CORE, np.array([0.05, -0.1, 0.1, -0.25, 1.3, 0.2])),
     "power_law": (POWER_LAW, np.array([0.05, -0.1, 0.1, -0.25, 1.3, 2.2, 21.0])),
+    "nfw": (NFW, np.array([0.05, -0.1, 0.1, -0.25, 0.3, 1.2])),
+    "nfw, round": (NFW_SPH, np.array([0.05, -0.1, 0.3, 1.2])),
     "soft_point": ((soft_point, soft_point_pullback), np.array([0.8, 0.3])),
     "documented": (
         (extending().deflection, extending().deflection_pullback), np.array([0.05, -0.1, 1.1, 0.2, 1.5]),
