@@ -3,7 +3,9 @@
     python benchmarks/evidence.py [--json] [--scaling] [--positive]
 
 Problem S: 0.05" pixels in a circular mask of 3.6" (16,241 pixels), 2 x 2 rays a pixel, a PSF of 21 x 21,
-some 1,260 source pixels. Everything runs on one thread; ``lapack_ms`` is a Cholesky factorisation and the
+some 1,260 source pixels. The last row is the demo's final model at its mode instead: a real lens in 2.0"
+(5,025 pixels, PSF 15 x 15), 900 cubic splines and 17 Gaussians of lens light. Everything runs on one thread;
+``lapack_ms`` is a Cholesky factorisation and the
 inverse from it (potrf + potri) of a matrix of the same size, in the same process, interleaved.
 ``mesh_ms`` is the mesh, its weights, the mapping matrix and the adjoint of all three, of value + gradient.
 ``prior_only_value_ms`` is an evaluation where only the prior's parameters moved since the last. ``--scaling``
@@ -71,6 +73,9 @@ ROWS = {
     "VoronoiNN": (pl.mesh.VoronoiNN(OVERLAY), pl.regularization.Dirichlet()),
     "VoronoiNN, MaternSPDE": (pl.mesh.VoronoiNN(OVERLAY), pl.regularization.MaternSPDE()),
 }
+DEMO = "Demo: cubic window, lens light"
+DEMO_DATA = Path(__file__).parents[1] / "examples" / "data" / "J0252+0039"
+NAMES = [*ROWS, DEMO]
 # Mask radii of about 4,000, 16,000 and 64,000 pixels; overlays of about 400 ... 4,000 source pixels.
 TRAJECTORY = 50
 SCALING = [
@@ -87,6 +92,47 @@ class Inputs(NamedTuple):
     rays: np.ndarray
     vertices: np.ndarray
     regularization: np.ndarray
+
+
+class InputsWithLight(NamedTuple):
+    """The same with lens light."""
+
+    data: np.ndarray
+    rays: np.ndarray
+    vertices: np.ndarray
+    regularization: np.ndarray
+    light: np.ndarray
+
+
+def problem(name: str, positivity: str | None = None) -> tuple[Inversion, Inputs | InputsWithLight]:
+    """The problem of a row."""
+    return demo(positivity) if name == DEMO else problem_s(*ROWS[name], positivity=positivity)
+
+
+def demo(positivity: str | None = None) -> tuple[Inversion, InputsWithLight]:
+    """The last model that `examples/demo.py` builds, about where its posterior is."""
+    paths = (DEMO_DATA / f"{name}.fits" for name in ("image", "psf", "noise"))
+    dataset = pl.Imaging.from_fits(*paths, PIXEL_SCALE)
+    shape = dataset.shape_native
+    dataset = dataset.apply_mask(pl.Mask2D.circular(shape, PIXEL_SCALE, 2.0))
+    y, x = PIXEL_SCALE * (np.indices(shape) - shape[0] // 2)
+    ring = np.exp(-0.5 * ((np.hypot(y, x) - 1.03) / 0.1) ** 2)
+    lens = pl.Galaxy(
+        0.5,
+        mass=pl.mass.Isothermal((0.003, 0.002), (0.062, 0.032), 1.028) + pl.mass.ExternalShear(0.003, 0.033),
+        light=pl.light.MultiGaussian(
+            (0.005, -0.002), [(-0.013, 0.009), (0.065, 0.028)],
+            [np.geomspace(0.02, 0.35, 9), np.geomspace(0.45, 3.0, 8)],
+        ),
+    )  # fmt: skip
+    matern = pl.regularization.MaternSPDE(0.27, 4.0)
+    pixelization = pl.Pixelization(
+        pl.mesh.RectangularWindow((30, 30), (-0.46, 0.39, -0.3, 0.55), degree=3),
+        pl.regularization.AdaptAmplitude(matern, ring, 0.01, 1.9),
+        positivity,
+    )
+    problem, inputs = assemble(pl.Tracer([lens, pl.Galaxy(1.0, pixelization=pixelization)]), dataset)
+    return problem, InputsWithLight(dataset.data_fitted, *pytensor.function([], list(inputs))())
 
 
 def problem_s(
@@ -117,33 +163,33 @@ def milliseconds(call: Callable[[], object]) -> float:
     return 1e3 * (time.perf_counter() - begin)
 
 
-def alternating(inputs: Inputs, part: str) -> Iterator[Inputs]:
+def alternating(inputs: Inputs | InputsWithLight, part: str) -> Iterator[Inputs | InputsWithLight]:
     """Inputs that move a little at every evaluation, so that nothing can be reused."""
     return cycle([inputs._replace(**{part: getattr(inputs, part) * factor}) for factor in (1.0, 1.0 + 1e-7)])
 
 
-def trajectory(inputs: Inputs) -> list[Inputs]:
+def trajectory(inputs: Inputs | InputsWithLight) -> list[Inputs | InputsWithLight]:
     """Points about a standard deviation of the Einstein radius apart."""
     factors = 1.0 + 5e-4 * np.sin(np.arange(TRAJECTORY))
     return [inputs._replace(rays=inputs.rays * f, vertices=inputs.vertices * f) for f in factors]
 
 
-def measure_positive(mesh: pl.mesh.Mesh, prior: object) -> dict[str, float]:
+def measure_positive(name: str) -> dict[str, float]:
     """Interleaved with the unconstrained evaluation of the same points."""
-    problem, inputs = problem_s(mesh, prior, positivity="map")
-    free, _ = problem_s(mesh, prior)
+    positive, inputs = problem(name, positivity="map")
+    free, _ = problem(name)
     free.log_evidence_and_gradient(inputs)
-    problem.log_evidence_and_gradient(inputs)
+    positive.log_evidence_and_gradient(inputs)
     calls = {
         "trajectory_value_and_gradient_ms": free.log_evidence_and_gradient,
-        "positive_value_and_gradient_ms": problem.log_evidence_and_gradient,
-        "positive_value_ms": problem.log_evidence,
+        "positive_value_and_gradient_ms": positive.log_evidence_and_gradient,
+        "positive_value_ms": positive.log_evidence,
     }
     times = {key: [] for key in calls}
     for key, call in calls.items():
         for point in trajectory(inputs):
             times[key].append(milliseconds(lambda call=call, point=point: call(point)))
-    cold, _ = problem_s(mesh, prior, positivity="map")
+    cold, _ = problem(name, positivity="map")
     # Work arrays are there, and the last source is not.
     cold.log_evidence(inputs._replace(data=-inputs.data))
     return {
@@ -166,7 +212,7 @@ def lapack(n: int) -> Callable[[], object]:
     return factorise_and_invert
 
 
-def mesh_and_adjoint(problem: Inversion, inputs: Inputs) -> Callable[[], object]:
+def mesh_and_adjoint(problem: Inversion, inputs: Inputs | InputsWithLight) -> Callable[[], object]:
     """What of a value and gradient is the mesh's; the adjoint costs the same whatever it pulls back."""
     workspace, n_pixels = Workspace(), problem.response.imaging.plane.pixel_rows.size
 
@@ -180,8 +226,7 @@ def mesh_and_adjoint(problem: Inversion, inputs: Inputs) -> Callable[[], object]
     return there_and_back
 
 
-def measure(mesh: pl.mesh.Mesh, prior: object, mask_radius: float, repeats: int) -> dict[str, float]:
-    problem, inputs = problem_s(mesh, prior, mask_radius)
+def measure(problem: Inversion, inputs: Inputs | InputsWithLight, repeats: int) -> dict[str, float]:
     moving, prior_only = alternating(inputs, "rays"), alternating(inputs, "regularization")
     calls = {
         "value_ms": lambda: problem.log_evidence(next(moving)),
@@ -211,13 +256,13 @@ def measure_row(scaling: bool, positive: bool, name: str, repeats: int) -> dict[
     if scaling:
         _, radius, overlay = next(case for case in SCALING if case[0] == name)
         mesh = pl.mesh.VoronoiNN(pl.image_mesh.Overlay((overlay, overlay)))
-        return measure(mesh, pl.regularization.Dirichlet(), radius, repeats)
-    row = measure(*ROWS[name], MASK_RADIUS, repeats)
-    return {**row, **measure_positive(*ROWS[name])} if positive else row
+        return measure(*problem_s(mesh, pl.regularization.Dirichlet(), radius), repeats)
+    row = measure(*problem(name), repeats)
+    return {**row, **measure_positive(name)} if positive else row
 
 
 def first_evaluation() -> None:
-    problem, inputs = problem_s(ROWS["VoronoiNN"][0], ROWS["VoronoiNN"][1])
+    problem, inputs = problem_s(*ROWS["VoronoiNN"])
     problem.log_evidence_and_gradient(inputs)
 
 
@@ -235,7 +280,7 @@ def main() -> None:
     parser.add_argument("--positive", action="store_true", help="also with a positive source")
     parser.add_argument("--repeats", type=int, default=15)
     arguments = parser.parse_args()
-    names = [case[0] for case in SCALING] if arguments.scaling else list(ROWS)
+    names = [case[0] for case in SCALING] if arguments.scaling else NAMES
     rows = []
     for name in names:
         call = f"evidence.print_row({arguments.scaling}, {arguments.positive}, {name!r}, {arguments.repeats})"

@@ -3,7 +3,7 @@
 Both run at once, in turns, one evaluation at a time, so that whatever else the machine does meets both.
 
     python benchmarks/paired.py ../other-checkout
-    python benchmarks/paired.py ../other-checkout --repeats 31
+    python benchmarks/paired.py ../other-checkout --repeats 31 --rows VoronoiNN RectangularWindow
 
 Prints, for each row, this checkout over the other: ratio of the median times of a value and of value +
 gradient, and the largest relative differences of ln E and of its gradient.
@@ -50,7 +50,7 @@ def serve() -> None:
         for line in sys.stdin:
             row, what = json.loads(line)
             if known is None or known[0] != row:
-                known, evaluations = (row, *evidence.problem_s(*evidence.ROWS[row])), 0
+                known, evaluations = (row, *evidence.problem(row)), 0
             _, problem, inputs = known
             evaluations += 1
             at = inputs._replace(rays=inputs.rays * (1.0 + 1e-7 * (evaluations % 2)))
@@ -89,6 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("other", nargs="?", type=Path)
     parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--rows", nargs="+", help="of benchmarks/evidence.py; by default all")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
@@ -97,7 +98,7 @@ def main() -> None:
     import evidence
 
     sides = [Side(HERE), Side(arguments.other.resolve())]
-    for row in evidence.ROWS:
+    for row in arguments.rows or evidence.NAMES:
         ratios = {}
         for what in ("value", "value and gradient"):
             ours, theirs = np.median(times(sides, row, what, arguments.repeats), axis=0)

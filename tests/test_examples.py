@@ -66,7 +66,7 @@ def test_benchmark_rows(monkeypatch, capsys):
     monkeypatch.syspath_prepend(str(EXAMPLES.parent / "benchmarks"))
     import evidence
 
-    monkeypatch.setattr(evidence, "ROWS", {"VoronoiNN": evidence.ROWS["VoronoiNN"]})
+    monkeypatch.setattr(evidence, "NAMES", ["VoronoiNN"])
     monkeypatch.setattr(sys, "argv", ["evidence.py", "--json", "--repeats", "1"])
     evidence.main()
     rows = json.loads(capsys.readouterr().out)
