@@ -17,13 +17,14 @@ from numba.core.caching import IndexDataCacheFile
 _PACKAGE = Path(__file__).parents[1]
 # A division by zero gives what numbers give, as in NumPy: the point is inadmissible, and no error.
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-_NUMERICS = ("inversion", "linalg", "mesh", "regularization")
+# Rooms with kernels.
+NUMERICS = ("geometry", "linalg", "linear", "orthant", "regularization", "response")
 
 
 @cache
 def _sources_stamp() -> tuple[str]:
     digest = sha256()
-    for folder in _NUMERICS:
+    for folder in NUMERICS:
         for path in sorted((_PACKAGE / folder).rglob("*.py")):
             digest.update(path.read_bytes())
     return (digest.hexdigest(),)
