@@ -31,12 +31,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pytensor
+from scipy.linalg.lapack import dpotrf, dpotri
 from threadpoolctl import threadpool_limits
 
 import pymc_lens as pl
 from pymc_lens.assembly import assemble
 from pymc_lens.inversion.inversion import Inversion
-from pymc_lens.linalg.blas import cholesky_in_place, cholesky_inverse_in_place
 from pymc_lens.linear.mapping import mapping_matrix, mapping_matrix_pullback
 from pymc_lens.mesh.base import GeometryCotangent
 from pymc_lens.workspace import Workspace
@@ -202,12 +202,12 @@ def lapack(n: int) -> Callable[[], object]:
     rng = np.random.default_rng(1)
     root = rng.standard_normal((n, n))
     matrix = root @ root.T + n * np.eye(n)
-    work = np.empty_like(matrix)
+    work = np.empty_like(matrix, order="F")
 
     def factorise_and_invert() -> None:
         work[:] = matrix
-        cholesky_in_place(work)
-        cholesky_inverse_in_place(work)
+        dpotrf(work, lower=True, clean=False, overwrite_a=True)
+        dpotri(work, lower=True, overwrite_c=True)
 
     return factorise_and_invert
 

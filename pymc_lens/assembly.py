@@ -10,9 +10,10 @@ from pytensor.tensor.variable import TensorVariable
 from pymc_lens.data.imaging import Imaging
 from pymc_lens.inversion.inversion import Inversion
 from pymc_lens.inversion.solvers import SOLVERS
-from pymc_lens.linear.base import MappedScheme
+from pymc_lens.linear.base import LinearScheme, MappedScheme
 from pymc_lens.parts import LinearPart, Sky, parts_of
-from pymc_lens.response.imaging_blur import DenseBlur, TiledBlur
+from pymc_lens.response.base import Response
+from pymc_lens.response.imaging_blur import DenseBlur, PairedBlur, TiledBlur, pairs_pay
 from pymc_lens.tracer import Tracer
 from pymc_lens.validation import require_instance
 
@@ -61,10 +62,15 @@ def assemble(tracer: Tracer, dataset: Imaging, sky: Sky | None = None) -> Assemb
         parts.append(sky)
     built = sorted((part.on(dataset) for part in parts), key=lambda each: Inversion.ordered(each.scheme))
     schemes = [each.scheme for each in built]
-    pixelized = any(isinstance(scheme, MappedScheme) for scheme in schemes)
-    response = TiledBlur(dataset) if pixelized else DenseBlur(dataset)
-    inversion = Inversion(schemes, response, SOLVERS[_positivity(parts)])
+    inversion = Inversion(schemes, _response(schemes, dataset), SOLVERS[_positivity(parts)])
     return Assembled(inversion, tuple(variable for each in built for variable in each.inputs))
+
+
+def _response(schemes: Sequence[LinearScheme], dataset: Imaging) -> Response:
+    n_mapped = sum(scheme.size for scheme in schemes if isinstance(scheme, MappedScheme))
+    if not n_mapped:
+        return DenseBlur(dataset)
+    return (PairedBlur if pairs_pay(dataset, n_mapped) else TiledBlur)(dataset)
 
 
 def _positivity(parts: Sequence[LinearPart]) -> str | None:

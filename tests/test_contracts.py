@@ -32,7 +32,7 @@ from pymc_lens.linear.mapping import MappingMatrix, mapping_matrix
 from pymc_lens.mesh.base import Mesh, MeshGeometry, MeshScheme
 from pymc_lens.regularization.base import Regularization
 from pymc_lens.response.base import Observed, Response
-from pymc_lens.response.imaging_blur import DenseBlur, TiledBlur
+from pymc_lens.response.imaging_blur import DenseBlur, PairedBlur, TiledBlur
 from pymc_lens.response.stacked import StackedResponse
 from pymc_lens.workspace import Workspace
 
@@ -309,8 +309,10 @@ def test_parts_that_differ_are_told_apart() -> None:
 EXPOSURES = (with_holes(), simulated().apply_mask(pl.Mask2D.circular((37, 39), 0.1, 1.2)))
 RESPONSES: dict[str, tuple[type[Response], tuple[pl.Imaging, ...]]] = {
     "TiledBlur": (TiledBlur, EXPOSURES[:1]),
+    "PairedBlur": (PairedBlur, EXPOSURES[:1]),
     "DenseBlur": (DenseBlur, EXPOSURES[:1]),
     "StackedResponse of tiles": (TiledBlur, EXPOSURES),
+    "StackedResponse of pairs": (PairedBlur, EXPOSURES),
     "StackedResponse, dense": (DenseBlur, EXPOSURES),
 }
 responses = pytest.mark.parametrize("name", RESPONSES)
@@ -339,7 +341,7 @@ class Seen:
         self.blurred = self.response.blur([(self.columns, self.positions)])
         self.n_mapped, empty = 0, np.empty(0, np.int32)
         self.mapping = MappingMatrix(np.zeros(1, np.int64), empty, np.empty(0), empty)
-        if kind is TiledBlur:
+        if kind is not DenseBlur:
             mesh = pl.mesh.RectangularWindow((7, 6), EXTENT)
             grid = traced(np.concatenate([exposure.plane.source_grid for exposure in exposures]))
             interpolation = mesh.geometry(grid, np.empty((0, 2)), Workspace()).interpolation

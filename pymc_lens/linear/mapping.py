@@ -39,6 +39,20 @@ class MappingMatrix(NamedTuple):
         )
 
 
+def apply_mapping(mapping: MappingMatrix, columns: np.ndarray) -> np.ndarray:
+    """Images (n, n_pixels) of the mapping matrix of sources (n, n_source)."""
+    images = np.zeros((len(columns), mapping.indptr.size - 1))
+    _apply(mapping, columns, images)
+    return images
+
+
+def apply_mapping_transposed(mapping: MappingMatrix, image: np.ndarray, n_source: int) -> np.ndarray:
+    """Return an image (n_pixels,), summed over the entries of each source pixel, (n_source,)."""
+    sums = np.zeros(n_source)
+    _apply_transposed(mapping, image, sums)
+    return sums
+
+
 def mapping_matrix(interpolation: Interpolation, n_pixels: int) -> MappingMatrix:
     """Average the interpolation of the rays of each image pixel.
 
@@ -118,6 +132,26 @@ def mapping_matrix_pullback(
     """
     rays_per_pixel = (interpolation.indptr.size - 1) // (mapping.indptr.size - 1)
     return _spread(mapping.slots, weights_bar, 1.0 / rays_per_pixel)
+
+
+@kernel()
+def _apply(mapping, columns, images):
+    indptr, indices, weights, _ = mapping
+    for column in range(columns.shape[0]):
+        values = columns[column]
+        for pixel in range(indptr.size - 1):
+            total = 0.0
+            for k in range(indptr[pixel], indptr[pixel + 1]):
+                total += weights[k] * values[np.uint32(indices[k])]
+            images[column, pixel] = total
+
+
+@kernel()
+def _apply_transposed(mapping, image, sums):
+    indptr, indices, weights, _ = mapping
+    for pixel in range(indptr.size - 1):
+        for k in range(indptr[pixel], indptr[pixel + 1]):
+            sums[indices[k]] += weights[k] * image[pixel]
 
 
 @kernel()

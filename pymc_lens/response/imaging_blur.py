@@ -10,9 +10,17 @@ from typing import override
 import numpy as np
 
 from pymc_lens.data.imaging import Imaging
-from pymc_lens.linalg.blas import symmetric
-from pymc_lens.linear.mapping import MappingMatrix
+from pymc_lens.linalg.blas import mirror_in_place, symmetric
+from pymc_lens.linear.mapping import MappingMatrix, apply_mapping, apply_mapping_transposed
 from pymc_lens.response.base import Observed, Response
+from pymc_lens.response.pairs import (
+    PairWeights,
+    add_curvature,
+    n_pair_weights,
+    paired_rows,
+    prepare_pair_weights,
+    weights_pullback,
+)
 from pymc_lens.response.psf_blur import PlacedColumns, PsfBlur, prepare_psf_blur
 from pymc_lens.response.tiles import (
     TileBlocks,
@@ -24,6 +32,18 @@ from pymc_lens.response.tiles import (
     tile_pullback,
 )
 from pymc_lens.workspace import Workspace
+
+# Source pixels for one of the image from which on pairs of pixels are quicker than tiles (measured), and the
+# bytes that their weights may take.
+_FINE = 1.0 / 6.0
+_MOST_BYTES = 2**27
+
+
+def pairs_pay(imaging: Imaging, n_mapped: int) -> bool:
+    """Whether `PairedBlur` is quicker than `TiledBlur` for so many source pixels, and not too large."""
+    n_pixels = imaging.plane.n_pixels
+    small = 8 * n_pair_weights(n_pixels, imaging.psf.shape) <= _MOST_BYTES
+    return small and n_mapped >= _FINE * n_pixels
 
 
 class _ImagingBlur(Response):
@@ -146,6 +166,89 @@ class TiledColumns(Observed):
             self.response.tiles, self.blocks, self.mapping, self.n_dense, self.response.tile_root_weights,
             residual, mean, covariance, self.workspace,
         )  # fmt: skip
+
+
+class PairedBlur(_ImagingBlur):
+    """For images with pixelized sources that are finer than the image, each pixel of which sees many.
+
+    Parameters
+    ----------
+    imaging : Imaging
+    """
+
+    @cached_property
+    def pairs(self) -> PairWeights:
+        """Of the image's pixels."""
+        imaging = self.imaging
+        rows, cols = imaging.plane.pixel_rows, imaging.plane.pixel_cols
+        return prepare_pair_weights(rows, cols, imaging.psf, imaging.psf_centre, self.root_weights**2)
+
+    def blur_weighted(self, images: np.ndarray) -> np.ndarray:
+        """Apply ``B' sqrt(W)`` to whitened images (n, n_pixels)."""
+        return self.blur_pullback(images * self.root_weights, self.pixel_positions)
+
+    @override
+    def observe(
+        self, mapping: MappingMatrix, n_mapped: int, blurred: np.ndarray, workspace: Workspace
+    ) -> PairedColumns:
+        dense = blurred * self.root_weights
+        paired = paired_rows(self.pairs, mapping, self.blur_weighted(dense), n_mapped, workspace)
+        return PairedColumns(self, mapping, n_mapped, dense, paired)
+
+    @override
+    def whiten(self, data: np.ndarray) -> np.ndarray:
+        return self.spread(data) * self.root_weights
+
+    @override
+    def unwhiten(self, whitened: np.ndarray) -> np.ndarray:
+        return whitened[self.imaging.fitted] * self.noise
+
+
+@dataclass(frozen=True, eq=False)
+class PairedColumns(Observed):
+    """Columns of sources as a mapping matrix, and whitened dense ones (n_dense, n_pixels)."""
+
+    response: PairedBlur
+    mapping: MappingMatrix
+    n_mapped: int
+    dense: np.ndarray
+    paired: np.ndarray
+
+    @override
+    def normal_equations(self, whitened: np.ndarray, matrix: np.ndarray, vector: np.ndarray) -> None:
+        n_mapped = self.n_mapped
+        matrix[:n_mapped] = 0.0
+        add_curvature(self.mapping, self.paired, matrix)
+        matrix[n_mapped:, n_mapped:] = self.dense @ self.dense.T
+        (unblurred,) = self.response.blur_weighted(whitened[None])
+        vector[:n_mapped] = apply_mapping_transposed(self.mapping, unblurred, n_mapped)
+        vector[n_mapped:] = self.dense @ whitened
+
+    @override
+    def predict(self, coefficients: np.ndarray) -> np.ndarray:
+        of_sources, of_dense = np.split(coefficients, [self.n_mapped])
+        return self._whitened_images(of_sources[None])[0] + of_dense @ self.dense
+
+    @override
+    def pullback(
+        self, residual: np.ndarray, mean: np.ndarray, covariance: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        n_mapped = self.n_mapped
+        (unblurred,) = self.response.blur_weighted(residual[None])
+        mapping_bar = np.repeat(unblurred, np.diff(self.mapping.indptr)) * mean[self.mapping.indices]
+        mirror_in_place(covariance)
+        weights_pullback(self.mapping, self.paired, covariance, mapping_bar)
+        dense_bar = np.outer(mean[n_mapped:], residual)
+        if len(dense_bar):
+            dense_bar -= self._whitened_images(covariance[n_mapped:, :n_mapped])
+            dense_bar -= covariance[n_mapped:, n_mapped:] @ self.dense
+        return mapping_bar, dense_bar * self.response.root_weights
+
+    def _whitened_images(self, sources: np.ndarray) -> np.ndarray:
+        """Whitened, blurred images (n, n_pixels) of sources (n, n_mapped)."""
+        images = apply_mapping(self.mapping, sources)
+        positions = self.response.pixel_positions
+        return self.response.blur([(images, positions)]) * self.response.root_weights
 
 
 class DenseBlur(_ImagingBlur):

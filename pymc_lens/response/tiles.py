@@ -19,7 +19,7 @@ from pymc_lens.linear.mapping import MappingMatrix
 from pymc_lens.workspace import Workspace
 
 TILE = 8
-_AREA = TILE * TILE
+AREA = TILE * TILE
 _PAD = TILE - 1
 
 
@@ -84,14 +84,57 @@ def prepare_tiles(
     contributes : (n_pixels,) bool
         Pixels that carry statistical weight; tiles without any are left out.
     """
+    reach_low = psf.shape[0] - 1 - psf_centre[0], psf.shape[1] - 1 - psf_centre[1]
+    cut = cut_into_tiles(rows, cols, contributes, reach_low, psf_centre)
+    tile = np.repeat(np.arange(len(cut.pixels)), np.diff(cut.window_indptr))
+    return Tiles(
+        psf_padded=np.ascontiguousarray(np.pad(psf, ((0, 0), (_PAD, _PAD)))),
+        pixels=cut.pixels,
+        window_indptr=cut.window_indptr,
+        window_pixels=cut.window_pixels,
+        window_dy=(cut.origins[tile, 0] - rows[cut.window_pixels] + psf_centre[0]).astype(np.int32),
+        window_dx=(cut.origins[tile, 1] - cols[cut.window_pixels] + psf_centre[1]).astype(np.int32),
+        n_pixels=rows.size,
+    )
+
+
+class Cut(NamedTuple):
+    """The unmasked pixels of an image in tiles, and which pixels are near each.
+
+    Attributes
+    ----------
+    origins : (n_tiles, 2) int64
+        Image row and column of each tile's first pixel.
+    pixels : (n_tiles, 64) int64
+        Slim index of each pixel of a tile, -1 where the tile leaves the mask.
+    window_indptr : (n_tiles + 1,) int64
+    window_pixels : (n_window,) int32
+        Slim indices of the pixels near each tile, row by row.
+    """
+
+    origins: np.ndarray
+    pixels: np.ndarray
+    window_indptr: np.ndarray
+    window_pixels: np.ndarray
+
+
+def cut_into_tiles(
+    rows: np.ndarray,
+    cols: np.ndarray,
+    contributes: np.ndarray,
+    before: tuple[int, int],
+    after: tuple[int, int],
+) -> Cut:
+    """Cut pixels (n_pixels,) into tiles; leave out those without any that contributes.
+
+    Near a tile are the pixels up to ``before`` rows and columns in front of it, and ``after`` behind it.
+    """
     origin = np.array([rows.min(), cols.min()])
     slim = np.full((rows.max() - origin[0] + 1, cols.max() - origin[1] + 1), -1, np.int64)
     slim[rows - origin[0], cols - origin[1]] = np.arange(rows.size)
     weighted = np.zeros(slim.shape, bool)
     weighted[rows - origin[0], cols - origin[1]] = contributes
-
-    pixels, windows, dys, dxs, indptr = [], [], [], [], [0]
-    reach_low = np.array(psf.shape) - 1 - np.array(psf_centre)
+    origins, pixels, windows = [], [], []
     for top in range(0, slim.shape[0], TILE):
         for left in range(0, slim.shape[1], TILE):
             if not weighted[top : top + TILE, left : left + TILE].any():
@@ -99,23 +142,15 @@ def prepare_tiles(
             tile = np.full((TILE, TILE), -1, np.int64)
             inside = slim[top : top + TILE, left : left + TILE]
             tile[: inside.shape[0], : inside.shape[1]] = inside
+            window = slim[
+                max(top - before[0], 0) : top + TILE + after[0],
+                max(left - before[1], 0) : left + TILE + after[1],
+            ]
+            origins.append(origin + np.array([top, left]))
             pixels.append(tile.ravel())
-            window_top, window_left = max(top - reach_low[0], 0), max(left - reach_low[1], 0)
-            window = slim[window_top : top + TILE + psf_centre[0], window_left : left + TILE + psf_centre[1]]
-            y, x = np.nonzero(window >= 0)
-            windows.append(window[y, x])
-            dys.append(top - (window_top + y) + psf_centre[0])
-            dxs.append(left - (window_left + x) + psf_centre[1])
-            indptr.append(indptr[-1] + y.size)
-    return Tiles(
-        psf_padded=np.ascontiguousarray(np.pad(psf, ((0, 0), (_PAD, _PAD)))),
-        pixels=np.array(pixels),
-        window_indptr=np.array(indptr, np.int64),
-        window_pixels=np.concatenate(windows).astype(np.int32),
-        window_dy=np.concatenate(dys).astype(np.int32),
-        window_dx=np.concatenate(dxs).astype(np.int32),
-        n_pixels=rows.size,
-    )
+            windows.append(window[window >= 0])
+    indptr = np.cumsum([0, *(window.size for window in windows)])
+    return Cut(np.array(origins), np.array(pixels), indptr, np.concatenate(windows).astype(np.int32))
 
 
 def tile_blocks(
@@ -145,7 +180,7 @@ def tile_blocks(
     capacity = max(workspace.size("columns"), 64 * n_tiles)
     while True:
         columns = workspace.array("columns", capacity, dtype=np.int32)
-        blocks = workspace.array("blocks", capacity, _AREA)
+        blocks = workspace.array("blocks", capacity, AREA)
         room = TileBlocks(column_indptr, columns, blocks)
         if _fill_blocks(tiles, mapping, light, tile_root_weights, n_source, room):
             return TileBlocks(column_indptr, columns[: column_indptr[-1]], blocks[: column_indptr[-1]])
@@ -177,7 +212,7 @@ def curvature(
 
 def model_image(tile_blocks: TileBlocks, coefficients: np.ndarray) -> np.ndarray:
     """Whitened model ``sqrt(W) L s`` by tile, (n_tiles, 64), of coefficients (n,)."""
-    model = np.zeros((tile_blocks.column_indptr.size - 1, _AREA))
+    model = np.zeros((tile_blocks.column_indptr.size - 1, AREA))
     _predict(tile_blocks, coefficients, model)
     return model
 
@@ -219,7 +254,7 @@ def tile_pullback(
     mapping_bar = np.zeros(mapping.weights.size)
     light_bar = np.zeros((n_light, tiles.n_pixels))
     square = workspace.array("small_square", widest * widest)
-    rows = workspace.array("small_rows", widest, _AREA)
+    rows = workspace.array("small_rows", widest, AREA)
     _pull_back(
         tiles, tile_blocks, mapping, tile_root_weights, tile_residual, coefficients, inverse, square, rows,
         mapping_bar, light_bar,
@@ -237,7 +272,7 @@ def _cut_patch(psf, dy, dx, patch):
 
 
 @kernel()
-def _touched_columns(first, last, window_pixels, indptr, indices, touched, local, columns):
+def touched_columns(first, last, window_pixels, indptr, indices, touched, local, columns):
     """List the source pixels that a tile's window pixels map to, ascending; -1 where they do not fit.
 
     ``local`` (n_source,) receives the place of each in the list.
@@ -272,12 +307,12 @@ def _fill_blocks(tiles, mapping, light, root_weights, n_source, room):
     n_light = light.shape[0]
     touched = np.zeros(n_source, np.bool_)
     local = np.empty(n_source, np.int32)
-    patch = np.empty(_AREA)
+    patch = np.empty(AREA)
     column_indptr[0] = 0
     for tile in range(window_indptr.size - 1):
         first, last = window_indptr[tile], window_indptr[tile + 1]
         begin = column_indptr[tile]
-        n = _touched_columns(first, last, window_pixels, indptr, indices, touched, local, columns[begin:])
+        n = touched_columns(first, last, window_pixels, indptr, indices, touched, local, columns[begin:])
         end = begin + n + n_light
         if n < 0 or end > columns.size:
             return False
@@ -286,19 +321,21 @@ def _fill_blocks(tiles, mapping, light, root_weights, n_source, room):
         tile_rows[:n] = 0.0
         for entry in range(first, last):
             pixel = window_pixels[entry]
+            if indptr[pixel] == indptr[pixel + 1]:
+                continue
             _cut_patch(psf, window_dy[entry], window_dx[entry], patch)
             for k in range(indptr[pixel], indptr[pixel + 1]):
                 weight = weights[k]
                 row = tile_rows[np.uint32(local[np.uint32(indices[k])])]
-                for a in range(_AREA):
+                for a in range(AREA):
                     row[a] += weight * patch[a]
         for k in range(n_light):
             columns[end - n_light + k] = n_source + k
-            for a in range(_AREA):
+            for a in range(AREA):
                 pixel = pixels[tile, a]
                 blocks[end - n_light + k, a] = light[k, pixel] if pixel >= 0 else 0.0
         for i in range(end - begin):
-            for a in range(_AREA):
+            for a in range(AREA):
                 tile_rows[i, a] *= root_weights[tile, a]
     return True
 
@@ -314,7 +351,7 @@ def _accumulate(tile_blocks, tile_data, square, curvature_matrix, data_vector):
         n = column_indptr[tile + 1] - begin
         if n == 0:
             continue
-        symmetric_rank_update(blocks[begin : begin + n], n, _AREA, square)
+        symmetric_rank_update(blocks[begin : begin + n], n, AREA, square)
         # Unsigned: a negative index would have to be wrapped around.
         places = columns[begin : begin + n].astype(np.uint32)
         for i in range(n):
@@ -322,7 +359,7 @@ def _accumulate(tile_blocks, tile_data, square, curvature_matrix, data_vector):
             for j in range(i, n):
                 target[places[j]] += row[j]
             total = 0.0
-            for a in range(_AREA):
+            for a in range(AREA):
                 total += blocks[begin + i, a] * tile_data[tile, a]
             data_vector[columns[begin + i]] += total
 
@@ -333,7 +370,7 @@ def _predict(tile_blocks, coefficients, model):
     for tile in range(column_indptr.size - 1):
         for column in range(column_indptr[tile], column_indptr[tile + 1]):
             coefficient = coefficients[columns[column]]
-            for a in range(_AREA):
+            for a in range(AREA):
                 model[tile, a] += coefficient * blocks[column, a]
 
 
@@ -347,7 +384,7 @@ def _pull_back(
     column_indptr, columns, blocks = tile_blocks
     n_light = light_bar.shape[0]
     local = np.empty(coefficients.size, np.int32)
-    patch = np.empty(_AREA)
+    patch = np.empty(AREA)
     for tile in range(column_indptr.size - 1):
         begin = column_indptr[tile]
         n = column_indptr[tile + 1] - begin
@@ -358,24 +395,26 @@ def _pull_back(
             source, row = inverse[places[i]], square[i * n : (i + 1) * n]
             for j in range(i, n):
                 row[j] = source[places[j]]
-        symmetric_product(square, blocks[begin : begin + n], n, _AREA, -1.0, rows)
+        symmetric_product(square, blocks[begin : begin + n], n, AREA, -1.0, rows)
         for i in range(n):
             column = columns[begin + i]
             local[column] = i
             coefficient = coefficients[column]
-            for a in range(_AREA):
+            for a in range(AREA):
                 rows[i, a] = root_weights[tile, a] * (rows[i, a] + coefficient * residual[tile, a])
         for entry in range(window_indptr[tile], window_indptr[tile + 1]):
             pixel = window_pixels[entry]
+            if indptr[pixel] == indptr[pixel + 1]:
+                continue
             _cut_patch(psf, window_dy[entry], window_dx[entry], patch)
             for k in range(indptr[pixel], indptr[pixel + 1]):
                 row = rows[np.uint32(local[np.uint32(indices[k])])]
                 total = 0.0
-                for a in range(_AREA):
+                for a in range(AREA):
                     total += row[a] * patch[a]
                 mapping_bar[k] += total
         for k in range(n_light):
-            for a in range(_AREA):
+            for a in range(AREA):
                 pixel = pixels[tile, a]
                 if pixel >= 0:
                     light_bar[k, pixel] += rows[n - n_light + k, a]
