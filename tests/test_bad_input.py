@@ -253,6 +253,29 @@ MODEL = [
         {"centre": "pair", "ell_comps": "ell_comps", "kappa_s": "not negative", "scale_radius": "positive"},
     ),
     Constructor("mass.NFWSph", {}, {"centre": "pair", "kappa_s": "not negative", "scale_radius": "positive"}),
+    Constructor(
+        "mass.NFWTruncatedSph",
+        {},
+        {
+            "centre": "pair",
+            "kappa_s": "not negative",
+            "scale_radius": "positive",
+            "truncation_radius": "positive",
+        },
+    ),
+    Constructor(
+        "mass.ExternalPotential",
+        {},
+        {
+            "centre": "pair",
+            "gamma_1": "number",
+            "gamma_2": "number",
+            "tau_1": "number",
+            "tau_2": "number",
+            "delta_1": "number",
+            "delta_2": "number",
+        },
+    ),
     Constructor("mass.PointMass", {}, {"centre": "pair", "einstein_radius": "not negative"}),
     Constructor(
         "mass.PowerLaw",

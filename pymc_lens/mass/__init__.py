@@ -2,16 +2,19 @@
 
 from pymc_lens.mass.base import FromDeflections, FromPotential, Hessian, MassProfile, MassSum
 from pymc_lens.mass.dpie import dPIEMass
+from pymc_lens.mass.external_potential import ExternalPotential
 from pymc_lens.mass.external_shear import ExternalShear
 from pymc_lens.mass.isothermal import Isothermal
 from pymc_lens.mass.isothermal_core import IsothermalCore
 from pymc_lens.mass.mass_sheet import MassSheet
 from pymc_lens.mass.nfw import NFW, NFWSph
+from pymc_lens.mass.nfw_truncated import NFWTruncatedSph
 from pymc_lens.mass.point_mass import PointMass
 from pymc_lens.mass.power_law import PowerLaw
 
 __all__ = [
     "NFW",
+    "ExternalPotential",
     "ExternalShear",
     "FromDeflections",
     "FromPotential",
@@ -22,6 +25,7 @@ __all__ = [
     "MassSheet",
     "MassSum",
     "NFWSph",
+    "NFWTruncatedSph",
     "PointMass",
     "PowerLaw",
     "dPIEMass",

@@ -24,6 +24,7 @@ from pymc_lens.convert import (
 )
 from pymc_lens.mass import (
     NFW,
+    ExternalPotential,
     ExternalShear,
     FromDeflections,
     FromPotential,
@@ -33,6 +34,7 @@ from pymc_lens.mass import (
     MassSheet,
     MassSum,
     NFWSph,
+    NFWTruncatedSph,
     PointMass,
     PowerLaw,
     dPIEMass,
@@ -60,6 +62,19 @@ def isothermal_kwargs(parameters: np.ndarray) -> dict[str, Any]:
     return isothermal_to_lenstronomy(parameters[4], parameters[2:4], parameters[:2])
 
 
+SHIFT = {"ra_0": CENTRE[1], "dec_0": CENTRE[0]}
+
+
+def flexion(tau_1: float, tau_2: float, delta_1: float, delta_2: float) -> dict[str, float]:
+    """Coefficients of x^3 / 6, x^2 y / 2, x y^2 / 2 and y^3 / 6 in the potential."""
+    return {
+        "g1": 1.5 * tau_1 + delta_1,
+        "g2": 0.5 * tau_2 + delta_2,
+        "g3": 0.5 * tau_1 - delta_1,
+        "g4": 1.5 * tau_2 - delta_2,
+    }
+
+
 # Every profile, and what lenstronomy calls the same.
 PROFILES: dict[str, tuple[MassProfile, list[str], list[dict[str, Any]]]] = {
     "isothermal": (isothermal(PARAMETERS), ["SIE"], [isothermal_kwargs(PARAMETERS)]),
@@ -80,6 +95,16 @@ PROFILES: dict[str, tuple[MassProfile, list[str], list[dict[str, Any]]]] = {
     ),
     "nfw": (NFW(CENTRE, (0.0, 0.0), 0.3, 1.2), ["NFW"], [nfw_to_lenstronomy(0.3, 1.2, CENTRE)]),
     "nfw_sph": (NFWSph(CENTRE, 0.3, 1.2), ["NFW"], [nfw_to_lenstronomy(0.3, 1.2, CENTRE)]),
+    "nfw_truncated": (
+        NFWTruncatedSph(CENTRE, 0.3, 1.2, 1.9),
+        ["TNFW"],
+        [{**nfw_to_lenstronomy(0.3, 1.2, CENTRE), "r_trunc": 1.9}],
+    ),
+    "external_potential": (
+        ExternalPotential(CENTRE, 0.03, -0.05, 0.02, 0.01, -0.03, 0.02),
+        ["SHEAR", "FLEXION"],
+        [{"gamma1": 0.03, "gamma2": -0.05, **SHIFT}, {**flexion(0.02, 0.01, -0.03, 0.02), **SHIFT}],
+    ),
     "circular": (
         Isothermal(CENTRE, (0.0, 0.0), 0.9),
         ["SIS"],
@@ -319,8 +344,10 @@ def test_the_gradient_of_the_potential_is_the_deflection(name: str, rng: np.rand
     at = grid_from(rng)
     potential = mass.potential(grid)
     gradient = pytensor.grad(potential.sum(), grid).eval({grid: at}, mode=ONCE)
-    # That of the elliptical halo is an integral, to 1e-10 of it.
-    precision = {"rtol": 1e-7, "atol": 1e-8} if name == "nfw" else {"rtol": 1e-10, "atol": 1e-12}
+    # Those of halos are integrals, to 1e-10 of them.
+    precision = (
+        {"rtol": 1e-7, "atol": 1e-8} if name in ("nfw", "nfw_truncated") else {"rtol": 1e-10, "atol": 1e-12}
+    )
     np.testing.assert_allclose(gradient, number(mass.deflections(at)), **precision)
 
 
