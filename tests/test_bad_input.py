@@ -144,6 +144,8 @@ BAD = {
     "fixed positive": _fixed(negative=-1.0, zero=0.0),
     "fixed positive, optional": _optional(_fixed(negative=-1.0, zero=0.0)),
     "above one": _fixed(one=1.0, negative=-2.0),
+    "index": _numbers(none_at_all=0.0, too_large=20.0),
+    "slope gamma": _numbers(steep=2.5),
     "slope": _numbers(one=1.0, three=3.0),
     "redshift": _fixed(negative=-1.0),
     "pair": _pairs(),
@@ -220,7 +222,26 @@ _GAUSSIAN_KINDS = {
     "intensity_scale": "fixed positive, optional",
 }
 
+_LIGHT_KINDS = {
+    "centre": "pair",
+    "ell_comps": "ell_comps",
+    "intensity_scale": "fixed positive, optional",
+    "positivity": "positivity",
+}
+
 MODEL = [
+    Constructor("light.Sersic", {}, _LIGHT_KINDS | {"effective_radius": "positive", "sersic_index": "index"}),
+    Constructor("light.Exponential", {}, _LIGHT_KINDS | {"effective_radius": "positive"}),
+    Constructor("light.DevVaucouleurs", {}, _LIGHT_KINDS | {"effective_radius": "positive"}),
+    Constructor(
+        "light.SersicCore",
+        {},
+        _LIGHT_KINDS
+        | {"effective_radius": "positive", "sersic_index": "index", "radius_break": "positive"}
+        | {"gamma": "slope gamma", "alpha": "positive"},
+    ),
+    Constructor("light.Gaussian", {}, _LIGHT_KINDS | {"sigma": "positive"}),
+    Constructor("light.Moffat", {}, _LIGHT_KINDS | {"alpha": "positive", "beta": "positive"}),
     Constructor(
         "mass.Isothermal",
         {},

@@ -238,6 +238,7 @@ IMAGES = {
     "light": ([pl.Galaxy(0.5, light=LIGHT)], None),
     "lensed light": ([lens(), pl.Galaxy(1.0, light=LIGHT)], None),
     "light of docs/extending.md": ([lens(SERSIC), pl.Galaxy(1.0, light=SERSIC)], None),
+    "light with a cusp": ([pl.Galaxy(0.5, light=pl.light.Sersic((0.01, 0.02), (0.1, 0.0), 0.3, 4.0))], None),
     "sky": ([pl.Galaxy(0.5, light=LIGHT)], pl.Sky()),
     "all, one of them positive": (
         [lens(LIGHT), source("map"), pl.Galaxy(1.0, light=SERSIC), source(redshift=2.0)],

@@ -2,5 +2,16 @@
 
 from pymc_lens.light.base import LightProfile
 from pymc_lens.light.multi_gaussian import MultiGaussian
+from pymc_lens.light.sersic import DevVaucouleurs, Exponential, Sersic, SersicCore
+from pymc_lens.light.simple import Gaussian, Moffat
 
-__all__ = ["LightProfile", "MultiGaussian"]
+__all__ = [
+    "DevVaucouleurs",
+    "Exponential",
+    "Gaussian",
+    "LightProfile",
+    "Moffat",
+    "MultiGaussian",
+    "Sersic",
+    "SersicCore",
+]

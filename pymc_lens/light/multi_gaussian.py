@@ -163,8 +163,8 @@ class MultiGaussian(LightProfile):
     def _seen_in(self, frame: Frame) -> MultiGaussian:
         """Return the same light with positions and angles in the image: along the sides of its pixels."""
         (y, x), (y_0, x_0) = pair("centre", self.centre), frame.offset
-        centre = _turned(y - y_0, x - x_0, -frame.rotation)
-        ell_comps = [_turned(*ellipticity, -2.0 * frame.rotation) for ellipticity in self._ellipticities]
+        centre = turned(y - y_0, x - x_0, -frame.rotation)
+        ell_comps = [turned(*ellipticity, -2.0 * frame.rotation) for ellipticity in self._ellipticities]
         return replace(self, centre=centre, ell_comps=ell_comps)
 
     @override
@@ -238,7 +238,7 @@ def _ellipticities(ell_comps: Any) -> list[tuple[Any, Any]]:
     return [pair("ell_comps", ellipticity) for ellipticity in ell_comps]
 
 
-def _turned(y: Any, x: Any, degrees: float) -> tuple[Any, Any]:
+def turned(y: Any, x: Any, degrees: float) -> tuple[Any, Any]:
     """Turn a vector (y, x) counter-clockwise."""
     cosine, sine = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     return cosine * y + sine * x, cosine * x - sine * y

@@ -34,9 +34,9 @@ class NFWTruncatedSph(MassProfile):
     """Round Navarro-Frenk-White halo with a smooth end, as of subhaloes.
 
     ``rho = rho_s / (s (1 + s)^2) * tau^2 / (tau^2 + s^2)`` at s scale radii, tau of them being the truncation
-    radius (Baltz, Marshall & Oguri 2009, JCAP 01, 015, eq. 3 for n = 1): that of PyAutoLens, and lenstronomy's
-    ``TNFW`` with the parameters of `pymc_lens.convert.nfw_to_lenstronomy` and ``r_trunc``. The potential is
-    integrated along rays from the centre, to 1e-9 of itself.
+    radius (Baltz, Marshall & Oguri 2009, JCAP 01, 015, eq. 3 for n = 1): that of PyAutoLens, and also of
+    lenstronomy's ``TNFW`` with the parameters of `pymc_lens.convert.nfw_to_lenstronomy` and ``r_trunc``. The
+    potential is integrated along rays from the centre, to 1e-9 of itself.
 
     Parameters
     ----------
