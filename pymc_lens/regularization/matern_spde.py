@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, override
 
 import numpy as np
-from scipy.sparse import csr_array, diags_array
 
 from pymc_lens.data.image_plane import ImagePlane
 from pymc_lens.errors import InadmissibleError
-from pymc_lens.linalg.precision import SparseCotangent
+from pymc_lens.linalg.precision import SparseCotangent, SparsePrecision
+from pymc_lens.linalg.sparse_product import symmetric_product
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
 from pymc_lens.regularization.base import Prior, Regularization, RegularizationScheme
 from pymc_lens.regularization.dirichlet import stiffness_diagonal, stiffness_pullback
 from pymc_lens.regularization.graph import require_positive_parameters
-from pymc_lens.regularization.sparse import as_matrix, as_precision
 from pymc_lens.validation import integer
 
 
@@ -44,35 +43,34 @@ class MaternSPDEScheme(RegularizationScheme):
                 "ZeroRing.",
             )
         kappa_squared, tau_squared = self._spectrum(parameters)
-        areas = geometry.volumes.areas
-        inverse_areas = diags_array(1.0 / areas)
+        areas, couplings = geometry.volumes.areas, geometry.couplings
         operator = _operator(kappa_squared, geometry)
         # M, M C^-1 M, ... up to the power of the precision.
-        products = [operator]
+        products, plans, pattern = [operator], [], couplings
         for _ in range(self.nu):
-            products.append((operator @ (inverse_areas @ products[-1])).tocsr())
+            plans.append(symmetric_product(couplings, pattern))
+            products.append(plans[-1].of(operator, 1.0 / areas, products[-1]))
+            pattern = plans[-1].pattern
 
         def pullback(precision_bar: SparseCotangent) -> tuple[np.ndarray, GeometryCotangent]:
-            bar = as_matrix(products[-1], precision_bar)
-            tau_squared_bar = float((bar * products[-1]).sum())
+            bar = np.concatenate(precision_bar)
+            tau_squared_bar = float(bar @ products[-1])
             bar = tau_squared * bar
-            operator_bar, inverse_areas_bar = csr_array(operator.shape), np.zeros(areas.size)
-            for product in products[-2::-1]:
-                operator_bar = operator_bar + bar @ (inverse_areas @ product).T
-                bar = operator.T @ bar
-                inverse_areas_bar += (bar * product).sum(axis=1)
-                bar = inverse_areas @ bar
-            operator_bar = (operator_bar + bar).tocsr()
-            diagonal, pairs = operator_bar.diagonal(), geometry.couplings
-            off_diagonal = operator_bar[pairs.rows, pairs.cols] + operator_bar[pairs.cols, pairs.rows]
-            volumes_bar = stiffness_pullback(geometry, diagonal, -np.asarray(off_diagonal).ravel())
+            operator_bar, inverse_areas_bar = np.zeros(operator.size), np.zeros(areas.size)
+            for plan, product in zip(plans[::-1], products[-2::-1], strict=True):
+                left_bar, middle_bar, bar = plan.pullback(operator, 1.0 / areas, product, bar)
+                operator_bar += left_bar
+                inverse_areas_bar += middle_bar
+            diagonal, off_diagonal = np.split(operator_bar + bar, [areas.size])
+            volumes_bar = stiffness_pullback(geometry, diagonal, -off_diagonal)
             volumes_bar = volumes_bar._replace(areas=kappa_squared * diagonal - inverse_areas_bar / areas**2)
             return (
                 self._spectrum_pullback(parameters, float(diagonal @ areas), tau_squared_bar),
                 GeometryCotangent(volumes=volumes_bar),
             )
 
-        return Prior(as_precision(tau_squared * products[-1]), pullback)
+        diagonal, off_diagonal = np.split(tau_squared * products[-1], [areas.size])
+        return Prior(SparsePrecision(pattern, diagonal, off_diagonal), pullback)
 
     def _spectrum(self, parameters: np.ndarray) -> tuple[float, float]:
         scale, amplitude = parameters
@@ -135,10 +133,7 @@ class MaternSPDE(Regularization):
         return MaternSPDEScheme(self.nu)
 
 
-def _operator(kappa_squared: float, geometry: MeshGeometry) -> csr_array:
-    """``M = kappa^2 C + K``."""
-    pairs, volumes = geometry.couplings, geometry.volumes
-    diagonal = kappa_squared * volumes.areas + stiffness_diagonal(geometry)
-    both = np.concatenate([pairs.rows, pairs.cols]), np.concatenate([pairs.cols, pairs.rows])
-    off_diagonal = csr_array((-np.tile(volumes.conductances, 2), both), (pairs.size, pairs.size))
-    return (off_diagonal + diags_array(diagonal)).tocsr()
+def _operator(kappa_squared: float, geometry: MeshGeometry) -> np.ndarray:
+    """``M = kappa^2 C + K``: its diagonal, then a value for each coupling."""
+    diagonal = kappa_squared * geometry.volumes.areas + stiffness_diagonal(geometry)
+    return np.concatenate([diagonal, -geometry.volumes.conductances])

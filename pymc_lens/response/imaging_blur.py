@@ -15,11 +15,11 @@ from pymc_lens.linear.mapping import MappingMatrix, apply_mapping, apply_mapping
 from pymc_lens.response.base import Observed, Response
 from pymc_lens.response.pairs import (
     PairWeights,
-    add_curvature,
     n_pair_weights,
     paired_rows,
     prepare_pair_weights,
     weights_pullback,
+    write_curvature,
 )
 from pymc_lens.response.psf_blur import PlacedColumns, PsfBlur, prepare_psf_blur
 from pymc_lens.response.tiles import (
@@ -217,8 +217,7 @@ class PairedColumns(Observed):
     @override
     def normal_equations(self, whitened: np.ndarray, matrix: np.ndarray, vector: np.ndarray) -> None:
         n_mapped = self.n_mapped
-        matrix[:n_mapped] = 0.0
-        add_curvature(self.mapping, self.paired, matrix)
+        write_curvature(self.mapping, self.paired, matrix[:n_mapped])
         matrix[n_mapped:, n_mapped:] = self.dense @ self.dense.T
         (unblurred,) = self.response.blur_weighted(whitened[None])
         vector[:n_mapped] = apply_mapping_transposed(self.mapping, unblurred, n_mapped)

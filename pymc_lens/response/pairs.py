@@ -1,11 +1,11 @@
 """Curvature from weights of pairs of pixels, forward and adjoint.
 
-With the blur B, the weights W of the data and the mapping matrix M the curvature is ``M' (B' W B) M``
-(its middle is PyAutoArray's "w-tilde"). The matrix in the middle depends on the image
-alone and couples pixels that scatter light into a common one: it is prepared once. What is left at every
-evaluation are products with the sparse M, which cost less than the dense blocks of `tiles` wherever a tile of
-the image sees many source pixels, that is where these are finer than the image's. The products
-``B' W B M`` are kept: with them the gradient takes no more than one scalar product an entry of M.
+With the blur B, the weights W of the data and the mapping matrix M the curvature is ``M' (B' W B) M``. The
+matrix in the middle (PyAutoArray's "w-tilde") depends on the image alone and couples pixels that scatter
+light into a common one: it is prepared once. What is left at every evaluation are products with the sparse M,
+which cost less than the dense blocks of `tiles` wherever a tile of the image sees many source pixels, that is
+where these are finer than the image's. The product ``B' W B M`` is kept: with it the gradient takes no more
+than one scalar product an entry of M.
 """
 
 from __future__ import annotations
@@ -98,10 +98,10 @@ def paired_rows(
     return rows
 
 
-def add_curvature(mapping: MappingMatrix, rows: np.ndarray, curvature_matrix: np.ndarray) -> None:
-    """Add ``M' (B' W L)`` to the upper triangle (n, n), in the rows of sources."""
-    n_pixels, n = rows.shape
-    columns = csr_array((mapping.weights, mapping.indices, mapping.indptr), (n_pixels, n)).tocsc()
+def write_curvature(mapping: MappingMatrix, rows: np.ndarray, curvature_matrix: np.ndarray) -> None:
+    """Write ``M' (B' W L)`` into the upper triangle of (n_source, n)."""
+    shape = mapping.indptr.size - 1, len(curvature_matrix)
+    columns = csr_array((mapping.weights, mapping.indices, mapping.indptr), shape).tocsc()
     _accumulate(columns.indptr, columns.indices, columns.data, rows, curvature_matrix)
 
 
@@ -186,6 +186,7 @@ def _transpose(lanes, places, tile_pixels, rows):
 def _accumulate(starts, pixels, weights, rows, curvature_matrix):
     for i in range(starts.size - 1):
         target = curvature_matrix[i, i:]
+        target[:] = 0.0
         k, last = starts[i], starts[i + 1]
         while k + 4 <= last:
             w0, w1, w2, w3 = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
