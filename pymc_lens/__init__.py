@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pymc_lens import convert, image_mesh, light, mass, mesh, priors, regularization
+from pymc_lens import convert, image_mesh, light, mass, mesh, priors, quantities, regularization
 from pymc_lens.data.imaging import Imaging
 from pymc_lens.data.mask import Mask2D
 from pymc_lens.data.over_sampling import RadialBins
@@ -50,6 +50,7 @@ __all__ = [
     "mesh",
     "plot",
     "priors",
+    "quantities",
     "reconstruct",
     "regularization",
     "sample",

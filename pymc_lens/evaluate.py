@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -55,15 +55,20 @@ def evaluate_once(
         If a value has another shape than its variable.
     """
     variables = with_values(variables, values)
+    require_numbers(variables)
+    function = pytensor.function([], variables, mode=_ONCE)
+    return [np.asarray(value, dtype=np.float64, order="C") for value in function()]
+
+
+def require_numbers(variables: list[TensorVariable], besides: Sequence[Variable] = ()) -> None:
+    """Raise TypeError if variables hang on random or free symbolic ones, besides those that are known."""
     for variable in ancestors(variables):
         is_free = variable.owner is None and not isinstance(variable, (Constant, SharedVariable))
-        if _is_random(variable) or is_free:
+        if variable not in besides and (_is_random(variable) or is_free):
             raise TypeError(
                 f"tracer: expected numbers, got the variable {variable}. Use LensedImage for a tracer "
                 "with random variables, and fit_at for a fit of such a model."
             )
-    function = pytensor.function([], variables, mode=_ONCE)
-    return [np.asarray(value, dtype=np.float64, order="C") for value in function()]
 
 
 def checked_value(variable: TensorVariable, value: Any) -> np.ndarray:

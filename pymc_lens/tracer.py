@@ -23,7 +23,7 @@ class _Plane(NamedTuple):
     mass: MassProfile
 
 
-class _Jacobian(NamedTuple):
+class Jacobian(NamedTuple):
     """Derivatives of (y, x) in one plane in (y, x) of the image plane, row by row."""
 
     yy: Any
@@ -31,9 +31,9 @@ class _Jacobian(NamedTuple):
     xy: Any
     xx: Any
 
-    def bent_by(self, hessian: Hessian) -> _Jacobian:
+    def bent_by(self, hessian: Hessian) -> Jacobian:
         """Return the product of a plane's Hessian and this Jacobian."""
-        return _Jacobian(
+        return Jacobian(
             hessian.yy * self.yy + hessian.xy * self.xy,
             hessian.yy * self.yx + hessian.xy * self.xx,
             hessian.xy * self.yy + hessian.xx * self.xy,
@@ -92,6 +92,10 @@ class Tracer:
         pixelized = [galaxy.redshift for galaxy in self.galaxies if galaxy.pixelization is not None]
         return pixelized[-1] if pixelized else self.galaxies[-1].redshift
 
+    def lens_redshifts(self, redshift: float | None = None) -> list[float]:
+        """Redshifts of the planes with mass in front of a redshift, by default `source_redshift`."""
+        return [plane.redshift for plane in self._planes_before(self._target(redshift))]
+
     def lenses(self, redshift: float) -> bool:
         """Whether there is a mass in front of a redshift."""
         return bool(self._planes_before(redshift))
@@ -131,12 +135,12 @@ class Tracer:
 
         For several lens planes it is that of the whole mapping: one less half the trace of its Jacobian.
         """
-        jacobian = self._jacobian(grid, redshift)
+        jacobian = self.jacobian(grid, redshift)
         return 1.0 - 0.5 * (jacobian.yy + jacobian.xx)
 
     def magnification(self, grid: Any, redshift: float | None = None) -> TensorVariable:
         """Signed magnification (...) at (..., 2) positions for a source at a redshift."""
-        jacobian = self._jacobian(grid, redshift)
+        jacobian = self.jacobian(grid, redshift)
         return 1.0 / (jacobian.yy * jacobian.xx - jacobian.yx * jacobian.xy)
 
     def potential(self, grid: Any, redshift: float | None = None) -> TensorVariable:
@@ -173,11 +177,12 @@ class Tracer:
     def _planes_before(self, redshift: float) -> list[_Plane]:
         return [plane for plane in self._planes if plane.redshift < redshift]
 
-    def _jacobian(self, grid: Any, redshift: float | None) -> _Jacobian:
+    def jacobian(self, grid: Any, redshift: float | None = None) -> Jacobian:
+        """Differentiate `traced_grid` in (y, x) of the image plane at (..., 2) positions: four of (...)."""
         target = self._target(redshift)
         y, x = split_positions(grid)
         angles: list[tuple[float, Any, Any]] = []
-        bends: list[tuple[float, _Jacobian]] = []
+        bends: list[tuple[float, Jacobian]] = []
         for plane, mass in self._planes_before(target):
             here = self._position(y, x, angles, plane)
             bends.append((plane, self._mapping(y, bends, plane).bent_by(mass.hessian_yx(*here))))
@@ -193,12 +198,12 @@ class Tracer:
         return y, x
 
     def _mapping(
-        self, like: TensorVariable, bends: list[tuple[float, _Jacobian]], redshift: float
-    ) -> _Jacobian:
-        total = _Jacobian(1.0 + 0.0 * like, 0.0 * like, 0.0 * like, 1.0 + 0.0 * like)
+        self, like: TensorVariable, bends: list[tuple[float, Jacobian]], redshift: float
+    ) -> Jacobian:
+        total = Jacobian(1.0 + 0.0 * like, 0.0 * like, 0.0 * like, 1.0 + 0.0 * like)
         for plane, bend in bends:
             scale = self._scale(plane, redshift)
-            total = _Jacobian(*(here - scale * bent for here, bent in zip(total, bend, strict=True)))
+            total = Jacobian(*(here - scale * bent for here, bent in zip(total, bend, strict=True)))
         return total
 
     def _scale(self, lens: float, target: float) -> float:
@@ -206,10 +211,14 @@ class Tracer:
         farthest = self.galaxies[-1].redshift
         if target == farthest:
             return 1.0
-        between, distance = self._distance(lens, target), self._distance(0.0, farthest)
-        return between * distance / (self._distance(0.0, target) * self._distance(lens, farthest))
+        between, distance = self.transverse_distance(lens, target), self.transverse_distance(0.0, farthest)
+        return (
+            between
+            * distance
+            / (self.transverse_distance(0.0, target) * self.transverse_distance(lens, farthest))
+        )
 
-    def _distance(self, near: float, far: float) -> float:
+    def transverse_distance(self, near: float, far: float) -> float:
         """Transverse comoving distance between redshifts in Hubble distances; factors 1 + z cancel above.
 
         Hogg 1999 (astro-ph/9905116), eq. 16. Astropy has changed its own function between versions.

@@ -9,7 +9,6 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from pymc_lens.fit import FitImaging
-from pymc_lens.plot.caustics import critical_curves
 from pymc_lens.plot.images import (
     RESIDUAL_MAP,
     frame,
@@ -20,6 +19,7 @@ from pymc_lens.plot.images import (
     show_residuals,
 )
 from pymc_lens.plot.source import draw_curves, show_source
+from pymc_lens.quantities import critical_curves
 from pymc_lens.validation import require_instance
 
 

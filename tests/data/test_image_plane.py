@@ -11,7 +11,7 @@ from problems import clumps, gaussian_psf, simulated, tracer
 
 import pymc_lens as pl
 from pymc_lens.data.image_plane import CENTRED, Frame, ImagePlane
-from pymc_lens.plot.caustics import critical_curves
+from pymc_lens.quantities import critical_curves
 from pymc_lens.simulate import simulate_imaging
 
 FRAME = Frame((0.31, -0.17), 33.0)
