@@ -847,9 +847,11 @@ ELSEWHERE = {
     "test_inference.py": ("find_mode", "find_modes", "sample"),
     "test_plot.py": ("plot",),
     "test_point.py": ("fit_at",),
+    "test_quantities.py": tuple(f"quantities.{name}" for name in pl.quantities.__all__ if name.islower()),
     "test_results.py": ("reconstruct", "sample_posterior_predictive", "save", "make_folder"),
 }
 RESULTS = {"FitImaging", "InadmissibleError", "Mode", "mass.Hessian", "regularization.PYAUTOLENS_RIDGE"}
+RESULTS |= {"quantities.Curves", "quantities.PointImages"}
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.id) for row in TABLE])
