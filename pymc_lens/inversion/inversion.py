@@ -545,8 +545,9 @@ class Inversion:
 
     def _require_finite(self, arrays: Arrays, reason: str, message: str) -> None:
         for each, array in zip(self.inputs, arrays, strict=True):
-            # A sum is quicker to look at; that of finite numbers may overflow.
-            if not np.isfinite(array.sum()) and not np.isfinite(array).all():
+            flat = array.ravel()
+            # A sum of squares is quicker to look at; that of finite numbers may overflow.
+            if not np.isfinite(flat @ flat) and not np.isfinite(flat).all():
                 raise InadmissibleError(reason.format(each.name), message.format(each.name))
 
     def _require_seen(self, columns: np.ndarray) -> None:

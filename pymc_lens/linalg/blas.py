@@ -39,7 +39,7 @@ _dtrmm = _external(
 _dpotrf = _external("dpotrf", _LAPACK, _CHAR, _INT, _DOUBLE, _INT, _INT)
 _dlauum = _external("dlauum", _LAPACK, _CHAR, _INT, _DOUBLE, _INT, _INT)
 _dtrtri = _external("dtrtri", _LAPACK, _CHAR, _CHAR, _INT, _DOUBLE, _INT, _INT)
-_dpotrs = _external("dpotrs", _LAPACK, _CHAR, _INT, _INT, _DOUBLE, _INT, _DOUBLE, _INT, _INT)
+_dtrsv = _external("dtrsv", _BLAS, _CHAR, _CHAR, _CHAR, _INT, _DOUBLE, _INT, _DOUBLE, _INT)
 _dpbtrf = _external("dpbtrf", _LAPACK, _CHAR, _INT, _INT, _DOUBLE, _INT, _INT)
 
 _LETTERS = {letter: ord(letter) for letter in "LUNTR"}
@@ -223,14 +223,13 @@ def cholesky_solve_in_place(factor, vector):
     factor : (n, n) float64, C order, from `cholesky_in_place`
     vector : (n,) float64
     """
-    char = np.empty(1, np.uint8)
-    size = np.empty(2, np.int32)
-    info = np.zeros(1, np.int32)
-    char[0], size[0], size[1] = _L, factor.shape[0], 1
-    _dpotrs(
-        char.ctypes, size.ctypes, size[1:].ctypes, factor.ctypes, size.ctypes, vector.ctypes,
-        size.ctypes, info.ctypes,
-    )  # fmt: skip
+    char = np.array([_L, _N, _T], np.uint8)
+    size = np.array([factor.shape[0], 1], np.int32)
+    for transposed in (1, 2):
+        _dtrsv(
+            char.ctypes, char[transposed:].ctypes, char[1:].ctypes, size.ctypes, factor.ctypes, size.ctypes,
+            vector.ctypes, size[1:].ctypes,
+        )  # fmt: skip
 
 
 @kernel()

@@ -159,6 +159,8 @@ def _combine(ray_indptr, ray_indices, ray_weights, indptr, indices, weights, slo
     n_pixels = indptr.size - 1
     rays_per_pixel = (ray_indptr.size - 1) // n_pixels
     fraction = 1.0 / rays_per_pixel
+    # Where each source pixel was last put; in another image pixel, or nowhere yet, if not among its own.
+    last = np.full(ray_indices.max() + 1 if ray_indices.size else 0, -1)
     nnz = 0
     indptr[0] = 0
     for pixel in range(n_pixels):
@@ -170,12 +172,12 @@ def _combine(ray_indptr, ray_indices, ray_weights, indptr, indices, weights, slo
             if source < 0:
                 slots[entry] = -1
                 continue
-            slot = first
-            while slot < nnz and indices[np.uint64(slot)] != source:
-                slot += 1
-            if slot == nnz:
-                indices[nnz] = source
-                weights[nnz] = 0.0
+            slot = last[np.uint32(source)]
+            if slot < first:
+                slot = nnz
+                last[np.uint32(source)] = slot
+                indices[slot] = source
+                weights[slot] = 0.0
                 nnz += 1
             weights[slot] += fraction * ray_weights[entry]
             slots[entry] = slot
