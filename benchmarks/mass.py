@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_limits
 import pymc_lens as pl
 
 REPEATS = 21
+ORDERS = tuple(enumerate((1, 3, 4)))
 ROUND = (0.01, -0.02, 0.1, -0.05, 1.6)
 
 
@@ -37,6 +38,16 @@ MASSES: dict[str, tuple[Callable, tuple[float, ...]]] = {
     "PowerLaw + ExternalShear + NFWSph": (
         lambda v: power_law(v) + pl.mass.ExternalShear(v[6], v[7]) + pl.mass.NFWSph(v[8:10], v[10], v[11]),
         (*ROUND, 2.1, 0.03, -0.02, 0.9, -1.2, 0.3, 0.1),
+    ),
+    "PowerLaw + ExternalShear + elliptical multipoles 1, 3, 4": (
+        lambda v: sum(
+            (
+                pl.mass.PowerLawMultipole(m, v[:2], v[4], v[5], v[8 + 2 * i : 10 + 2 * i], v[2:4])
+                for i, m in ORDERS
+            ),
+            power_law(v) + pl.mass.ExternalShear(v[6], v[7]),
+        ),
+        (*ROUND, 2.1, 0.03, -0.02, 0.01, 0.0, 0.0, 0.01, 0.01, 0.01),
     ),
 }
 

@@ -188,9 +188,13 @@ def within(
     variables = (condition for condition in conditions if isinstance(condition, Variable))
     known = pt.as_tensor_variable(np.array(all(c for c in conditions if not isinstance(c, Variable))))
     admissible = reduce(and_, [*moderate(*values), *variables], known)
+    # PyTensor would take a number such as 2.0 for one of single precision, and go on with that.
+    full = (
+        value if isinstance(value, Variable) else pt.as_tensor_variable(np.float64(value)) for value in values
+    )
     inside = (
         pt.switch(admissible, value, other) if other else zero_unless(admissible, value)
-        for value, other in zip(values, instead, strict=True)
+        for value, other in zip(full, instead, strict=True)
     )
     return admissible, *inside
 

@@ -7,6 +7,7 @@ from pymc_lens.mass.external_shear import ExternalShear
 from pymc_lens.mass.isothermal import Isothermal
 from pymc_lens.mass.isothermal_core import IsothermalCore
 from pymc_lens.mass.mass_sheet import MassSheet
+from pymc_lens.mass.multipole import PowerLawMultipole
 from pymc_lens.mass.nfw import NFW, NFWSph
 from pymc_lens.mass.nfw_truncated import NFWTruncatedSph
 from pymc_lens.mass.point_mass import PointMass
@@ -28,5 +29,6 @@ __all__ = [
     "NFWTruncatedSph",
     "PointMass",
     "PowerLaw",
+    "PowerLawMultipole",
     "dPIEMass",
 ]

@@ -25,7 +25,7 @@ from pymc_lens.validation import require_between, require_ell_comps, require_not
 # Of the deflection, relative: where the series ends.
 _PRECISION = 1e-12
 # Of |ell_comps|, an axis ratio of 0.01: beyond it the series would take thousands of terms.
-_MOST_ELLIPTICAL = 0.98
+MOST_ELLIPTICAL = 0.98
 # Keeps the logarithms of a radius and of an ellipticity of zero finite.
 _TINY = 1e-300
 
@@ -35,7 +35,9 @@ def term(m: Any, state: tuple, z_y: Any, z_x: Any, t: Any) -> tuple:
     """Add a term to the series by Horner's rule."""
     f_y, f_x = state
     ratio = (2.0 * m - 2.0 + t) / (2.0 * m + 2.0 - t)
-    return ratio * (z_x * f_y + z_y * f_x), 1.0 + ratio * (z_x * f_x - z_y * f_y)
+    # First what does not wait for the state.
+    z_y, z_x = ratio * z_y, ratio * z_x
+    return z_x * f_y + z_y * f_x, 1.0 + z_x * f_x - z_y * f_y
 
 
 @formula
@@ -44,18 +46,14 @@ def term_with_slopes(m: Any, state: tuple, z_y: Any, z_x: Any, t: Any) -> tuple:
     f_y, f_x, dz_y, dz_x, dt_y, dt_x = state
     inverse = 1.0 / (2.0 * m + 2.0 - t)
     ratio, ratio_slope = (2.0 * m - 2.0 + t) * inverse, 4.0 * m * inverse * inverse
-    dz_y, dz_x = (
-        ratio * (f_y + z_x * dz_y + z_y * dz_x),
-        ratio * (f_x + z_x * dz_x - z_y * dz_y),
-    )
-    s_y, s_x = ratio * dt_y + ratio_slope * f_y, ratio * dt_x + ratio_slope * f_x
+    s_y, s_x, z_y, z_x = ratio_slope * z_y, ratio_slope * z_x, ratio * z_y, ratio * z_x
     return (
-        ratio * (z_x * f_y + z_y * f_x),
-        1.0 + ratio * (z_x * f_x - z_y * f_y),
-        dz_y,
-        dz_x,
-        z_x * s_y + z_y * s_x,
-        z_x * s_x - z_y * s_y,
+        z_x * f_y + z_y * f_x,
+        1.0 + z_x * f_x - z_y * f_y,
+        ratio * f_y + z_x * dz_y + z_y * dz_x,
+        ratio * f_x + z_x * dz_x - z_y * dz_y,
+        z_x * dt_y + z_y * dt_x + s_x * f_y + s_y * f_x,
+        z_x * dt_x - z_y * dt_y + s_x * f_x - s_y * f_y,
     )
 
 
@@ -157,7 +155,7 @@ class PowerLaw(MassProfile):
 
     def __post_init__(self) -> None:
         pair("centre", self.centre)
-        require_ell_comps("ell_comps", pair("ell_comps", self.ell_comps), below=_MOST_ELLIPTICAL)
+        require_ell_comps("ell_comps", pair("ell_comps", self.ell_comps), below=MOST_ELLIPTICAL)
         require_not_negative("einstein_radius", scalar("einstein_radius", self.einstein_radius))
         require_between("slope", scalar("slope", self.slope), 1.0, 3.0)
 
@@ -171,7 +169,7 @@ class PowerLaw(MassProfile):
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
         admissible, centre_y, centre_x, e_y, e_x, strength, slope = self._inside_the_domain()
-        parameters = (centre_y, centre_x, e_y, e_x, strength, slope, _number_of_terms(e_y, e_x))
+        parameters = (centre_y, centre_x, e_y, e_x, strength, slope, number_of_terms(e_y, e_x, _PRECISION))
         alpha_y, alpha_x = RayOp(deflection, deflection_pullback).deflections(y, x, *parameters)
         size = nan_unless(admissible, _normalisation(e_y, e_x, slope))
         return size * alpha_y, size * alpha_x
@@ -197,7 +195,7 @@ class PowerLaw(MassProfile):
         radius, slope = scalar("einstein_radius", self.einstein_radius), scalar("slope", self.slope)
         e_y, e_x = map(pt.as_tensor_variable, pair("ell_comps", self.ell_comps))
         values = (*pair("centre", self.centre), e_y, e_x, radius, slope)
-        conditions = (e_y * e_y + e_x * e_x < _MOST_ELLIPTICAL**2, radius >= 0.0, slope > 1.0, slope < 3.0)
+        conditions = (e_y * e_y + e_x * e_x < MOST_ELLIPTICAL**2, radius >= 0.0, slope > 1.0, slope < 3.0)
         admissible, centre_y, centre_x, e_y, e_x, radius, slope = within(
             values, (0.0, 0.0, 0.0, 0.0, 0.0, 2.0), *conditions
         )
@@ -209,8 +207,8 @@ def _normalisation(e_y: TensorVariable, e_x: TensorVariable, slope: TensorVariab
     return pt.exp((2.0 - slope) * pt.log1p(ellipticity(e_y, e_x)))
 
 
-def _number_of_terms(e_y: TensorVariable, e_x: TensorVariable) -> TensorVariable:
-    """Beyond which those of the series, at most ``|e|^n``, add up to less than its precision."""
+def number_of_terms(e_y: TensorVariable, e_x: TensorVariable, precision: float) -> TensorVariable:
+    """Beyond which those of a series, at most ``|e|^n``, add up to less than its precision."""
     squared = zero_grad(e_y * e_y + e_x * e_x)
     # |e|^n / (1 - |e|), and 1 - |e| is more than (1 - |e|^2) / 2.
-    return pt.ceil(2.0 * pt.log(0.5 * _PRECISION * (1.0 - squared)) / pt.log(squared + _TINY))
+    return pt.ceil(2.0 * pt.log(0.5 * precision * (1.0 - squared)) / pt.log(squared + _TINY))

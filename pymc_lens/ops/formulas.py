@@ -44,10 +44,12 @@ def repeat(step: Callable, count: Any, state: tuple, *constants: Any) -> tuple:
 def choose(condition: Any, first: Callable, second: Callable, *arguments: Any) -> tuple:
     """Call one of two formulas, which return tuples: the first where a condition on a ray holds.
 
-    On arrays both are called, so that neither may fail where it is not chosen.
+    On arrays and variables both are called. Only on variables, which are differentiated, need the one that is
+    not chosen be finite.
     """
     where = _library(condition).where
-    results = zip(first(*arguments), second(*arguments), strict=True)
+    with np.errstate(all="ignore"):
+        results = zip(first(*arguments), second(*arguments), strict=True)
     return tuple(where(condition, yes, no) for yes, no in results)
 
 

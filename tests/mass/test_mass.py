@@ -37,6 +37,7 @@ from pymc_lens.mass import (
     NFWTruncatedSph,
     PointMass,
     PowerLaw,
+    PowerLawMultipole,
     dPIEMass,
 )
 
@@ -104,6 +105,11 @@ PROFILES: dict[str, tuple[MassProfile, list[str], list[dict[str, Any]]]] = {
         ExternalPotential(CENTRE, 0.03, -0.05, 0.02, 0.01, -0.03, 0.02),
         ["SHEAR", "FLEXION"],
         [{"gamma1": 0.03, "gamma2": -0.05, **SHIFT}, {**flexion(0.02, 0.01, -0.03, 0.02), **SHIFT}],
+    ),
+    "multipole": (
+        PowerLawMultipole(4, CENTRE, 1.3, 2.0, (0.02 * np.sin(0.8), 0.02 * np.cos(0.8))),
+        ["MULTIPOLE"],
+        [{"m": 4, "a_m": 0.026, "phi_m": 0.2, "center_x": -0.1, "center_y": 0.05}],
     ),
     "circular": (
         Isothermal(CENTRE, (0.0, 0.0), 0.9),
@@ -176,6 +182,11 @@ class TestGolden:
         convergence = number(elliptical.convergence(file["points_yx"]))
         np.testing.assert_allclose(convergence, file["nfw_convergence"], rtol=1e-10)
 
+    def test_multipole(self, golden: Any) -> None:
+        parameters = golden.json("deflections_params.json")["power_law_multipole_m4"]
+        names = ("m", "centre", "einstein_radius", "slope", "multipole_comps")
+        self._compare(golden, PowerLawMultipole(*(parameters[n] for n in names)), "power_law_multipole_m4")
+
     def test_external_shear(self, golden: Any) -> None:
         parameters = golden.json("deflections_params.json")["external_shear"]
         self._compare(golden, ExternalShear(parameters["gamma_1"], parameters["gamma_2"]), "external_shear")
@@ -204,6 +215,20 @@ class TestGolden:
 
 
 class TestLenstronomy:
+    @pytest.mark.parametrize("axis_ratio", [0.2, 0.5, 0.8, 1.0])
+    @pytest.mark.parametrize("m", [1, 3, 4])
+    def test_elliptical_multipoles(self, m: int, axis_ratio: float, rng: np.random.Generator) -> None:
+        """Along x, as lenstronomy has them; odd ones up to a uniform deflection."""
+        grid, angle = grid_from(rng, 200), 0.4
+        radius = 1.3 * 2.0 * np.sqrt(axis_ratio) / (1.0 + axis_ratio)
+        kwargs = {"m": m, "a_m": 0.03 * radius, "phi_m": angle, "q": axis_ratio, "r_E": radius}
+        kwargs |= {"center_x": CENTRE[1], "center_y": CENTRE[0]}
+        alpha_x, alpha_y = LensModel(["MULTIPOLE_ELL"]).alpha(grid[:, 1], grid[:, 0], [kwargs])
+        amplitude = (0.03 * np.sin(m * angle), 0.03 * np.cos(m * angle))
+        ours = PowerLawMultipole(m, CENTRE, 1.3, 2.0, amplitude, ell_comps_from(axis_ratio, 0.0))
+        difference = number(ours.deflections(grid)) - np.stack([alpha_y, alpha_x], axis=-1)
+        np.testing.assert_allclose(difference - (m % 2) * difference.mean(axis=0), 0.0, atol=1e-10)
+
     @profiles
     def test_deflections(self, name: str, rng: np.random.Generator) -> None:
         mass, models, kwargs = PROFILES[name]
