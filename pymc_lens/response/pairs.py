@@ -20,9 +20,6 @@ from pymc_lens.linear.mapping import MappingMatrix
 from pymc_lens.response.tiles import AREA, cut_into_tiles
 from pymc_lens.workspace import Workspace, aligned_zeros
 
-# Elements of a row that are transposed together.
-_BLOCK = 8
-
 
 class PairWeights(NamedTuple):
     """``B' W B`` by tiles of 8 x 8 pixels, prepared once for an image.
@@ -170,13 +167,19 @@ def _multiply(pairs, mapping, dense, lanes, rows):
 
 @kernel()
 def _transpose(lanes, places, tile_pixels, rows):
-    """Write some columns of lanes into rows, a few elements of each at a time: both stay in the cache."""
-    for begin in range(0, lanes.shape[0], _BLOCK):
-        end = min(begin + _BLOCK, lanes.shape[0])
+    """Write some columns of lanes into rows, a line of the cache at a time."""
+    whole = lanes.shape[0] // 8 * 8
+    for i in range(0, whole, 8):
+        lane0, lane1, lane2, lane3 = lanes[i], lanes[i + 1], lanes[i + 2], lanes[i + 3]
+        lane4, lane5, lane6, lane7 = lanes[i + 4], lanes[i + 5], lanes[i + 6], lanes[i + 7]
         for place in places:
-            row = rows[tile_pixels[place]]
-            for i in range(begin, end):
-                row[i] = lanes[i, place]
+            row = rows[tile_pixels[place], i : i + 8]
+            row[0], row[1], row[2], row[3] = lane0[place], lane1[place], lane2[place], lane3[place]
+            row[4], row[5], row[6], row[7] = lane4[place], lane5[place], lane6[place], lane7[place]
+    for place in places:
+        row = rows[tile_pixels[place]]
+        for i in range(whole, lanes.shape[0]):
+            row[i] = lanes[i, place]
 
 
 # Four rows at a time: they come from a slower cache than the one that is added to.
