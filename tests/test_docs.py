@@ -161,6 +161,11 @@ def test_the_compiled_halo_is_the_symbolic_one(rng: np.random.Generator) -> None
         np.testing.assert_allclose(gradient, results[0][1], rtol=1e-10, atol=1e-12)
 
 
+def test_the_recursion_is_the_function() -> None:
+    z = np.linspace(-0.4, 0.4, 9)
+    np.testing.assert_allclose(extending().inverse_root(z, 40.0), (1.0 - z) ** -0.5, rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("kind", "arguments", "words"),
     [

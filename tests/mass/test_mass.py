@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -22,6 +23,7 @@ from pymc_lens.convert import (
     nfw_to_lenstronomy,
     power_law_to_lenstronomy,
 )
+from pymc_lens.galaxy import Galaxy
 from pymc_lens.mass import (
     NFW,
     ExternalPotential,
@@ -455,6 +457,34 @@ class TestUserProfiles:
     def test_a_function_is_needed(self, kind: Any) -> None:
         with pytest.raises(TypeError, match="function"):
             kind(0.5)
+
+
+@pytest.mark.parametrize("n_terms", [3, 10])
+def test_a_recursion_in_a_loop_is_warned_of(n_terms: int) -> None:
+    def recursion(y: Any, x: Any) -> tuple[Any, Any]:
+        radius = pt.sqrt(x * x + y * y)
+        u_y, u_x = y / radius, x / radius
+        term_y, term_x, total_y, total_x = u_y, u_x, u_y, u_x
+        for n in range(1, n_terms + 1):
+            ratio = -0.2 * (2.0 * n - 0.8) / (2.0 * n + 0.8)
+            term_y, term_x = (
+                ratio * (term_y * (u_x * u_x - u_y * u_y) + term_x * 2.0 * u_x * u_y),
+                ratio * (term_x * (u_x * u_x - u_y * u_y) - term_y * 2.0 * u_x * u_y),
+            )
+            total_y, total_x = total_y + term_y, total_x + term_x
+        return total_y, total_x
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        Galaxy(0.5, mass=FromDeflections(recursion))
+    assert [("repeat" in str(each.message)) for each in caught] == [True] * (n_terms > 3)
+
+
+def test_no_profile_of_the_package_is_warned_of() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for profile, _, _ in PROFILES.values():
+            Galaxy(0.5, mass=profile)
 
 
 class TestShapes:
