@@ -35,6 +35,7 @@ MASSES: dict[str, tuple[Callable, tuple[float, ...]]] = {
     "Isothermal": (lambda v: pl.mass.Isothermal(v[:2], v[2:4], v[4]), ROUND),
     "PowerLaw": (power_law, (*ROUND, 2.1)),
     "NFW": (lambda v: pl.mass.NFW(v[:2], v[2:4], v[4], v[5]), (*ROUND[:4], 0.1, 8.0)),
+    "Sersic": (lambda v: pl.mass.Sersic(v[:2], v[2:4], v[4], v[5], v[6]), (*ROUND[:4], 0.3, 0.8, 4.0)),
     "PowerLaw + ExternalShear + NFWSph": (
         lambda v: power_law(v) + pl.mass.ExternalShear(v[6], v[7]) + pl.mass.NFWSph(v[8:10], v[10], v[11]),
         (*ROUND, 2.1, 0.03, -0.02, 0.9, -1.2, 0.3, 0.1),

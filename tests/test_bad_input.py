@@ -310,6 +310,18 @@ MODEL = [
             "ell_comps": "ell_comps",
         },
     ),
+    Constructor(
+        "mass.Sersic",
+        {},
+        {
+            "centre": "pair",
+            "ell_comps": "ell_comps",
+            "intensity": "positive",
+            "effective_radius": "positive",
+            "sersic_index": "index",
+            "mass_to_light_ratio": "positive",
+        },
+    ),
     Constructor("mass.PointMass", {}, {"centre": "pair", "einstein_radius": "not negative"}),
     Constructor(
         "mass.PowerLaw",

@@ -557,6 +557,7 @@ PROFILES: dict[str, pl.mass.MassProfile] = {
     "PowerLawMultipole": pl.mass.PowerLawMultipole(
         3, values[:2], values[4], 1.0 + values[4], values[2:4], values[2:4]
     ),
+    "Sersic": pl.mass.Sersic(values[:2], values[2:4], 0.1, values[4], 1.0 + values[4], 1.0),
     "NFWSph": pl.mass.NFWSph(values[:2], 0.1, values[4]),
     "NFWTruncatedSph": pl.mass.NFWTruncatedSph(values[:2], 0.1, values[4], 2.0 * values[4]),
     "ExternalPotential": pl.mass.ExternalPotential(values[:2], *(values[i] for i in (2, 3, 4, 2, 3, 4))),

@@ -12,6 +12,7 @@ from pymc_lens.mass.nfw import NFW, NFWSph
 from pymc_lens.mass.nfw_truncated import NFWTruncatedSph
 from pymc_lens.mass.point_mass import PointMass
 from pymc_lens.mass.power_law import PowerLaw
+from pymc_lens.mass.sersic import Sersic
 
 __all__ = [
     "NFW",
@@ -30,5 +31,6 @@ __all__ = [
     "PointMass",
     "PowerLaw",
     "PowerLawMultipole",
+    "Sersic",
     "dPIEMass",
 ]

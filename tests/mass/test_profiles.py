@@ -18,6 +18,7 @@ from pytensor.compile.mode import Mode
 from scipy.integrate import quad_vec
 
 from pymc_lens import convert, mass
+from pymc_lens.light.sersic import half_light_coefficient
 
 ONCE = Mode("py", None)
 N_RAYS = 12
@@ -81,6 +82,16 @@ def nfw(v: np.ndarray, grid: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):
             g = (1.0 - angle / np.sqrt(np.abs(w))) / w
         return 2.0 * v[4] * np.where(np.abs(w) < 2e-4, 1.0 / 3.0 - w / 5.0 + w**2 / 7.0, g)
+
+    return homoeoids(convergence, v, grid)
+
+
+def sersic(v: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    root = np.sqrt(convert.axis_ratio_and_angle_from_ell_comps(v[2:4])[0])
+
+    def convergence(radius: np.ndarray) -> np.ndarray:
+        b = half_light_coefficient(v[6])
+        return v[7] * v[4] * np.exp(b * (1.0 - (root * radius / v[5]) ** (1.0 / v[6])))
 
     return homoeoids(convergence, v, grid)
 
@@ -171,6 +182,16 @@ CASES = {
             "flat": (0.5, 0.6, 0.2, 1.2),
         },
         nfw,
+    ),
+    "Sersic": Case(
+        lambda v: mass.Sersic(v[:2], v[2:4], *(v[i] for i in range(4, 8))),
+        {
+            "elliptical galaxy": (0.1, -0.25, 0.3, 0.8, 4.0, 1.2),
+            "disc": (0.4, 0.3, 0.5, 1.2, 1.0, 0.5),
+            "round": (0.0, 0.0, 0.3, 0.6, 2.5, 1.0),
+            "cusp": (0.1, 0.0, 0.1, 1.5, 8.0, 1.0),
+        },
+        sersic,
     ),
     "multipole 1": multipole_case(1),
     "multipole 3": multipole_case(3),

@@ -1,0 +1,123 @@
+r"""Mass that follows a Sérsic profile.
+
+In the notation of `pymc_lens.mass.nfw`, with u and with M the square of the elliptical radius, the deflection
+of any elliptical mass is the integral over homoeoids (Bourassa & Kantowski 1975, ApJ 195, 13)
+
+.. math:: \alpha = N \int_0^1 \frac{\kappa(M \tau) \, d\tau}{\sqrt{(1 + u)^2 - 4 u \tau}} .
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, override
+
+import numpy as np
+import pytensor.tensor as pt
+from pytensor.tensor.variable import TensorVariable
+
+from pymc_lens.light.sersic import half_light_coefficient
+from pymc_lens.mass.base import MassProfile, potential_from_deflections
+from pymc_lens.symbolic import nan_unless, pair, scalar, within
+from pymc_lens.validation import require_between, require_ell_comps
+
+# Nodes of the integral, and the power of its variable that takes a cusp away.
+_NODES, _GRADING = 48, 5
+# arcsec^2: directions and logarithms are finite at the centre.
+_SOFTENING = 1e-20
+_LIMITS = {
+    "intensity": (0.0, np.inf),
+    "effective_radius": (0.0, np.inf),
+    "sersic_index": (0.3, 12.0),
+    "mass_to_light_ratio": (0.0, np.inf),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Sersic(MassProfile):
+    """Stellar mass: the convergence of a Sérsic profile.
+
+    ``kappa = mass_to_light_ratio * intensity * exp(-b_n ((r / effective_radius)^(1 / n) - 1))`` with the
+    elliptical radius ``r = sqrt(q x^2 + y^2 / q)`` and b_n of `pymc_lens.light.Sersic`: as PyAutoLens's. That
+    light and its mass share centre, ell_comps, radius and index. By quadrature over homoeoids: wrong by less
+    than 1e-8 arcsec for axis ratios from 0.2 on, and some fifteen times as slow as a power law.
+
+    Parameters
+    ----------
+    centre : (y, x)
+        Arcsec.
+    ell_comps : (e_y, e_x)
+        See `pymc_lens.mass.Isothermal`.
+    intensity : float
+        Surface brightness at the effective radius.
+    effective_radius : float
+        Arcsec.
+    sersic_index : float
+        n, from 0.3 to 12.
+    mass_to_light_ratio : float
+        Convergence for a surface brightness of one.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another kind: text, a boolean, a Quantity.
+    ValueError
+        For numbers: an intensity, radius or ratio that is not positive, an index outside 0.3 to 12,
+        ``|ell_comps| >= 1``, a centre that is not finite. Random variables outside these domains give NaN.
+    """
+
+    centre: Any = (0.0, 0.0)
+    ell_comps: Any = (0.0, 0.0)
+    intensity: Any = 0.1
+    effective_radius: Any = 0.6
+    sersic_index: Any = 4.0
+    mass_to_light_ratio: Any = 1.0
+
+    def __post_init__(self) -> None:
+        pair("centre", self.centre)
+        require_ell_comps("ell_comps", pair("ell_comps", self.ell_comps))
+        for name, limits in _LIMITS.items():
+            require_between(name, scalar(name, getattr(self, name)), *limits)
+
+    @override
+    def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
+        _, centre_y, centre_x, *_ = self._inside_the_domain()
+        return potential_from_deflections(self, centre_y, centre_x, y, x)
+
+    @override
+    def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
+        admissible, centre_y, centre_x, e_y, e_x, central, radius, index = self._inside_the_domain()
+        y, x = y - centre_y, x - centre_x
+        n_y, n_x = y + e_x * y - e_y * x, x - e_x * x - e_y * y
+        squared = n_y * n_y + n_x * n_x + _SOFTENING
+        uu_y, uu_x = 2.0 * n_x * n_y / squared, (n_x * n_x - n_y * n_y) / squared
+        u_y, u_x = (uu_y * e_x - uu_x * e_y)[..., None], (uu_x * e_x + uu_y * e_y)[..., None]
+        reach = 0.5 * pt.log(squared / ((1.0 - e_y * e_y - e_x * e_x) * radius * radius))[..., None]
+        kappa = pt.exp(half_light_coefficient(index) * (1.0 - pt.exp((reach + _LOG_ROOTS) / index)))
+        # 1 / sqrt((1 + u)^2 - 4 u tau), whose real part is positive
+        s_y, s_x = 2.0 * u_y * (_TURN + u_x), 1.0 + 2.0 * u_x * _TURN + u_x * u_x - u_y * u_y
+        size = pt.sqrt(s_y * s_y + s_x * s_x)
+        root = pt.sqrt(0.5 * (size + s_x))
+        f_x = (_WEIGHTS * kappa * root / size).sum(axis=-1)
+        f_y = (-0.5 * _WEIGHTS * kappa * s_y / (root * size)).sum(axis=-1)
+        central = nan_unless(admissible, central)
+        return central * (n_y * f_x + n_x * f_y), central * (n_x * f_x - n_y * f_y)
+
+    def _inside_the_domain(self) -> tuple[TensorVariable, ...]:
+        """Whether the parameters are admissible, then centre, ell_comps, kappa there, radius and index."""
+        e_y, e_x = map(pt.as_tensor_variable, pair("ell_comps", self.ell_comps))
+        values = [scalar(name, getattr(self, name)) for name in _LIMITS]
+        conditions = [low < value for value, (low, _) in zip(values, _LIMITS.values(), strict=True)]
+        admissible, centre_y, centre_x, e_y, e_x, intensity, radius, index, ratio = within(
+            (*pair("centre", self.centre), e_y, e_x, *values),
+            (0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0),
+            *(e_y * e_y + e_x * e_x < 1.0, values[2] < _LIMITS["sersic_index"][1], *conditions),
+        )
+        return admissible, centre_y, centre_x, e_y, e_x, intensity * ratio, radius, index
+
+
+# tau is a power of the roots.
+_ROOTS, _WEIGHTS = (0.5 * part for part in np.polynomial.legendre.leggauss(_NODES))
+_ROOTS = _ROOTS + 0.5
+_LOG_ROOTS = 0.5 * _GRADING * np.log(_ROOTS)
+_WEIGHTS = _WEIGHTS * _GRADING * _ROOTS ** (_GRADING - 1)
+_TURN = 1.0 - 2.0 * _ROOTS**_GRADING
