@@ -202,7 +202,7 @@ def test_lenstronomy_there_and_back(einstein_radius: float, axis_ratio: float, a
 
 
 @given(st.floats(0.1, 3.0), axis_ratios, angles, st.floats(1.2, 2.8))
-@pytest.mark.parametrize("kind", ["power_law", "isothermal_core"])
+@pytest.mark.parametrize("kind", ["power_law", "isothermal_core", "sersic"])
 def test_third_parameter_there_and_back(
     kind: str, radius: float, axis_ratio: float, angle: float, third: float
 ) -> None:

@@ -14,7 +14,7 @@ from lenstronomy.LightModel.light_model import LightModel
 from pytensor.compile.mode import Mode
 from scipy.special import gammaincinv
 
-from pymc_lens import light
+from pymc_lens import convert, light
 from pymc_lens.data.image_plane import Frame
 from pymc_lens.light.sersic import half_light_coefficient
 
@@ -99,8 +99,7 @@ def test_golden_sersic(golden: Any) -> None:
 
 def test_lenstronomy(rng: np.random.Generator) -> None:
     grid = rng.uniform(-2.0, 2.0, (50, 2))
-    kwargs = {"amp": 1.0, "R_sersic": 0.7, "n_sersic": 4.0, "e1": SHAPE[3], "e2": SHAPE[2]}
-    kwargs |= {"center_x": SHAPE[1], "center_y": SHAPE[0]}
+    kwargs = {"amp": 1.0, **convert.sersic_to_lenstronomy(0.7, 4.0, SHAPE[2:], SHAPE[:2])}
     theirs = LightModel(["SERSIC_ELLIPSE"]).surface_brightness(grid[:, 1], grid[:, 0], [kwargs])
     ours = light.Sersic(SHAPE[:2], SHAPE[2:], 0.7, 4.0).images(grid).eval(mode=ONCE)[0]
     # Its b_n is 1.9992 n - 0.3271.
