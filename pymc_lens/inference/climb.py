@@ -112,9 +112,10 @@ def whitening(
 ) -> np.ndarray:
     """Root (n, n_free) of the inverse of the negative Hessian in the free coordinates, made positive."""
     hessian = np.empty((free.size, free.size))
-    for row, i in enumerate(free):
-        hessian[row] = _gradient_difference(density, point, i)[free]
-        report(f"curvature {row + 1}/{free.size}: {density.evaluations} gradients")
+    columns = density.shared(lambda i: _gradient_difference(density, point, i)[free], free.tolist())
+    for done, (row, column) in enumerate(columns, start=1):
+        hessian[row] = column
+        report(f"curvature {done}/{free.size}: {density.evaluations} gradients")
     scales = np.sqrt(np.clip(np.abs(hessian.diagonal()), 1e-2, None))
     values, vectors = eigh(-0.5 * (hessian + hessian.T) / np.outer(scales, scales))
     # Away from the mode some directions curve upwards; their length scale is what matters.
@@ -140,11 +141,11 @@ def _refine(
     density: Density, mode: np.ndarray, root: np.ndarray, report: Callable[[str], None]
 ) -> np.ndarray:
     hessian = np.empty(root.shape)
-    for k, direction in enumerate(root.T):
-        step = _REFINING_STEP * direction
-        difference = density(mode + step)[1] - density(mode - step)[1]
+    steps = list(_REFINING_STEP * root.T)
+    differences = density.shared(lambda step: density(mode + step)[1] - density(mode - step)[1], steps)
+    for done, (k, difference) in enumerate(differences, start=1):
         hessian[k] = root.T @ difference / (2.0 * _REFINING_STEP)
-        report(f"metric {k + 1}/{len(root)}: {density.evaluations} gradients")
+        report(f"metric {done}/{len(root)}: {density.evaluations} gradients")
     values, vectors = eigh(-0.5 * (hessian + hessian.T))
     return root @ (vectors / np.sqrt(np.clip(np.abs(values), 1e-3, None)))
 

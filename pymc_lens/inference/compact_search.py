@@ -20,6 +20,7 @@ from pytensor.tensor.variable import TensorVariable
 from scipy.optimize import minimize
 
 from pymc_lens.inference.compact_density import CompactDensity, CompactImage
+from pymc_lens.inference.workers import shared_work
 from pymc_lens.inversion.compact_source import CompactFit, CompactSource
 
 _log = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ def compact_candidates(
     images: Sequence[TensorVariable],
     draws: np.ndarray,
     report: Callable[[str], None],
-    rng: np.random.Generator,
+    cores: int | None = None,
 ) -> CompactSearch:
     """Search for lenses that trace the images to compact sources.
 
@@ -101,24 +102,27 @@ def compact_candidates(
         and its source's prior are those of all others.
     report : callable
         Told what is going on.
-    rng : Generator
+    cores : int, optional
+        Processes that share the climbs; by default one for each core.
     """
     density = CompactDensity(model, images)
     scales = _scales(density, draws)
     centre = np.concatenate([draws[0], np.zeros(4 * density.n_sources)])
     centre = _fit_light(density, centre, scales, report)
-    starts = _best_draws(density, centre, draws, report, rng)
+    starts = _best_draws(density, centre, draws, report, cores)
     of_lens = density.of_mass | density.of_light
-    ends = []
-    for k, start in enumerate(starts, start=1):
-        stage = f"compact source {k}/{len(starts)}"
-        end = _ascend(density, start, _with_sources(density, density.of_mass), scales, _FIRST, report, stage)
-        ends.append(_ascend(density, end, _with_sources(density, of_lens), scales, _SECOND, report, stage))
+    of_mass, of_all = (_with_sources(density, of_model) for of_model in (density.of_mass, of_lens))
+
+    def climbed(start: np.ndarray) -> np.ndarray:
+        end = _ascend(density, start, of_mass, scales, _FIRST, report, "compact source")
+        return _ascend(density, end, of_all, scales, _SECOND, report, "compact source")
+
+    def climbed_on(start: np.ndarray) -> np.ndarray:
+        return _ascend(density, start, of_all, scales, _LAST, report, "best compact sources")
+
+    ends = _shared(climbed, starts, "compact source", report, cores)
     ends.sort(key=density.value, reverse=True)
-    ends = [
-        _ascend(density, end, _with_sources(density, of_lens), scales, _LAST, report, f"best lens {k}")
-        for k, end in enumerate(ends[:_FINALISTS], start=1)
-    ]
+    ends = _shared(climbed_on, ends[:_FINALISTS], "best compact source", report, cores)
     ends.sort(key=density.value, reverse=True)
     candidates = [_candidate(density, end) for end in ends]
     return CompactSearch(candidates, of_lens, _remarks(density, ends[0]))
@@ -208,15 +212,15 @@ def _best_draws(
     centre: np.ndarray,
     draws: np.ndarray,
     report: Callable[[str], None],
-    rng: np.random.Generator,
+    cores: int | None,
 ) -> list[np.ndarray]:
     """Return the best draw in each bin of the mean deflection, the light held."""
     arcs = [
         _brightest(image, _significance(image.compact, fit))
         for image, fit in zip(density.images, density.fits(centre, CompactSource.fit_light), strict=True)
     ]
-    vectors, values, deflections = [], [], []
-    for k, draw in enumerate(draws):
+
+    def tried(draw: np.ndarray) -> tuple[list[np.ndarray], list[float], float]:
         vector = centre.copy()
         vector[: density.n_model][density.of_mass] = draw[density.of_mass]
         rays = density.rays(vector)
@@ -227,20 +231,39 @@ def _best_draws(
         ]
         guesses = [[np.median(part, axis=0) for part in traced]]
         if density.n_sources:  # otherwise there is nothing to guess, and both would be the same
-            guesses.append([rng.choice(part) for part in traced])
-        deflection = _mean_deflection(density, rays)
+            seed = np.frombuffer(draw.tobytes(), np.uint32)
+            guesses.append([np.random.default_rng(seed).choice(part) for part in traced])
+        vectors = []
         for guess in guesses:
             vector[density.n_model :].reshape(-1, 4)[:, :2] = np.reshape(guess, (-1, 2))
             vectors.append(vector.copy())
-            values.append(density.value(vector))
-            deflections.append(deflection)
-        report(f"lens {k + 1}/{len(draws)}: best log density {max(values):.1f}")
+        return vectors, [density.value(each) for each in vectors], _mean_deflection(density, rays)
+
+    tries = _shared(tried, list(draws), "lens", report, cores)
+    vectors = [vector for each in tries for vector in each[0]]
+    values = [value for each in tries for value in each[1]]
+    deflections = [each[2] for each in tries for _ in each[0]]
     if not density.n_sources:  # where there are no rays to measure deflections by
         return [vectors[i] for i in np.argsort(values)[::-1][:_BINS] if np.isfinite(values[i])]
     bins = np.quantile(deflections, np.linspace(0.0, 1.0, _BINS + 1)[1:-1])
     members = np.searchsorted(bins, deflections)
     best = [max(np.flatnonzero(members == b), key=lambda i: values[i]) for b in np.unique(members)]
     return [vectors[i] for i in best if np.isfinite(values[i])]
+
+
+def _shared(
+    function: Callable[[Any], Any],
+    tasks: list[Any],
+    stage: str,
+    report: Callable[[str], None],
+    cores: int | None,
+) -> list[Any]:
+    """Evaluate a function of all tasks, in their order."""
+    results: dict[int, Any] = {}
+    for k, result in shared_work(function, tasks, cores):
+        results[k] = result
+        report(f"{stage} {len(results)}/{len(tasks)}")
+    return [results[k] for k in range(len(tasks))]
 
 
 def _significance(compact: CompactSource, fit: CompactFit) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pymc as pm
@@ -12,6 +13,7 @@ from pymc.vartypes import discrete_types
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.inference.preflight import compile_density
+from pymc_lens.inference.workers import n_workers, shared_work
 
 
 class Density:
@@ -22,6 +24,8 @@ class Density:
     Parameters
     ----------
     model : pm.Model
+    cores : int, optional
+        Processes that `shared` work is given to; by default one for each core.
 
     Raises
     ------
@@ -36,9 +40,9 @@ class Density:
         Where the log-probability at full weight was highest so far.
     """
 
-    def __init__(self, model: pm.Model) -> None:
+    def __init__(self, model: pm.Model, cores: int | None = None) -> None:
         _require_continuous(model)
-        self.model = model
+        self.model, self.cores = model, cores
         self.function = compile_density(model)
         self._info = DictToArrayBijection.map(model.initial_point()).point_map_info
         self.evaluations = 0
@@ -56,6 +60,20 @@ class Density:
             if self._weight == 1.0 and value > self._best_value:
                 self.best, self._best_value = flat.copy(), float(value)
         return self._last[1], self._last[2]
+
+    def shared(
+        self, work: Callable[[Any], np.ndarray], tasks: Sequence[Any]
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Share work that evaluates the density, and yield (number of the task, result) as they come."""
+
+        def counted(task: Any) -> tuple[np.ndarray, int]:
+            before = self.evaluations
+            return work(task), self.evaluations - before
+
+        counts_here = n_workers(self.cores) == 1
+        for k, (result, evaluations) in shared_work(counted, tasks, self.cores):
+            self.evaluations += 0 if counts_here else evaluations
+            yield k, result
 
     def set_weight(self, weight: float) -> None:
         """Multiply the log-likelihood by a weight from now on."""

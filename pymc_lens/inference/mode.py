@@ -75,6 +75,7 @@ def find_mode(
     *,
     starts: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     keep: int = 3,
+    cores: int | None = None,
     progressbar: bool = True,
 ) -> Mode:
     """Find the highest mode of the posterior.
@@ -103,6 +104,8 @@ def find_mode(
         depend on a single free one. What a dict leaves out starts at the prior's support point.
     keep : int
         How many lenses or starts, the best so far, are followed to the end.
+    cores : int, optional
+        Processes that share the work; by default one for each core.
     progressbar : bool
 
     Raises
@@ -114,7 +117,7 @@ def find_mode(
         the model, ``keep`` is less than 1, or no start has a finite log-probability and gradient; names the
         culprit.
     """
-    modes = _search(model, starts, keep, progressbar, _highest_only)
+    modes = _search(model, starts, keep, cores, progressbar, _highest_only)
     for remark in modes[0].remarks:
         warnings.warn(remark, stacklevel=2)
     return modes[0]
@@ -125,6 +128,7 @@ def find_modes(
     *,
     starts: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     keep: int = 3,
+    cores: int | None = None,
     progressbar: bool = True,
 ) -> list[Mode]:
     """Find several modes of the posterior, as `find_mode` does the highest.
@@ -133,7 +137,7 @@ def find_modes(
 
     Parameters
     ----------
-    model, starts, keep, progressbar
+    model, starts, keep, cores, progressbar
         As of `find_mode`.
 
     Returns
@@ -147,7 +151,7 @@ def find_modes(
     TypeError, ValueError
         As `find_mode`.
     """
-    modes = _search(model, starts, keep, progressbar, _distinct)
+    modes = _search(model, starts, keep, cores, progressbar, _distinct)
     for remark in modes[0].remarks:
         warnings.warn(remark, stacklevel=2)
     return modes
@@ -165,6 +169,7 @@ def _search(
     model: pm.Model | None,
     starts: Any,
     keep: int,
+    cores: int | None,
     progressbar: bool,
     settle: Callable[[Density, list[np.ndarray], Report], list[Mode]],
 ) -> list[Mode]:
@@ -172,14 +177,15 @@ def _search(
     model = pm.modelcontext(model)
     require_instance("model", model, pm.Model)
     integer("keep", keep, 1)
+    if cores is not None:
+        integer("cores", cores, 1)
     given = None if starts is None else [free_values(model, start) for start in checked_starts(starts)]
-    density = Density(model)
-    rng = np.random.default_rng(0)  # the same search finds the same mode
-    draws = _draws(model, rng)
+    density = Density(model, cores)
+    draws = _draws(model, np.random.default_rng(0))  # the same search finds the same mode
     with shown("Finding the mode", progressbar) as report:
         try:
             if given is None:
-                found = _unattended(density, draws, keep, report, rng)
+                found = _unattended(density, draws, keep, report)
             else:
                 found = _from_starts(density, given, keep, report)
             modes = settle(density, found.ends, report)
@@ -199,15 +205,13 @@ def _draws(model: pm.Model, rng: np.random.Generator) -> np.ndarray:
         return support[None]
 
 
-def _unattended(
-    density: Density, draws: np.ndarray, keep: int, report: Report, rng: np.random.Generator
-) -> _Found:
+def _unattended(density: Density, draws: np.ndarray, keep: int, report: Report) -> _Found:
     """Climb from the lenses that compact sources find."""
     model = density.model
     images = [rv for rv in lensed_images(model).values() if rv in model.observed_RVs]
     if not images:
         return _from_starts(density, [{}], keep, report)
-    search = compact_candidates(model, images, draws, report, rng)
+    search = compact_candidates(model, images, draws, report, density.cores)
     of_source = np.flatnonzero(~search.of_lens)
     ends = []
     for k, candidate in enumerate(_worth_following(search.candidates)[:keep], start=1):

@@ -126,7 +126,7 @@ def sample(
     if not 0.0 < target_accept < 1.0:
         raise ValueError(f"target_accept: expected a number between 0 and 1, got {target_accept!r}.")
     if mode is None:
-        mode = find_mode(model, starts=starts, progressbar=progressbar)
+        mode = find_mode(model, starts=starts, cores=cores, progressbar=progressbar)
         if not mode.converged:
             raise KeyboardInterrupt("The search for the mode was interrupted, so there is nothing to sample.")
     require_instance("mode", mode, Mode)

@@ -1,0 +1,153 @@
+"""The models that the stages fit: mass, shear, light and source of a single lens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pymc as pm
+
+from pymc_lens import image_mesh, light, mass, mesh, priors, regularization
+from pymc_lens.data.imaging import Imaging
+from pymc_lens.distributions import LensedImage
+from pymc_lens.fit import FitImaging
+from pymc_lens.galaxy import Galaxy, Pixelization
+from pymc_lens.tracer import Tracer
+
+# The groups share no widths: Gaussians of equal width and nearly equal shape trade amplitude for shape, and
+# the posterior of their difference is long, thin and bent. In pixels, the narrowest; arcsec, the others.
+_NARROWEST, _INNER, _OUTER, _WIDEST = 0.4, 0.35, 0.45, 3.0
+_N_INNER, _N_OUTER = 9, 8
+# Source pixels along a side: of the first source, of vertices all over the image; then of splines.
+_VERTICES, _SPLINES = (20, 20), (30, 30)
+# The window holds what pixels brighter than this, relative to the brightest, are traced to, and a margin
+# (arcsec).
+_WINDOW_LEVEL, _WINDOW_MARGIN = 0.05, 0.08
+# Priors: see `lens_priors`.
+_RADIUS, _LOG_RADIUS_SD, _ELLIPTICITY, _SHEAR = 1.1, 0.45, 0.2, 0.05
+_OFF_CENTRE = 0.05
+
+
+class Redshifts(NamedTuple):
+    """With a single source plane the posterior does not depend on them."""
+
+    lens: float = 0.5
+    source: float = 1.0
+
+
+class AdaptTo(NamedTuple):
+    """What a source adapts to: an image of the lensed source (n_y, n_x), and a window of the source plane."""
+
+    image: np.ndarray
+    window: tuple[float, float, float, float]
+
+    @classmethod
+    def fit(cls, fit: FitImaging) -> AdaptTo:
+        """Adapt to the source of a fit."""
+        lensed = fit.dataset.plane.slim("adapt_image", fit.adapt_image)
+        bright = fit.source.rays[lensed > _WINDOW_LEVEL * lensed.max()].reshape(-1, 2)
+        y, x = (0.5 * (bright.min(axis=0) + bright.max(axis=0))).tolist()
+        half = float(0.5 * np.ptp(bright, axis=0).max() + _WINDOW_MARGIN)
+        return cls(fit.adapt_image, (y - half, y + half, x - half, x + half))
+
+
+def tracer(
+    parameters: Mapping[str, Any], pixelization: Pixelization, pixel_scales: float, redshifts: Redshifts
+) -> Tracer:
+    """Return an isothermal lens with shear, its light in two groups of Gaussians, and a pixelized source.
+
+    Parameters
+    ----------
+    parameters : mapping of str to number or variable
+        Those of `lens_priors`.
+    pixelization : Pixelization
+    pixel_scales : float
+        Of the image, arcsec.
+    redshifts : Redshifts
+    """
+    narrowest = min(_NARROWEST * pixel_scales, 0.5 * _INNER)
+    widths = [np.geomspace(narrowest, _INNER, _N_INNER), np.geomspace(_OUTER, _WIDEST, _N_OUTER)]
+    lens = Galaxy(
+        redshifts.lens,
+        mass=mass.Isothermal(
+            centre=parameters["mass_centre"],
+            ell_comps=parameters["ell_comps"],
+            einstein_radius=parameters["einstein_radius"],
+        )
+        + mass.ExternalShear(gamma_1=parameters["gamma_1"], gamma_2=parameters["gamma_2"]),
+        light=light.MultiGaussian(
+            parameters["light_centre"],
+            [parameters["inner_ell_comps"], parameters["outer_ell_comps"]],
+            widths,
+        ),
+    )
+    return Tracer([lens, Galaxy(redshifts.source, pixelization=pixelization)])
+
+
+def lens_priors(centre: tuple[float, float]) -> dict[str, Any]:
+    """Priors of everything but the source, in the model on the context stack.
+
+    The Einstein radius is 1.1" within a factor of 1.6; ellipticities are normal with 0.2, shears with 0.05;
+    mass and light lie within 0.05" of where the lens shines.
+    """
+    return {
+        "einstein_radius": pm.LogNormal("einstein_radius", np.log(_RADIUS), _LOG_RADIUS_SD),
+        "ell_comps": priors.ell_comps("ell_comps", sigma=_ELLIPTICITY),
+        "mass_centre": priors.position("mass_centre", _OFF_CENTRE, mu=centre),
+        "gamma_1": pm.Normal("gamma_1", 0.0, _SHEAR),
+        "gamma_2": pm.Normal("gamma_2", 0.0, _SHEAR),
+        "light_centre": priors.position("light_centre", _OFF_CENTRE, mu=centre),
+        "inner_ell_comps": priors.ell_comps("inner_ell_comps", sigma=_ELLIPTICITY),
+        "outer_ell_comps": priors.ell_comps("outer_ell_comps", sigma=_ELLIPTICITY),
+    }
+
+
+def first_pixelization(scale: float, amplitude: float) -> Pixelization:
+    """Few vertices everywhere, and a prior that knows nothing of the source."""
+    prior = regularization.MaternSPDE(scale=scale, amplitude=amplitude)
+    return Pixelization(mesh.VoronoiNN(image_mesh.Overlay(_VERTICES)), prior)
+
+
+def search_model(dataset: Imaging, centre: tuple[float, float], redshifts: Redshifts) -> pm.Model:
+    """Priors on mass and light. The source is there for the search to put a compact one in its place."""
+    with pm.Model() as model:
+        traced = tracer(lens_priors(centre), first_pixelization(0.1, 1.0), dataset.pixel_scales, redshifts)
+        LensedImage("image", traced, observed=dataset)
+    return model
+
+
+def joint_model(
+    dataset: Imaging,
+    centre: tuple[float, float],
+    adapt_to: AdaptTo,
+    amplitude: float,
+    redshifts: Redshifts,
+) -> pm.Model:
+    """Everything at once: a source of cubic splines, whose prior follows the brightness of an earlier source.
+
+    Parameters
+    ----------
+    dataset : Imaging
+    centre : (y, x)
+        Where the lens shines, arcsec.
+    adapt_to : AdaptTo
+    amplitude : float
+        About what the source's standard deviation is where it is brightest.
+    redshifts : Redshifts
+    """
+    with pm.Model() as model:
+        prior = regularization.AdaptAmplitude(
+            regularization.MaternSPDE(
+                scale=pm.LogNormal("scale", np.log(0.1), 0.5),
+                amplitude=pm.LogNormal("amplitude", np.log(amplitude), 1.0),
+            ),
+            adapt_to.image,
+            faint_ratio=pm.LogNormal("faint_ratio", np.log(0.01), 1.0),
+            signal_scale=pm.LogNormal("signal_scale", 0.0, 0.3),
+        )
+        splines = mesh.RectangularWindow(_SPLINES, adapt_to.window, degree=3)
+        pixelization = Pixelization(splines, prior)
+        traced = tracer(lens_priors(centre), pixelization, dataset.pixel_scales, redshifts)
+        LensedImage("image", traced, observed=dataset)
+    return model
