@@ -13,6 +13,8 @@ from pymc_lens.fit import FitImaging
 from pymc_lens.galaxy import Galaxy, Pixelization
 from pymc_lens.inference import Mode, find_mode, find_modes, sample
 from pymc_lens.parts import Sky
+from pymc_lens.pipeline.fit_lens import LensFit, fit_lens
+from pymc_lens.pipeline.verdict import Verdict
 from pymc_lens.point import fit_at
 from pymc_lens.results import reconstruct, sample_posterior_predictive
 from pymc_lens.simulate import Image, simulate_imaging
@@ -31,6 +33,7 @@ __all__ = [
     "Image",
     "Imaging",
     "InadmissibleError",
+    "LensFit",
     "LensedImage",
     "Mask2D",
     "Mode",
@@ -39,10 +42,12 @@ __all__ = [
     "Sky",
     "Tracer",
     "TunedRegularization",
+    "Verdict",
     "convert",
     "find_mode",
     "find_modes",
     "fit_at",
+    "fit_lens",
     "image_mesh",
     "light",
     "make_folder",

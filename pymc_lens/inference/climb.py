@@ -30,7 +30,7 @@ class Effort(NamedTuple):
 
 
 # While the likelihood's weight grows, while modes are compared, and at the end.
-_TEMPERED, _COARSE, FINE = Effort(1.0, 25), Effort(0.1, 100), Effort(1e-4, 300)
+_TEMPERED, COARSE, FINE = Effort(1.0, 25), Effort(0.1, 100), Effort(1e-4, 300)
 # Log-probability below which the gain of a whole climb ends a candidate's.
 _ENOUGH = 1.0
 # Weights of the likelihood in successive ascents.
@@ -58,10 +58,22 @@ def climb_on(density: Density, start: np.ndarray, report: Callable[[str], None],
     """Climb in all coordinates, whitened anew, until that gains next to nothing."""
     gain = np.inf
     while gain > _ENOUGH:
-        end = climb(density, start, np.arange(start.size), _COARSE, report, stage)
+        end = climb(density, start, np.arange(start.size), COARSE, report, stage)
         gain = density(end)[0] - density(start)[0]
         start = end
     return start
+
+
+def settled(
+    density: Density, start: np.ndarray, report: Callable[[str], None], stage: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Climb to the very end; return it, and the root (n, n) of the inverse of the negative Hessian there."""
+    while True:
+        root = whitening(density, start, np.arange(start.size), report)
+        end = _ascend(density, start, root, FINE, report, stage)
+        if density(end)[0] - density(start)[0] <= _ENOUGH:
+            return end, refined(density, end, root, report)
+        start = end
 
 
 def climb(

@@ -70,13 +70,23 @@ class CompactSearch(NamedTuple):
         The highest first.
     of_lens : (n,) bool
         The model's coordinates that rays or light depend on; the others are as in the first draw.
-    remarks : list of str
-        Why these may not be lenses.
+    gain : float
+        Log-likelihood of the best with its compact source over that of light alone.
     """
 
     candidates: list[Candidate]
     of_lens: np.ndarray
-    remarks: list[str]
+    gain: float
+
+    @property
+    def remarks(self) -> list[str]:
+        """Why these may not be lenses."""
+        if self.gain > _SEEN:
+            return []
+        return [
+            f"No lensed source is seen: the best compact one raises the log-likelihood by {self.gain:.1f} "
+            "only. The posterior is that of a lens which the data do not need."
+        ]
 
 
 def compact_candidates(
@@ -125,7 +135,7 @@ def compact_candidates(
     ends = _shared(climbed_on, ends[:_FINALISTS], "best compact source", report, cores)
     ends.sort(key=density.value, reverse=True)
     candidates = [_candidate(density, end) for end in ends]
-    return CompactSearch(candidates, of_lens, _remarks(density, ends[0]))
+    return CompactSearch(candidates, of_lens, _gain(density, ends[0]))
 
 
 def prior_draws(model: pm.Model, n_draws: int, rng: np.random.Generator) -> np.ndarray:
@@ -177,16 +187,11 @@ def _candidate(density: CompactDensity, vector: np.ndarray) -> Candidate:
     return found
 
 
-def _remarks(density: CompactDensity, vector: np.ndarray) -> list[str]:
+def _gain(density: CompactDensity, vector: np.ndarray) -> float:
     """Compare the best lens with light alone."""
     with_source = sum(fit.log_likelihood for fit in density.fits(vector, CompactSource.fit))
     alone = sum(fit.log_likelihood for fit in density.fits(vector, CompactSource.fit_light))
-    if with_source - alone > _SEEN:
-        return []
-    return [
-        "No lensed source is seen: the best compact one raises the log-likelihood by "
-        f"{with_source - alone:.1f} only. The posterior is that of a lens which the data do not need."
-    ]
+    return with_source - alone
 
 
 def _fit_light(

@@ -13,7 +13,7 @@ import pymc as pm
 from pymc.blocking import DictToArrayBijection
 
 from pymc_lens.distributions import lensed_images
-from pymc_lens.inference.climb import FINE, approach, climb, climb_on, refined, whitening
+from pymc_lens.inference.climb import COARSE, FINE, approach, climb, climb_on, settled
 from pymc_lens.inference.compact_search import Candidate, compact_candidates, prior_draws
 from pymc_lens.inference.density import Density
 from pymc_lens.inference.preflight import preflight
@@ -219,7 +219,8 @@ def _unattended(density: Density, draws: np.ndarray, keep: int, report: Report) 
         start = _best_source_prior(density, candidate.flat, draws, of_source, report, stage)
         if of_source.size:
             start = climb(density, start, of_source, FINE._replace(tolerance=0.1), report, stage)
-        ends.append(climb_on(density, start, report, stage))
+        ends.append(start)
+    ends = _climbed_on(density, ends, report)
     ends.sort(key=lambda flat: density(flat)[0], reverse=True)
     return _Found(ends, [draws[0]], search.remarks)
 
@@ -282,11 +283,16 @@ def _from_starts(
                 flat if held.all() else approach(density, flat, np.flatnonzero(~held), report, stage)
             )
     candidates.sort(key=lambda flat: density(flat)[0], reverse=True)
-    ends = [
-        climb_on(density, flat, report, f"candidate {k}") for k, flat in enumerate(candidates[:keep], start=1)
-    ]
+    ends = _climbed_on(density, candidates[:keep], report)
     ends.sort(key=lambda flat: density(flat)[0], reverse=True)
     return _Found(ends, flats, [])
+
+
+def _climbed_on(density: Density, starts: list[np.ndarray], report: Report) -> list[np.ndarray]:
+    """Climb from each until it can be compared with the others; an only one is settled anyway."""
+    if len(starts) == 1:
+        return [climb(density, starts[0], np.arange(starts[0].size), COARSE, report, "climb")]
+    return [climb_on(density, start, report, f"candidate {k}") for k, start in enumerate(starts, start=1)]
 
 
 def _highest_only(density: Density, ends: list[np.ndarray], report: Report) -> list[Mode]:
@@ -303,8 +309,7 @@ def _distinct(density: Density, ends: list[np.ndarray], report: Report) -> list[
 
 def _settle(density: Density, end: np.ndarray, report: Report) -> Mode:
     """Climb the rest of the way, and measure the curvature there."""
-    end = climb(density, end, np.arange(end.size), FINE, report, "settling")
-    root = refined(density, end, whitening(density, end, np.arange(end.size), report), report)
+    end, root = settled(density, end, report, "settling")
     mode = _mode(density, end, root @ root.T)
     _log.info("Mode at log-probability %.2f after %d gradients.", mode.log_density, density.evaluations)
     return mode

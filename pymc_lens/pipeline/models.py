@@ -20,7 +20,7 @@ from pymc_lens.tracer import Tracer
 _NARROWEST, _INNER, _OUTER, _WIDEST = 0.4, 0.35, 0.45, 3.0
 _N_INNER, _N_OUTER = 9, 8
 # Source pixels along a side: of the first source, of vertices all over the image; then of splines.
-_VERTICES, _SPLINES = (20, 20), (30, 30)
+_VERTICES, SPLINES = (20, 20), (30, 30)
 # The window holds what pixels brighter than this, relative to the brightest, are traced to, and a margin
 # (arcsec).
 _WINDOW_LEVEL, _WINDOW_MARGIN = 0.05, 0.08
@@ -103,16 +103,16 @@ def lens_priors(centre: tuple[float, float]) -> dict[str, Any]:
     }
 
 
-def first_pixelization(scale: float, amplitude: float) -> Pixelization:
-    """Few vertices everywhere, and a prior that knows nothing of the source."""
-    prior = regularization.MaternSPDE(scale=scale, amplitude=amplitude)
+def first_pixelization(coefficient: float = 1.0) -> Pixelization:
+    """Few vertices everywhere, and a prior that knows nothing of the source but that it is smooth."""
+    prior = regularization.Dirichlet(coefficient)
     return Pixelization(mesh.VoronoiNN(image_mesh.Overlay(_VERTICES)), prior)
 
 
 def search_model(dataset: Imaging, centre: tuple[float, float], redshifts: Redshifts) -> pm.Model:
     """Priors on mass and light. The source is there for the search to put a compact one in its place."""
     with pm.Model() as model:
-        traced = tracer(lens_priors(centre), first_pixelization(0.1, 1.0), dataset.pixel_scales, redshifts)
+        traced = tracer(lens_priors(centre), first_pixelization(), dataset.pixel_scales, redshifts)
         LensedImage("image", traced, observed=dataset)
     return model
 
@@ -121,7 +121,7 @@ def joint_model(
     dataset: Imaging,
     centre: tuple[float, float],
     adapt_to: AdaptTo,
-    amplitude: float,
+    peak: float,
     redshifts: Redshifts,
 ) -> pm.Model:
     """Everything at once: a source of cubic splines, whose prior follows the brightness of an earlier source.
@@ -132,21 +132,21 @@ def joint_model(
     centre : (y, x)
         Where the lens shines, arcsec.
     adapt_to : AdaptTo
-    amplitude : float
-        About what the source's standard deviation is where it is brightest.
+    peak : float
+        About how bright the source is where it is brightest.
     redshifts : Redshifts
     """
     with pm.Model() as model:
         prior = regularization.AdaptAmplitude(
             regularization.MaternSPDE(
                 scale=pm.LogNormal("scale", np.log(0.1), 0.5),
-                amplitude=pm.LogNormal("amplitude", np.log(amplitude), 1.0),
+                amplitude=pm.LogNormal("amplitude", np.log(peak), 1.0),
             ),
             adapt_to.image,
             faint_ratio=pm.LogNormal("faint_ratio", np.log(0.01), 1.0),
             signal_scale=pm.LogNormal("signal_scale", 0.0, 0.3),
         )
-        splines = mesh.RectangularWindow(_SPLINES, adapt_to.window, degree=3)
+        splines = mesh.RectangularWindow(SPLINES, adapt_to.window, degree=3)
         pixelization = Pixelization(splines, prior)
         traced = tracer(lens_priors(centre), pixelization, dataset.pixel_scales, redshifts)
         LensedImage("image", traced, observed=dataset)

@@ -1,0 +1,352 @@
+"""One lens, from its image to its posterior, unattended."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import arviz as az
+import numpy as np
+import pymc as pm
+import xarray as xr
+from xarray import DataTree
+
+from pymc_lens.convert import axis_ratio_and_angle_from_ell_comps, effective_einstein_radius
+from pymc_lens.data.imaging import Imaging
+from pymc_lens.fit import FitImaging
+from pymc_lens.inference.mode import Mode
+from pymc_lens.inference.sample import sample
+from pymc_lens.pipeline import verdict as judged
+from pymc_lens.pipeline.models import Redshifts, joint_model
+from pymc_lens.pipeline.stages import (
+    Field,
+    FirstSource,
+    Search,
+    around_the_arcs,
+    contaminants,
+    field,
+    first_source,
+    joint_mode,
+    search,
+    without,
+)
+from pymc_lens.pipeline.verdict import Verdict
+from pymc_lens.point import fit_at
+from pymc_lens.results import reconstruct
+from pymc_lens.storage import make_folder, save
+from pymc_lens.validation import integer, require_instance
+
+_log = logging.getLogger(__name__)
+
+# Draws that are reconstructed.
+_RECONSTRUCTED = 100
+# Another lens is one whose Einstein radius differs by more, relative.
+_OTHER = 0.03
+_QUANTILES = {"low": 0.16, "median": 0.5, "high": 0.84}
+
+
+@dataclass(frozen=True, eq=False)
+class LensFit:
+    """An unattended fit.
+
+    Attributes
+    ----------
+    verdict : Verdict
+        "keep", "review" or "fail", and why.
+    idata : DataTree
+        Draws of the posterior, with the source and the image, as `reconstruct` adds them. ``posterior`` has
+        the effective Einstein radius ``theta_e`` (arcsec) beside the model's variables.
+    model : pm.Model
+    mode : Mode
+    fit : FitImaging
+        At the best draw.
+    search : Search
+    summary : dict
+        What ``summary.json`` holds: numbers for a table, criteria, seconds of each stage.
+    """
+
+    verdict: Verdict
+    idata: DataTree
+    model: pm.Model
+    mode: Mode
+    fit: FitImaging
+    search: Search
+    summary: dict[str, Any]
+
+
+def fit_lens(
+    dataset: Imaging,
+    *,
+    out: str | Path | None = None,
+    draws: int = 200,
+    chains: int = 2,
+    lens_redshift: float = 0.5,
+    source_redshift: float = 1.0,
+    cores: int | None = None,
+    random_seed: int = 1,
+    progressbar: bool = True,
+) -> LensFit:
+    """Fit an isothermal lens with shear, its light and a pixelized source, told nothing but the image.
+
+    The stages, each of which is a function of `pymc_lens.pipeline.stages`:
+
+    1. the lens is found near the centre of the image, and a circle around it masked;
+    2. a search with a compact source finds the lens, on larger pixels: many starts, all cores;
+    3. the source is reconstructed behind that lens, its prior by its evidence; what shines besides and is no
+       image of it is masked out, and what is farther out than the arcs;
+    4. everything is fitted jointly: mass, shear, light, a source of cubic splines and its prior;
+    5. the posterior is drawn by importance sampling, or by NUTS where that cannot be trusted;
+    6. a verdict is found, from criteria with a threshold each.
+
+    Parameters
+    ----------
+    dataset : Imaging
+        If it has a mask, that is kept.
+    out : path, optional
+        Folder for the results, see below. A fit that was interrupted goes on from what is there.
+    draws, chains : int
+        Of the posterior, see `sample`.
+    lens_redshift, source_redshift : float
+        Nothing but what is derived in physical units depends on them.
+    cores : int, optional
+        Processes; by default one for each core.
+    random_seed : int
+    progressbar : bool
+
+    Returns
+    -------
+    LensFit
+        With ``out``, also as files: ``summary.json``, ``posterior.nc``, and ``fit.png``, ``source.png``,
+        ``posterior.png``; ``stage_*.pickle`` and ``draws.npz`` are what an interrupted fit goes on from.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another type.
+    ValueError
+        If nothing shines near the centre, the lens is not in front of the source, or ``out`` holds the
+        stages of another dataset.
+    OSError
+        If ``out`` cannot be written to: before anything else is done.
+
+    Examples
+    --------
+    >>> result = pl.fit_lens(pl.Imaging.from_fits("image.fits", "psf.fits", "noise.fits"))  # doctest: +SKIP
+    >>> result.verdict.grade, result.summary["theta_e"]  # doctest: +SKIP
+    """
+    require_instance("dataset", dataset, Imaging)
+    integer("random_seed", random_seed, 0)
+    redshifts = Redshifts(lens_redshift, source_redshift)
+    stages = _Stages(None if out is None else make_folder(out), dataset)
+    start, found = stages("search", lambda: _searched(dataset, redshifts, cores, progressbar))
+    lens = found.lenses[0]
+    start, first = stages("source", lambda: _first_source(start, found, redshifts))
+    mode = stages("mode", lambda: joint_mode(start, first, lens, redshifts, cores, progressbar)[1])
+    model = joint_model(start.dataset, start.centre, first.adapt_to, first.peak, redshifts)
+    idata = stages.timed(
+        "posterior",
+        lambda: sample(
+            draws, chains=chains, mode=mode, model=model, cores=cores, random_seed=random_seed,
+            progressbar=progressbar, checkpoint=stages.path("draws.npz"),
+        ),
+    )  # fmt: skip
+    add_effective_radius(idata)
+    stages.timed(
+        "reconstruction",
+        lambda: reconstruct(
+            idata, model=model, num_draws=_RECONSTRUCTED, random_seed=random_seed, progressbar=progressbar
+        ),
+    )
+    best = fit_at(model, idata)
+    verdict = _verdict(found, mode, idata, best, draws * chains)
+    summary = _summary(dataset, mode, idata, best, verdict, stages.seconds)
+    result = LensFit(verdict, idata, model, mode, best, found, summary)
+    folder = stages.folder
+    if folder is not None:
+        stages.timed("files", lambda: _write(result, folder))
+    _log.info("Verdict: %s. %s", verdict.grade, "; ".join(verdict.reasons))
+    return result
+
+
+class _Stages:
+    """Runs stages, tells how long they took, and keeps what they found in files."""
+
+    def __init__(self, folder: Path | None, dataset: Imaging) -> None:
+        self.folder, self.digest = folder, dataset.digest
+        self.seconds: dict[str, float] = {}
+
+    def path(self, name: str) -> Path | None:
+        return None if self.folder is None else self.folder / name
+
+    def timed(self, name: str, stage: Callable[[], Any]) -> Any:
+        begin = time.perf_counter()
+        result = stage()
+        self.seconds[name] = time.perf_counter() - begin
+        _log.info("Stage %s: %.1f s.", name, self.seconds[name])
+        return result
+
+    def __call__(self, name: str, stage: Callable[[], Any]) -> Any:
+        """Run a stage, or read what it found when it ran before."""
+        path = self.path(f"stage_{name}.pickle")
+        if path is not None and path.exists():
+            digest, seconds, result = pickle.loads(path.read_bytes())
+            if digest != self.digest:
+                raise ValueError(
+                    f"out: {path} is of another dataset. Take another folder, or delete what is in this one."
+                )
+            self.seconds[name] = seconds
+            _log.info("Stage %s: read from %s.", name, path)
+            return result
+        result = self.timed(name, stage)
+        if path is not None:
+            _replace(path, pickle.dumps((self.digest, self.seconds[name], result)))
+        return result
+
+
+def add_effective_radius(idata: DataTree) -> None:
+    """Add the effective Einstein radius (arcsec), that of a circle of the area of the critical curve."""
+    posterior = idata["posterior"].to_dataset()
+    radius = effective_einstein_radius(posterior["einstein_radius"], posterior["ell_comps"])
+    radius.attrs["units"] = "arcsec"
+    idata["posterior"] = DataTree(posterior.assign(theta_e=radius), children=idata["posterior"].children)
+
+
+def _searched(
+    dataset: Imaging, redshifts: Redshifts, cores: int | None, progressbar: bool
+) -> tuple[Field, Search]:
+    start = field(dataset)
+    return start, search(start, redshifts, cores, progressbar)
+
+
+def _first_source(start: Field, found: Search, redshifts: Redshifts) -> tuple[Field, FirstSource]:
+    """Reconstruct the source, then again without what is no image of it."""
+    parameters = found.lenses[0].parameters
+    fit, _ = first_source(start.dataset, parameters, redshifts)
+    neighbours = contaminants(fit, start.centre)
+    if neighbours.any():
+        _log.info("%d pixels of neighbours are left out.", neighbours.sum())
+        start = without(start, neighbours)
+    smaller = around_the_arcs(start, fit)
+    return smaller, first_source(smaller.dataset, parameters, redshifts)[1]
+
+
+def _verdict(found: Search, mode: Mode, idata: DataTree, best: FitImaging, wanted: int) -> Verdict:
+    posterior = idata["posterior"].to_dataset()
+    radius_of_search = _radius(found.lenses[0].parameters)
+    rivals = [
+        (found.lenses[0].log_density - other.log_density) / abs(found.lenses[0].log_density)
+        for other in found.lenses[1:]
+        if abs(_radius(other.parameters) / radius_of_search - 1.0) > _OTHER
+    ]
+    summary = az.summary(posterior, kind="diagnostics", round_to="none")
+    centre = posterior["mass_centre"].mean(("chain", "draw")).values
+    return Verdict.of(
+        [
+            *judged.of_search(found.gain, rivals),
+            *judged.of_fit(
+                best, (float(centre[0]), float(centre[1])), float(posterior["theta_e"].median()),
+                radius_of_search,
+            ),
+            *judged.of_remarks(mode.remarks),
+            *judged.of_sampling(
+                dict(posterior.attrs), float(summary["ess_bulk"].min()), wanted, float(summary["r_hat"].max())
+            ),
+        ]
+    )  # fmt: skip
+
+
+def _radius(parameters: dict[str, Any]) -> float:
+    return float(effective_einstein_radius(parameters["einstein_radius"], parameters["ell_comps"]))
+
+
+def _summary(
+    dataset: Imaging,
+    mode: Mode,
+    idata: DataTree,
+    best: FitImaging,
+    verdict: Verdict,
+    seconds: dict[str, float],
+) -> dict[str, Any]:
+    posterior = idata["posterior"].to_dataset()
+    q, angle = axis_ratio_and_angle_from_ell_comps(posterior["ell_comps"])
+    attrs = posterior.attrs
+    diagnostics = az.summary(posterior, kind="diagnostics", round_to="none")
+    by_weight = "pareto_k" in attrs
+    return {
+        "theta_e": _interval(posterior["theta_e"]),
+        "q": _interval(q),
+        # Counter-clockwise from +y: east of north where north is up and east left.
+        "pa": {"median": float(_mean_angle(angle) - 90.0) % 180.0},
+        "shear": _interval(np.hypot(posterior["gamma_1"], posterior["gamma_2"])),
+        "chi2_reduced": best.reduced_chi_squared,
+        "log_z": attrs.get("log_z"),
+        "log_z_error": attrs.get("log_z_error"),
+        "sampler": "importance" if by_weight else "nuts",
+        "diagnostic": float(attrs["pareto_k"]) if by_weight else float(diagnostics["r_hat"].max()),
+        "ess": float(attrs["effective_draws"]) if by_weight else float(diagnostics["ess_bulk"].min()),
+        "n_values": attrs.get("n_values"),
+        "mode_gradient_evaluations": mode.evaluations,
+        "n_pixels": int(best.dataset.fitted.size),
+        "wall_s": float(sum(seconds.values())),
+        "stages_s": dict(seconds),
+        "verdict": verdict.grade,
+        "reason": "; ".join(verdict.reasons),
+        "criteria": [each._asdict() for each in verdict.criteria],
+        "parameters": {
+            str(name): {key: float(row[key]) for key in ("mean", "sd")}
+            for name, row in az.summary(posterior, kind="stats", round_to="none").iterrows()
+        },
+        "dataset": dataset.digest,
+    }
+
+
+def _interval(draws: Any) -> dict[str, float]:
+    return {name: float(np.quantile(draws, quantile)) for name, quantile in _QUANTILES.items()}
+
+
+def _mean_angle(angle: xr.DataArray) -> float:
+    """Mean of position angles (degrees), which are the same after half a turn."""
+    doubled = np.exp(2j * np.deg2rad(angle.values)).mean()
+    return float(0.5 * np.rad2deg(np.angle(doubled)))
+
+
+def _write(result: LensFit, folder: Path) -> None:
+    save(result.idata, folder / "posterior.nc")
+    save_figures(result, folder)
+    _replace(folder / "summary.json", json.dumps(result.summary, indent=1).encode())
+
+
+def save_figures(result: LensFit, folder: Path) -> None:
+    """Draw fit, source and posterior into a folder."""
+    import matplotlib.pyplot as plt
+
+    from pymc_lens import plot
+
+    figures = {
+        "fit": plot.subplot_fit(result.fit),
+        "source": plot.subplot_reconstruction(result.idata),
+        "posterior": plot.subplot_posterior(result.idata),
+    }
+    for name, figure in figures.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            figure.savefig(folder / f"{name}.png", dpi=110)
+        plt.close(figure)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file that is complete or not there."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        unfinished.write_bytes(content)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,232 @@
+"""The stages of an unattended fit, in their order."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pymc as pm
+from pymc.blocking import DictToArrayBijection, RaveledVars
+from scipy.ndimage import binary_dilation, gaussian_filter, label
+
+from pymc_lens.data.binning import binned
+from pymc_lens.data.imaging import Imaging
+from pymc_lens.data.mask import Mask2D
+from pymc_lens.distributions import lensed_images
+from pymc_lens.fit import FitImaging
+from pymc_lens.galaxy import Pixelization
+from pymc_lens.inference.compact_search import compact_candidates, prior_draws
+from pymc_lens.inference.mode import Mode, find_mode
+from pymc_lens.mesh import RectangularWindow
+from pymc_lens.pipeline.models import (
+    SPLINES,
+    AdaptTo,
+    Redshifts,
+    first_pixelization,
+    joint_model,
+    search_model,
+    tracer,
+)
+from pymc_lens.pipeline.places import distances, on_sky
+from pymc_lens.progress import shown
+from pymc_lens.regularization import AdaptAmplitude, MaternSPDE
+from pymc_lens.tuning import tune_regularization
+
+_log = logging.getLogger(__name__)
+
+# Arcsec: how far from the image's centre the lens may be, and the mask that the search begins with.
+_OFF_CENTRE, _FIRST_MASK = 1.0, 3.3
+# Pixels: smoothing before the brightest is looked for; radius of a mask that is fine enough for a search.
+_SMOOTHING, _SEARCH_RADIUS = 2.0, 32.0
+# Draws from the prior that a search compares.
+_DRAWS = 400
+# The final mask holds what of the lensed source is brighter than this (sigma of the noise), and a margin
+# (arcsec).
+_SEEN, _MARGIN, _LEAST_MASK = 1.5, 0.3, 1.0
+# Contaminants: connected residuals of this significance and so many pixels, in a smoothed map; what is around
+# them (pixels) is left out as well.
+_RESIDUAL, _LEAST_PIXELS, _AROUND = 6.0, 6, 3
+# Where the brightness-dependent prior starts.
+_FAINT_RATIO, _SIGNAL_SCALE = 0.01, 1.0
+# First guesses: of a source's correlation length (arcsec), and of its contrast (median noise).
+_SCALE, _CONTRAST = 0.08, 10.0
+
+
+class Field(NamedTuple):
+    """An image with a mask around its lens.
+
+    Attributes
+    ----------
+    dataset : Imaging
+    centre : (y, x)
+        Where the lens shines, arcsec, in the frame of the lens model.
+    """
+
+    dataset: Imaging
+    centre: tuple[float, float]
+
+
+class Lens(NamedTuple):
+    """A lens that the search has found.
+
+    Attributes
+    ----------
+    parameters : dict of str to ndarray
+        Of mass and light, see `lens_priors`.
+    log_density : float
+        With a compact source, up to a constant.
+    """
+
+    parameters: dict[str, np.ndarray]
+    log_density: float
+
+
+class Search(NamedTuple):
+    """What the search has found.
+
+    Attributes
+    ----------
+    lenses : list of Lens
+        The most probable first.
+    gain : float
+        Log-likelihood that the best compact source gains over the lens's light alone.
+    """
+
+    lenses: list[Lens]
+    gain: float
+
+
+class FirstSource(NamedTuple):
+    """What is known of the source behind a lens that is held.
+
+    Attributes
+    ----------
+    adapt_to : AdaptTo
+    peak : float
+        Its highest surface brightness.
+    """
+
+    adapt_to: AdaptTo
+    peak: float
+
+
+def field(dataset: Imaging) -> Field:
+    """Find the lens: the brightest place near the centre of the image, and mask a circle around it.
+
+    A mask that is there is kept.
+
+    Raises
+    ------
+    ValueError
+        If nothing shines there.
+    """
+    weight = dataset.native((dataset.noise_fitted / np.median(dataset.noise_fitted)) ** -2.0, fill=0.0)
+    total = gaussian_filter(weight, _SMOOTHING)
+    image = np.where(weight > 0.0, dataset.data, 0.0)
+    smooth = gaussian_filter(weight * image, _SMOOTHING) / np.maximum(total, 1e-3)
+    centres = Mask2D.circular(dataset.shape_native, dataset.pixel_scales, _OFF_CENTRE).array
+    near = np.where(centres | (total < 1e-2), -np.inf, smooth)
+    row, col = np.unravel_index(np.argmax(near), near.shape)
+    if not near[row, col] > 0.0:
+        raise ValueError("dataset: nothing shines near the centre of the image. Is the lens there?")
+    centre = on_sky(dataset, float(row), float(col))
+    if dataset.mask.array.any():
+        return Field(dataset, centre)
+    reach = 0.5 * min(dataset.shape_native) * dataset.pixel_scales - float(np.abs(centre).max())
+    return Field(_masked(dataset, centre, min(_FIRST_MASK, reach)), centre)
+
+
+def search(start: Field, redshifts: Redshifts, cores: int | None, progressbar: bool) -> Search:
+    """Find lenses behind which a compact source explains the image, on pixels that are fine enough for it."""
+    radius = np.sqrt(start.dataset.fitted.size / np.pi)
+    coarse = binned(start.dataset, max(1, round(radius / _SEARCH_RADIUS)))
+    model = search_model(coarse, start.centre, redshifts)
+    draws = prior_draws(model, _DRAWS, np.random.default_rng(0))
+    with shown("Searching for the lens", progressbar) as report:
+        found = compact_candidates(model, list(lensed_images(model).values()), draws, report, cores)
+    info = DictToArrayBijection.map(model.initial_point()).point_map_info
+    values_of = model.compile_fn(
+        model.replace_rvs_by_values(model.free_RVs), inputs=model.value_vars, on_unused_input="ignore"
+    )
+    lenses = []
+    for candidate in found.candidates:
+        values = values_of(DictToArrayBijection.rmap(RaveledVars(candidate.flat, info)))
+        names = [rv.name for rv in model.free_RVs]
+        lenses.append(Lens(dict(zip(names, map(np.asarray, values), strict=True)), candidate.log_density))
+    best = lenses[0]
+    _log.info("Search: Einstein radius %.3f, %d lenses.", best.parameters["einstein_radius"], len(lenses))
+    return Search(lenses, found.gain)
+
+
+def first_source(
+    dataset: Imaging, parameters: Mapping[str, Any], redshifts: Redshifts
+) -> tuple[FitImaging, FirstSource]:
+    """Reconstruct the source behind a lens that is held, by evidence.
+
+    The image of the first source, which may shine anywhere, still holds some light of the lens. A second
+    shines where the first is bright, and holds hardly any.
+    """
+    coefficient = 1.0 / (_CONTRAST * float(np.median(dataset.noise_fitted)))
+    smooth = tracer(parameters, first_pixelization(coefficient), dataset.pixel_scales, redshifts)
+    try:
+        smooth = tune_regularization(dataset, smooth).tracer
+    except ValueError as error:  # next to nothing is seen of the source
+        _log.info("First source: %s", error)
+    fit = FitImaging(dataset, smooth)
+    adapt_to, peak = AdaptTo.fit(fit), float(fit.coefficients[fit.source.name].max())
+    prior = AdaptAmplitude(MaternSPDE(_SCALE, peak), adapt_to.image, _FAINT_RATIO, _SIGNAL_SCALE)
+    pixelization = Pixelization(RectangularWindow(SPLINES, adapt_to.window, degree=3), prior)
+    fit = FitImaging(dataset, tracer(parameters, pixelization, dataset.pixel_scales, redshifts))
+    _log.info("First source: ln E %.1f, chi2/N %.3f.", fit.log_evidence, fit.reduced_chi_squared)
+    return fit, FirstSource(AdaptTo.fit(fit), peak)
+
+
+def contaminants(fit: FitImaging, centre: tuple[float, float]) -> np.ndarray:
+    """Mark pixels (ny, nx) of neighbours: connected residuals that neither lens nor source explains.
+
+    Only what lies farther out than where most of the lensed source's light does.
+    """
+    residual = np.nan_to_num(fit.normalized_residual_map)
+    bright = gaussian_filter(residual, 1.0) * 2.0 * np.sqrt(np.pi) > _RESIDUAL
+    away = distances(fit.dataset, centre)
+    lensed = np.nan_to_num(fit.lensed_source).clip(0.0)
+    arcs = float((lensed * away).sum() / max(lensed.sum(), 1e-30))
+    labels, n_labels = label(bright & (away > 1.2 * arcs))
+    found = np.zeros(labels.shape, bool)
+    for k in range(1, n_labels + 1):
+        if (labels == k).sum() >= _LEAST_PIXELS:
+            found |= labels == k
+    return binary_dilation(found, iterations=_AROUND) if found.any() else found
+
+
+def without(start: Field, pixels: np.ndarray) -> Field:
+    """Mask pixels (ny, nx) out."""
+    mask = Mask2D(start.dataset.mask.array | pixels, start.dataset.pixel_scales)
+    return start._replace(dataset=start.dataset.apply_mask(mask))
+
+
+def around_the_arcs(start: Field, fit: FitImaging) -> Field:
+    """Mask what is farther out than anything that is seen of the lensed source."""
+    seen = np.nan_to_num(fit.lensed_source / fit.dataset.noise_map) > _SEEN
+    away = distances(start.dataset, start.centre)
+    radius = max(float(np.quantile(away[seen], 0.995)) if seen.any() else 0.0, _LEAST_MASK) + _MARGIN
+    beyond = away > radius
+    return without(start, beyond) if (beyond & ~start.dataset.mask.array).any() else start
+
+
+def joint_mode(
+    start: Field, first: FirstSource, lens: Lens, redshifts: Redshifts, cores: int | None, progressbar: bool
+) -> tuple[pm.Model, Mode]:
+    """Climb in everything at once, from the lens of the search and its source."""
+    model = joint_model(start.dataset, start.centre, first.adapt_to, first.peak, redshifts)
+    source = {"scale": _SCALE, "amplitude": first.peak, "faint_ratio": _FAINT_RATIO}
+    source |= {"signal_scale": _SIGNAL_SCALE}
+    mode = find_mode(model, starts={**lens.parameters, **source}, cores=cores, progressbar=progressbar)
+    return model, mode
+
+
+def _masked(dataset: Imaging, centre: tuple[float, float], radius: float) -> Imaging:
+    beyond = distances(dataset, centre) > radius
+    return dataset.apply_mask(Mask2D(dataset.mask.array | beyond, dataset.pixel_scales))
