@@ -2,7 +2,7 @@
 
     python benchmarks/modes.py DIR [--radii R R ...] [--mask-radius R] [--coarse] [--json]
 
-DIR holds image.fits, noise.fits and psf.fits. From each Einstein radius the model of examples/lens_model.py
+DIR holds image.fits, noise.fits and psf.fits. From each Einstein radius the model of lens_model.py
 (mass, shear, light in two groups of Gaussians; everything free) climbs to a mode with three sources:
 
 - overlay: a Matern field on 20 x 20 traced vertices, so that the source may be anywhere;
@@ -25,14 +25,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import lens_model
 import numpy as np
 import pymc as pm
 from threadpoolctl import threadpool_limits
 
 import pymc_lens as pl
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
-import lens_model
 
 KINDS = (None, "map", "marginal")
 CLIMBS = (*KINDS, None, "map")

@@ -2,7 +2,7 @@
 
     python benchmarks/positive_solver.py DIR [DIR ...] [--json]
 
-Each DIR holds image.fits, noise.fits and psf.fits. The system is that of the model of examples/lens_model.py
+Each DIR holds image.fits, noise.fits and psf.fits. The system is that of the model of lens_model.py
 on 30 x 30 vertices, with an Einstein radius of 1.2", round light and a weak, a middling and a strong prior.
 ``kkt_residual`` is the largest violation of the Karush-Kuhn-Tucker conditions relative to the terms of its
 row; ``systems`` how many were solved from the signs of the unconstrained solution.
@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from pathlib import Path
 
+import lens_model
 import numpy as np
 from scipy.linalg import block_diag
 from threadpoolctl import threadpool_limits
@@ -25,9 +25,6 @@ from pymc_lens.assembly import assemble
 from pymc_lens.evaluate import evaluate_once
 from pymc_lens.linalg.nnls import solve_positive
 from pymc_lens.workspace import Workspace
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
-import lens_model
 
 COEFFICIENTS = (0.1, 3.0, 100.0)
 

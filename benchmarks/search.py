@@ -8,7 +8,7 @@ is searched with every recommended pair of mesh and prior, by default and from t
 an image of the source take that of the first pair's own default search. ``behind`` is how much lower in
 log-probability the default search ends; ``theta_e`` where.
 
-With ``--real``: the coarse model of examples/lens_model.py on real lenses, folders with image.fits,
+With ``--real``: the coarse model of lens_model.py on real lenses, folders with image.fits,
 noise.fits and psf.fits, in a mask of 3"; their effective Einstein radius. A folder's parent may hold
 table.csv with the columns ``lens_name`` and ``bSIE`` to compare with.
 """
@@ -25,14 +25,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import lens_model
 import numpy as np
 import pymc as pm
 from threadpoolctl import threadpool_limits
 
 import pymc_lens as pl
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
-import lens_model
 
 
 class Lens(NamedTuple):

@@ -3,7 +3,17 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pymc_lens import convert, image_mesh, light, mass, mesh, priors, quantities, regularization
+from pymc_lens import (
+    convert,
+    image_mesh,
+    light,
+    mass,
+    mesh,
+    pipeline,
+    priors,
+    quantities,
+    regularization,
+)
 from pymc_lens.data.imaging import Imaging
 from pymc_lens.data.mask import Mask2D
 from pymc_lens.data.over_sampling import RadialBins
@@ -13,8 +23,7 @@ from pymc_lens.fit import FitImaging
 from pymc_lens.galaxy import Galaxy, Pixelization
 from pymc_lens.inference import Mode, find_mode, find_modes, sample
 from pymc_lens.parts import Sky
-from pymc_lens.pipeline.fit_lens import LensFit, fit_lens
-from pymc_lens.pipeline.verdict import Verdict
+from pymc_lens.pipeline import LensFit, Verdict, fit_lens
 from pymc_lens.point import fit_at
 from pymc_lens.results import reconstruct, sample_posterior_predictive
 from pymc_lens.simulate import Image, simulate_imaging
@@ -53,6 +62,7 @@ __all__ = [
     "make_folder",
     "mass",
     "mesh",
+    "pipeline",
     "plot",
     "priors",
     "quantities",

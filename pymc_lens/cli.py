@@ -36,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     fit.set_defaults(run=_fit)
     fit.add_argument("--quiet", action="store_true", help="no progress bars")
+    fit.add_argument("--ends-with-parent", action="store_true", help=argparse.SUPPRESS)
     fit.add_argument("--cores", type=int, help="processes; by default one for each core")
     survey = commands.add_parser(
         "survey", help="fit a folder of lenses", description="Fit every lens of a folder of such folders."
@@ -57,23 +58,17 @@ def _parser() -> argparse.ArgumentParser:
 
 def _fit(arguments: argparse.Namespace) -> None:
     import pymc_lens as pl
+    from pymc_lens.inference.workers import end_with_parent
 
+    if arguments.ends_with_parent:
+        end_with_parent()
     out, folder = pl.make_folder(arguments.out), arguments.folder
-    dataset = pl.Imaging.from_fits(
-        folder / "image.fits", folder / "psf.fits", folder / "noise.fits", arguments.pixel_scale
-    )
+    dataset = pl.pipeline.read_folder(folder, arguments.pixel_scale)
     result = pl.fit_lens(
         dataset, out=out, draws=arguments.draws, cores=arguments.cores, random_seed=arguments.seed,
         progressbar=not arguments.quiet,
     )  # fmt: skip
-    theta_e = result.summary["theta_e"]
-    print(
-        f"{folder.name}: effective Einstein radius {theta_e['median']:.4f} "
-        f"({theta_e['low']:.4f} to {theta_e['high']:.4f}) arcsec, {result.summary['wall_s']:.0f} s, "
-        f"{result.verdict.grade}"
-    )
-    for reason in result.verdict.reasons:
-        print(f"  {reason}")
+    print(f"{folder.name}: {result}")
     print(f"Results: {out}")
 
 

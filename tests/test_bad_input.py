@@ -869,14 +869,17 @@ TABLE = [*of_constructors(), *HAND]
 ELSEWHERE = {
     "test_bad_data.py": ("Image", "Imaging", "Mask2D", "RadialBins", "simulate_imaging"),
     "test_convert.py": ("convert",),
+    "test_fit_lens.py": ("fit_lens", "pipeline.fit_lens", "pipeline.read_folder", "pipeline.survey"),
     "test_inference.py": ("find_mode", "find_modes", "sample"),
     "test_plot.py": ("plot",),
     "test_point.py": ("fit_at",),
     "test_quantities.py": tuple(f"quantities.{name}" for name in pl.quantities.__all__ if name.islower()),
     "test_results.py": ("reconstruct", "sample_posterior_predictive", "save", "make_folder"),
+    "test_tuning.py": ("tune_regularization",),
 }
 RESULTS = {"FitImaging", "InadmissibleError", "Mode", "mass.Hessian", "regularization.PYAUTOLENS_RIDGE"}
-RESULTS |= {"quantities.Curves", "quantities.PointImages"}
+RESULTS |= {"quantities.Curves", "quantities.PointImages", "TunedRegularization"}
+RESULTS |= {"LensFit", "Verdict", "pipeline.Criterion", "pipeline.LensFit", "pipeline.Verdict"}
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.id) for row in TABLE])

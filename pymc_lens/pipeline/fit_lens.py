@@ -81,6 +81,15 @@ class LensFit:
     search: Search
     summary: dict[str, Any]
 
+    def __repr__(self) -> str:
+        radius = self.summary["theta_e"]
+        lines = [
+            f"effective Einstein radius {radius['median']:.4f} ({radius['low']:.4f} to {radius['high']:.4f}) "
+            f"arcsec, {self.summary['ess']:.0f} effective draws, {self.summary['wall_s']:.0f} s: "
+            f"{self.verdict.grade}"
+        ]
+        return "\n  ".join(lines + self.verdict.reasons)
+
 
 def fit_lens(
     dataset: Imaging,
@@ -257,7 +266,10 @@ def _verdict(found: Search, mode: Mode, idata: DataTree, best: FitImaging, wante
             ),
             *judged.of_remarks(mode.remarks),
             *judged.of_sampling(
-                dict(posterior.attrs), float(summary["ess_bulk"].min()), wanted, float(summary["r_hat"].max())
+                posterior.attrs,
+                float(posterior.attrs.get("effective_draws", summary["ess_bulk"].min())),
+                wanted,
+                float(summary["r_hat"].max()),
             ),
         ]
     )  # fmt: skip
@@ -287,6 +299,7 @@ def _summary(
         "pa": {"median": float(_mean_angle(angle) - 90.0) % 180.0},
         "shear": _interval(np.hypot(posterior["gamma_1"], posterior["gamma_2"])),
         "chi2_reduced": best.reduced_chi_squared,
+        "log_evidence": best.log_evidence,
         "log_z": attrs.get("log_z"),
         "log_z_error": attrs.get("log_z_error"),
         "sampler": "importance" if by_weight else "nuts",
@@ -309,7 +322,8 @@ def _summary(
 
 
 def _interval(draws: Any) -> dict[str, float]:
-    return {name: float(np.quantile(draws, quantile)) for name, quantile in _QUANTILES.items()}
+    quantiles = {name: float(np.quantile(draws, quantile)) for name, quantile in _QUANTILES.items()}
+    return quantiles | {"mean": float(np.mean(draws)), "sd": float(np.std(draws))}
 
 
 def _mean_angle(angle: xr.DataArray) -> float:

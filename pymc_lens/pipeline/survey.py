@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+from pymc_lens.pipeline.folders import lens_folders
 from pymc_lens.storage import make_folder
 from pymc_lens.validation import integer
 
@@ -23,7 +24,6 @@ COLUMNS = (
     "name", "theta_e", "theta_e_low", "theta_e_high", "q", "pa", "shear", "chi2_reduced", "log_z",
     "diagnostic", "ess", "wall_s", "verdict", "reason",
 )  # fmt: skip
-FILES = ("image.fits", "noise.fits", "psf.fits")
 # Of what a lens that failed said last.
 _LINES = 3
 
@@ -94,21 +94,6 @@ def survey(
     return _in_order(rows, lenses)
 
 
-def lens_folders(folder: str | Path) -> list[Path]:
-    """Return the folders of lenses within a folder, or itself if it is one.
-
-    Raises
-    ------
-    ValueError
-        If there is none.
-    """
-    folder = Path(folder)
-    found = [path for path in [folder, *sorted(folder.glob("*/"))] if (path / FILES[0]).exists()]
-    if not found:
-        raise ValueError(f"folder: no folder with {', '.join(FILES)} in {folder}.")
-    return found
-
-
 def finished(folder: Path) -> dict[str, Any] | None:
     """Return the row of a lens that has been fitted; None of others."""
     try:
@@ -125,7 +110,18 @@ def _fit(
     lens: Path, out: Path, one_core: bool, options: Sequence[str], processes: list[subprocess.Popen]
 ) -> dict[str, Any]:
     """Fit one lens in a process, so that nothing that happens to it touches the others."""
-    command = [sys.executable, "-m", "pymc_lens", "fit", str(lens), "--out", str(out), "--quiet", *options]
+    command = [
+        sys.executable,
+        "-m",
+        "pymc_lens",
+        "fit",
+        str(lens),
+        "--out",
+        str(out),
+        "--quiet",
+        "--ends-with-parent",
+        *options,
+    ]
     if one_core:
         command += ["--cores", "1"]
     make_folder(out)

@@ -154,25 +154,19 @@ def test_issue13_line4_headers_that_contradict_the_pixel_scale_are_said(tmp_path
         assert pl.Imaging.from_fits(*same, pixel_scales=0.1).wcs is not None
 
 
-def test_issue13_line4_the_example_reads_the_scale_of_the_header(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    import lens_model
-
+def test_issue13_line4_a_folder_has_the_scale_of_the_header(tmp_path: Path) -> None:
     lens = simulated()
     header = sky_of(0.04).to_header()
     fits.writeto(tmp_path / "image.fits", lens.data, header)
     fits.writeto(tmp_path / "psf.fits", lens.psf)
     fits.writeto(tmp_path / "noise.fits", lens.noise_map)
-    assert lens_model.load(tmp_path, 0.5).pixel_scales == 0.04
+    assert pl.pipeline.read_folder(tmp_path).pixel_scales == 0.04
     with pytest.warns(UserWarning, match="0.04 arcsec, the data have 0.08"):
-        assert lens_model.load(tmp_path, 0.5, 0.08).pixel_scales == 0.08
+        assert pl.pipeline.read_folder(tmp_path, 0.08).pixel_scales == 0.08
     fits.writeto(tmp_path / "image.fits", lens.data, overwrite=True)
-    assert capsys.readouterr().out == ""
-    assert lens_model.load(tmp_path, 0.5).pixel_scales == lens_model.PIXEL_SCALE == 0.05
-    assert "image.fits does not say its pixel scale: 0.05 arcsec are taken." in capsys.readouterr().out
-    assert lens_model.load(tmp_path, 0.5, 0.08).pixel_scales == 0.08
+    with pytest.warns(UserWarning, match=r"image.fits does not say its pixel scale: 0.05 arcsec are taken"):
+        assert pl.pipeline.read_folder(tmp_path).pixel_scales == 0.05
+    assert pl.pipeline.read_folder(tmp_path, 0.08).pixel_scales == 0.08
 
 
 # --- point spread functions

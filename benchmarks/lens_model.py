@@ -1,4 +1,4 @@
-"""The model that `demo.py` and `fit_lens.py` fit to a real lens: mass, shear, light and source, jointly."""
+"""A model of a real lens for the benchmarks: mass, shear, light and several kinds of source, jointly."""
 
 from __future__ import annotations
 
@@ -97,12 +97,6 @@ def adaptive_pixelization(
     return pl.Pixelization(mesh, prior, positivity)
 
 
-def fine_pixelization(scale, amplitude, faint_ratio, signal_scale, first: FirstFit) -> pl.Pixelization:
-    """Cubic splines in a window around the source, on which the evidence is smoothest, with that prior."""
-    mesh = pl.mesh.RectangularWindow(SOURCE_PIXELS, first.window, degree=3)
-    return pl.Pixelization(mesh, adaptive_prior(scale, amplitude, faint_ratio, signal_scale, first))
-
-
 def adaptive_prior(
     scale, amplitude, faint_ratio, signal_scale, first: FirstFit
 ) -> pl.regularization.AdaptAmplitude:
@@ -156,17 +150,3 @@ def adaptive_model(
         )
         pl.LensedImage("image", tracer(**lens_priors(), pixelization=pixelization), observed=dataset)
     return model
-
-
-def first_fit(dataset: pl.Imaging) -> tuple[dict[str, np.ndarray], FirstFit]:
-    """Find the lens with the coarse model, then climb on one that adapts to its image of the source.
-
-    The image of the coarse source still holds light of the lens, that of the second hardly any. Returns where
-    all parameters end, and what to adapt to.
-    """
-    coarse = coarse_model(dataset)
-    found = pl.find_mode(coarse)
-    print(f"First fit: {found}", flush=True)
-    model = adaptive_model(dataset, FirstFit.of(pl.fit_at(coarse, found)), adaptive_pixelization)
-    mode = pl.find_mode(model, starts=found.initvals)
-    return mode.initvals, FirstFit.of(pl.fit_at(model, mode))

@@ -1,0 +1,168 @@
+"""Simulated lenses for unattended fits, and what became of them.
+
+    python benchmarks/unattended.py simulate DIR [--lenses 60] [--seed 1]
+    pymc-lens survey DIR --out OUT --workers 2
+    python benchmarks/unattended.py judge DIR OUT
+
+Lenses are drawn from broad priors: Einstein radius 0.5" to 2" (uniform in its logarithm), axis ratio 0.5 to
+1, shear up to 0.1, lens light of a cuspy profile that is slightly misaligned, sources of one to five clumps
+inside, across or outside the caustics (one to four images), peak signal-to-noise ratio of the arcs 5 to 50,
+and a neighbour beside one in four. ``judge`` prints how many end in the true mode (effective Einstein radius
+within 5 %), how many of those with the verdict "keep" do, and how often the 68 % interval holds the truth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import pymc_lens as pl
+
+PIXEL_SCALE, PSF_SIZE, PSF_SIGMA = 0.05, 21, 1.1
+RIGHT = 0.05
+
+
+def ell_comps(q: float, angle: float) -> list[float]:
+    return [float(component) for component in pl.convert.ell_comps_from(q, angle)]
+
+
+def drawn(rng: np.random.Generator) -> dict[str, Any]:
+    """Draw the truth of one lens."""
+    radius = float(np.exp(rng.uniform(np.log(0.5), np.log(2.0))))
+    q, angle = rng.uniform(0.5, 1.0), rng.uniform(0.0, 180.0)
+    shear, shear_angle = rng.uniform(0.0, 0.1), rng.uniform(0.0, np.pi)
+    # The centre of the source: up to half an Einstein radius off, so that there are one to four images.
+    t = rng.uniform(0.0, 2.0 * np.pi)
+    place = radius * 0.5 * np.sqrt(rng.uniform()) * np.array([np.sin(t), np.cos(t)])
+    clumps = [
+        {
+            "centre": (place + rng.normal(0.0, 0.08, 2)).tolist(),
+            "sigma": float(np.exp(rng.uniform(np.log(0.03), np.log(0.15)))),
+            "peak": float(rng.uniform(0.3, 1.0)),
+        }
+        for _ in range(rng.integers(1, 6))
+    ]
+    light_q, light_angle = q + rng.normal(0.0, 0.08), angle + rng.normal(0.0, 10.0)
+    return {
+        "einstein_radius": radius,
+        "ell_comps": ell_comps(q, angle),
+        "gamma": [shear * np.cos(2 * shear_angle), shear * np.sin(2 * shear_angle)],
+        "clumps": clumps,
+        "light": [
+            float(e) for e in pl.convert.ell_comps_from(float(np.clip(light_q, 0.4, 1.0)), light_angle)
+        ],
+        "light_peak": float(np.exp(rng.uniform(np.log(3.0), np.log(30.0)))),
+        "light_radius": 0.4 * radius + rng.uniform(0.1, 0.4),
+        "signal_to_noise": float(np.exp(rng.uniform(np.log(5.0), np.log(50.0)))),
+        "neighbour": bool(rng.uniform() < 0.25),
+        "neighbour_angle": float(rng.uniform(0.0, 2.0 * np.pi)),
+        "theta_e": float(pl.convert.effective_einstein_radius(radius, ell_comps(q, angle))),
+    }
+
+
+def round_gaussian(y: np.ndarray, x: np.ndarray, centre: Sequence[float], sigma: float) -> np.ndarray:
+    return np.exp(-0.5 * ((y - centre[0]) ** 2 + (x - centre[1]) ** 2) / sigma**2)
+
+
+def simulated(truth: dict[str, Any], seed: int, pixel_scale: float = PIXEL_SCALE) -> pl.Imaging:
+    """Image a lens."""
+    mass = pl.mass.Isothermal(ell_comps=tuple(truth["ell_comps"]), einstein_radius=truth["einstein_radius"])
+    shear = pl.mass.ExternalShear(*truth["gamma"])
+    source_light = pl.light.MultiGaussian((0.0, 0.0), (0.0, 0.0), [0.1])
+    tracer = pl.Tracer([pl.Galaxy(0.5, mass=mass + shear), pl.Galaxy(1.0, light=source_light)])
+
+    def source(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return sum(
+            clump["peak"] * round_gaussian(y, x, clump["centre"], clump["sigma"]) for clump in truth["clumps"]
+        )
+
+    e_y, e_x = truth["light"]
+
+    def light(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        # A de Vaucouleurs-like sum of Gaussians on ellipses.
+        norm = 1.0 / np.sqrt(1.0 - e_y**2 - e_x**2)
+        u, v = norm * ((1 + e_x) * y - e_y * x), norm * ((1 - e_x) * x - e_y * y)
+        squared = (u**2 + v**2) / truth["light_radius"] ** 2
+        widths = np.array([0.05, 0.15, 0.4, 1.0, 2.2])
+        peaks = np.array([1.0, 0.4, 0.15, 0.05, 0.012]) * truth["light_peak"]
+        image = sum(p * np.exp(-0.5 * squared / w**2) for p, w in zip(peaks, widths, strict=True))
+        if truth["neighbour"]:
+            away = 1.6 * truth["einstein_radius"] + 0.6
+            centre = away * np.sin(truth["neighbour_angle"]), away * np.cos(truth["neighbour_angle"])
+            image = image + 1.5 * round_gaussian(y, x, centre, 0.12)
+        return image
+
+    offsets = np.arange(PSF_SIZE) - PSF_SIZE // 2
+    psf = np.exp(-0.5 * (offsets[:, None] ** 2 + offsets[None] ** 2) / PSF_SIGMA**2)
+    half = 1.6 * truth["einstein_radius"] + 1.6
+    size = 2 * round(half / pixel_scale) + 1
+    lensed = pl.simulate_imaging(
+        tracer, source, (size, size), pixel_scale, psf / psf.sum(), 1e9, 1e-6, seed=seed
+    )  # fmt: skip
+    background = float(lensed.data.max()) / truth["signal_to_noise"]
+    return pl.simulate_imaging(
+        tracer, source, (size, size), pixel_scale, psf / psf.sum(), 2.0 / background**2, background,
+        seed=seed, lens_light=light,
+    )  # fmt: skip
+
+
+def simulate(folder: Path, n_lenses: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for k in range(n_lenses):
+        truth = drawn(rng)
+        lens = folder / f"lens_{k:03d}"
+        lens.mkdir(parents=True, exist_ok=True)
+        simulated(truth, seed=1000 * seed + k).to_fits(
+            (lens / "image.fits", lens / "psf.fits", lens / "noise.fits"), overwrite=True
+        )
+        (lens / "truth.json").write_text(json.dumps(truth, indent=1))
+    print(f"{n_lenses} lenses in {folder}")
+
+
+def judge(folder: Path, out: Path) -> None:
+    with (out / "lenses.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    outcomes = []
+    for row in rows:
+        truth = json.loads((folder / row["name"] / "truth.json").read_text())["theta_e"]
+        found, low, high, wall = (
+            float(row[name] or "nan") for name in ("theta_e", "theta_e_low", "theta_e_high", "wall_s")
+        )
+        outcomes.append((row["verdict"], abs(found / truth - 1.0) < RIGHT, low <= truth <= high, wall))
+        numbers = f"{truth:.3f} found/true {found / truth:.4f}"
+        print(f"{row['name']} {numbers} {row['verdict']:6} {wall:4.0f} s {row['reason']}")
+    kept = [each for each in outcomes if each[0] == "keep"]
+    n, right, covered = len(kept), sum(each[1] for each in kept), sum(each[2] for each in kept)
+    expected = f"{0.68 * n:.1f} +- {np.sqrt(0.68 * 0.32 * n):.1f}"
+    print(f"In the true mode: {sum(each[1] for each in outcomes)} of {len(outcomes)}")
+    print(f"Of those kept: {right} of {n}")
+    print(f"68 % intervals of those kept hold the truth in {covered} of {n}, expected {expected}")
+    print(f"Wall: median {np.nanmedian([each[3] for each in outcomes]):.0f} s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(required=True)
+    making = commands.add_parser("simulate")
+    making.add_argument("folder", type=Path)
+    making.add_argument("--lenses", type=int, default=60)
+    making.add_argument("--seed", type=int, default=1)
+    making.set_defaults(run=lambda a: simulate(a.folder, a.lenses, a.seed))
+    judging = commands.add_parser("judge")
+    judging.add_argument("folder", type=Path)
+    judging.add_argument("out", type=Path)
+    judging.set_defaults(run=lambda a: judge(a.folder, a.out))
+    arguments = parser.parse_args()
+    arguments.run(arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""A simulated lens from its image to its posterior, told nothing, and the command that does it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from astropy.io import fits
+
+import pymc_lens as pl
+from pymc_lens import cli
+from pymc_lens.pipeline.stages import around_the_arcs, contaminants, field, without
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+import unattended
+
+TRUTH = {
+    "einstein_radius": 0.9,
+    "ell_comps": [0.1, -0.05],
+    "gamma": [0.03, -0.02],
+    "clumps": [
+        {"centre": [0.08, -0.05], "sigma": 0.07, "peak": 1.0},
+        {"centre": [-0.03, 0.04], "sigma": 0.04, "peak": 0.6},
+    ],
+    "light": [0.08, -0.02],
+    "light_peak": 8.0,
+    "light_radius": 0.5,
+    "signal_to_noise": 25.0,
+    "neighbour": True,
+    "neighbour_angle": 2.0,
+}
+THETA_E = float(pl.convert.effective_einstein_radius(0.9, (0.1, -0.05)))
+
+
+@pytest.fixture(scope="module", name="image")
+def _image():
+    return unattended.simulated(TRUTH, seed=3, pixel_scale=0.08)
+
+
+def written(dataset, folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    dataset.to_fits(tuple(folder / name for name in ("image.fits", "psf.fits", "noise.fits")))
+    return folder
+
+
+@pytest.fixture(scope="module", name="fitted")
+def _fitted(image, tmp_path_factory):
+    out = tmp_path_factory.mktemp("lens") / "out"
+    return pl.fit_lens(image, out=out, draws=40, progressbar=False), out
+
+
+@pytest.mark.slow
+def test_the_truth_is_found_and_kept(fitted):
+    result, _ = fitted
+    assert result.verdict.grade == "keep", result.verdict.reasons
+    radius = result.idata["posterior"]["theta_e"]
+    assert abs(float(radius.mean()) - THETA_E) < 4.0 * float(radius.std())
+    assert float(radius.std()) < 0.01
+    assert result.summary["theta_e"]["low"] < result.summary["theta_e"]["high"]
+    assert result.fit.reduced_chi_squared == pytest.approx(1.0, abs=0.1)
+    assert "keep" in repr(result)
+
+
+@pytest.mark.slow
+def test_the_neighbour_is_left_out(fitted, image):
+    result, _ = fitted
+    away = 1.6 * 0.9 + 0.6
+    place = away * np.array([np.sin(2.0), np.cos(2.0)])
+    near = np.hypot(*(result.fit.dataset.plane.grid[result.fit.dataset.fitted] - place).T) < 0.1
+    assert not near.any()
+
+
+@pytest.mark.slow
+def test_files_and_going_on(fitted, image, monkeypatch):
+    result, out = fitted
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["verdict"] == result.verdict.grade
+    assert {each["name"] for each in summary["criteria"]} >= {"magnification", "pareto_k", "source_gain"}
+    with xr.open_datatree(out / "posterior.nc", engine="h5netcdf") as idata:
+        assert idata["posterior"]["theta_e"].shape == (2, 40)
+        assert "source_reconstruction" in idata.children
+    assert all((out / f"{name}.png").exists() for name in ("fit", "source", "posterior"))
+
+    def searched_again(*arguments):
+        raise AssertionError("the search was finished before")
+
+    # The package's attribute of that name is the function.
+    monkeypatch.setattr(sys.modules["pymc_lens.pipeline.fit_lens"], "search", searched_again)
+    again = pl.fit_lens(image, out=out, draws=40, progressbar=False)
+    for name in ("einstein_radius", "theta_e"):
+        np.testing.assert_array_equal(again.idata["posterior"][name], result.idata["posterior"][name])
+    other = image.with_data(image.data + 1.0, image.noise_map, image.unit)
+    with pytest.raises(ValueError, match=r"out: .* is of another dataset"):
+        pl.fit_lens(other, out=out, progressbar=False)
+
+
+def test_nothing_shines():
+    dark = pl.Imaging(-np.ones((40, 40)), np.ones((40, 40)), np.ones((1, 1)), 0.05)
+    with pytest.raises(ValueError, match="nothing shines"):
+        pl.fit_lens(dark, progressbar=False)
+    with pytest.raises(TypeError, match="dataset: expected"):
+        pl.fit_lens(np.ones((40, 40)))
+
+
+def test_field_and_masks(image):
+    start = field(image)
+    assert start.centre == pytest.approx((0.0, 0.0), abs=0.09)
+    masked = image.apply_mask(pl.Mask2D.circular(image.shape_native, 0.08, 1.5))
+    assert field(masked).dataset == masked
+    mass = pl.mass.Isothermal(ell_comps=(0.1, -0.05), einstein_radius=0.9) + pl.mass.ExternalShear(
+        0.03, -0.02
+    )
+    light = pl.light.MultiGaussian((0.0, 0.0), (0.08, -0.02), np.geomspace(0.02, 2.0, 8))
+    mesh = pl.mesh.RectangularWindow((20, 20), (-0.5, 0.5, -0.5, 0.5), degree=3)
+    pixelization = pl.Pixelization(mesh, pl.regularization.MaternSPDE(0.1, 1.0))
+    tracer = pl.Tracer([pl.Galaxy(0.5, mass=mass, light=light), pl.Galaxy(1.0, pixelization=pixelization)])
+    neighbours = contaminants(pl.FitImaging(start.dataset, tracer), start.centre)
+    rows, cols = np.nonzero(neighbours)
+    middle = (np.array(image.shape_native) - 1) / 2
+    place = 0.08 * (np.array([rows.mean(), cols.mean()]) - middle)
+    assert place == pytest.approx((1.6 * 0.9 + 0.6) * np.array([np.sin(2.0), np.cos(2.0)]), abs=0.1)
+    clean = without(start, neighbours)
+    fit = pl.FitImaging(clean.dataset, tracer)
+    assert not contaminants(fit, start.centre).any()
+    smaller = around_the_arcs(clean, fit).dataset
+    assert 0.2 < smaller.fitted.size / clean.dataset.fitted.size < 0.95
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([str(argument) for argument in arguments])
+    return ended.value.code, capsys.readouterr().err
+
+
+def test_the_command_says_what_is_wrong_at_once(image, tmp_path, capsys):
+    lens = written(image, tmp_path / "lens")
+    (tmp_path / "file").write_text("")
+    assert run(capsys, "fit", lens, "--out", tmp_path / "file" / "out")[0] == 1
+    code, said = run(capsys, "survey", tmp_path / "nowhere", "--out", tmp_path / "out")
+    assert code == 1
+    assert "no folder with image.fits" in said
+    with pytest.raises(ValueError, match="workers: expected at least 1"):
+        pl.pipeline.survey(tmp_path, tmp_path / "out", workers=0)
+    code, said = run(capsys, "fit", tmp_path, "--out", tmp_path / "out")
+    assert code == 1
+    assert "image.fits" in said
+
+
+@pytest.mark.slow
+def test_a_survey_survives_a_corrupt_lens(image, fitted, tmp_path):
+    """One is corrupt, one was finished before: a row each, and a sheet of figures."""
+    lenses, out = tmp_path / "lenses", tmp_path / "out"
+    written(image, lenses / "right")
+    broken = written(image, lenses / "broken")
+    (broken / "image.fits").write_bytes(b"SIMPLE  =  nothing of the kind")
+    (out).mkdir()
+    (out / "right").symlink_to(fitted[1])
+    command = [sys.executable, "-m", "pymc_lens", "survey", str(lenses), "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    with (out / "lenses.csv").open() as file:
+        rows = {row["name"]: row for row in csv.DictReader(file)}
+    assert rows["broken"]["verdict"] == "fail"
+    assert rows["broken"]["reason"].startswith("error:")
+    assert float(rows["right"]["theta_e"]) == pytest.approx(THETA_E, rel=0.02)
+    assert "1 of them finished before" in done.stdout
+    assert (out / "lenses.png").exists()
+
+
+@pytest.mark.slow
+def test_a_survey_that_is_killed_ends_with_the_same_table(image, tmp_path):
+    """Killed in the middle of each stage, as many times as it takes."""
+    lenses = tmp_path / "lenses"
+    for k in range(3):
+        noise = np.random.default_rng(k).standard_normal(image.shape_native) * image.noise_map
+        written(image.with_data(image.data + 0.1 * noise, image.noise_map, image.unit), lenses / f"lens_{k}")
+    tables = []
+    for name, seconds in (("whole", 10_000), ("killed", 25)):
+        out = tmp_path / name
+        command = [
+            sys.executable,
+            "-m",
+            "pymc_lens",
+            "survey",
+            str(lenses),
+            "--out",
+            str(out),
+            "--draws",
+            "50",
+        ]
+        for _ in range(60):
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                process.wait(seconds)
+                break
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        with (out / "lenses.csv").open() as file:
+            tables.append(list(csv.DictReader(file)))
+    for whole, killed in zip(*tables, strict=True):
+        assert {k: v for k, v in whole.items() if k != "wall_s"} == {
+            k: v for k, v in killed.items() if k != "wall_s"
+        }
+
+
+def test_fits_of_the_simulator_are_read(image, tmp_path):
+    lens = written(image, tmp_path / "lens")
+    read = pl.pipeline.read_folder(lens)
+    assert read.pixel_scales == pytest.approx(0.08)
+    assert fits.getdata(lens / "psf.fits").shape == (21, 21)
