@@ -128,7 +128,7 @@ def timed(function: Callable[[np.ndarray], list[np.ndarray]]) -> Call:
 
 
 def measure(repeats: int) -> tuple[list[dict], dict[str, str]]:
-    dataset = problem_s(*MESHES["Rectangular"])[0].imaging
+    dataset = problem_s(*MESHES["Rectangular"])[0].response.imaging
     calls = {
         ("pymc_lens", mesh, route): call
         for mesh, parts in MESHES.items()

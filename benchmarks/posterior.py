@@ -69,7 +69,7 @@ def measure(prior: str, draws: int, tune: int) -> dict[str, str | float]:
     idata = pl.sample(
         draws,
         tune=tune,
-        chains=2,
+        method="nuts",
         mode=mode,
         target_accept=0.6,
         max_treedepth=2,

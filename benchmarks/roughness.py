@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import lens_model
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
@@ -31,9 +31,6 @@ import pymc_lens as pl
 from pymc_lens.assembly import assemble
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-sys.path.insert(0, str(EXAMPLES))
-import lens_model  # noqa: E402
-
 DIRECTIONS = ("einstein_radius", "ell_comps_0", "ell_comps_1", "gamma_1", "gamma_2", "centre_0", "centre_1")
 # What to sample with: by far the smoothest. Traced vertices reach a higher evidence where detail is fine.
 DEFAULT = ("RectangularWindow cubic", "AdaptAmplitude")
