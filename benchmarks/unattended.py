@@ -3,12 +3,15 @@
     python benchmarks/unattended.py simulate DIR [--lenses 60] [--seed 1]
     pymc-lens survey DIR --out OUT --workers 2
     python benchmarks/unattended.py judge DIR OUT
+    python benchmarks/unattended.py compare ../shared/data/slacs/table.csv OUT
 
 Lenses are drawn from broad priors: Einstein radius 0.5" to 2" (uniform in its logarithm), axis ratio 0.5 to
 1, shear up to 0.1, lens light of a cuspy profile that is slightly misaligned, sources of one to five clumps
 inside, across or outside the caustics (one to four images), peak signal-to-noise ratio of the arcs 5 to 50,
 and a neighbour beside one in four. ``judge`` prints how many end in the true mode (effective Einstein radius
 within 5 %), how many of those with the verdict "keep" do, and how often the 68 % interval holds the truth.
+``compare`` writes the table of docs/benchmarks.md: real lenses of a survey beside the effective Einstein radii
+of Bolton et al. 2008 (``bSIE``) and of TinyLensGpu (``thetaE_lens_m``).
 """
 
 from __future__ import annotations
@@ -146,6 +149,28 @@ def judge(folder: Path, out: Path) -> None:
     print(f"Wall: median {np.nanmedian([each[3] for each in outcomes]):.0f} s")
 
 
+def compare(table: Path, out: Path) -> None:
+    with table.open() as file:
+        known = {row["lens_name"]: row for row in csv.DictReader(file)}
+    with (out / "lenses.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["name"] in known]
+    print("| lens | effective Einstein radius | Bolton | ratio | TinyLensGpu | k | draws | wall | verdict |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for row in rows:
+        truth = known[row["name"]]
+        bolton, other = float(truth["bSIE"]), float(truth["thetaE_lens_m"])
+        radius, low, high, wall, ess, k = (
+            float(row[column] or "nan")
+            for column in ("theta_e", "theta_e_low", "theta_e_high", "wall_s", "ess", "diagnostic")
+        )
+        found = (
+            f'{radius:.3f}" ({low:.3f} to {high:.3f}) | {bolton:.2f}" | {radius / bolton:.3f} | {other:.2f}"'
+        )
+        print(f"| {row['name']} | {found} | {k:.2f} | {ess:.0f} | {wall:.0f} s | {row['verdict']} |")
+    walls = [float(row["wall_s"]) for row in rows if row["wall_s"]]
+    print(f"\nWall: median {np.median(walls):.0f} s, at most {max(walls):.0f} s.")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -160,6 +185,10 @@ def main() -> None:
     judging.add_argument("folder", type=Path)
     judging.add_argument("out", type=Path)
     judging.set_defaults(run=lambda a: judge(a.folder, a.out))
+    comparing = commands.add_parser("compare")
+    comparing.add_argument("table", type=Path)
+    comparing.add_argument("out", type=Path)
+    comparing.set_defaults(run=lambda a: compare(a.table, a.out))
     arguments = parser.parse_args()
     arguments.run(arguments)
 

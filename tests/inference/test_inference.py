@@ -156,7 +156,7 @@ def test_issue13_line2_pymc_has_the_truth_and_agrees(reference):
 def test_issue13_line2_every_sampler_has_the_same_posterior(small, mode, reference, sampler):
     """Two chains of `pl.sample`; SMC below. The truth is within three standard deviations."""
     with small:
-        idata = pl.sample(600, chains=2, mode=mode, nuts_sampler=sampler, random_seed=11, progressbar=False)
+        idata = pl.sample(800, chains=2, mode=mode, nuts_sampler=sampler, random_seed=11, progressbar=False)
     assert_same_posterior(idata, reference)
     assert_converged(idata)
     assert set(idata["posterior"].data_vars) == set(NAMES)

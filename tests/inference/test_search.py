@@ -194,7 +194,7 @@ def test_issue13_F6_an_interrupted_search_returns_the_best_so_far(monkeypatch):
         density(start)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "climb_on", interrupted)
+    monkeypatch.setattr(module, "settled", interrupted)
     built = model(simulated())
     with pytest.warns(UserWarning, match="interrupted"):
         best = pl.find_mode(built, progressbar=False)
