@@ -10,7 +10,7 @@ Lenses are drawn from broad priors: Einstein radius 0.5" to 2" (uniform in its l
 inside, across or outside the caustics (one to four images), peak signal-to-noise ratio of the arcs 5 to 50,
 and a neighbour beside one in four. ``judge`` prints how many end in the true mode (effective Einstein radius
 within 5 %), how many of those with the verdict "keep" do, and how often the 68 % interval holds the truth.
-``compare`` writes the table of docs/benchmarks.md: real lenses of a survey beside the effective Einstein radii
+``compare`` writes the table of docs/benchmarks.md: real lenses of a survey beside effective Einstein radii
 of Bolton et al. 2008 (``bSIE``) and of TinyLensGpu (``thetaE_lens_m``).
 """
 
