@@ -92,6 +92,7 @@ def test_a_compact_source_is_the_best_positive_combination(rng):
     np.testing.assert_allclose(fit.model / dataset.noise_fitted, design @ amplitudes, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_issue13_line1_default_starts_reach_the_truth_s_mode():
     """The first of the six lenses of benchmarks/search.py, with the recommended mesh and prior."""
     (row,) = benchmark.compare(0, ["VoronoiNN + MaternSPDE"])

@@ -276,6 +276,7 @@ def test_issue14_smc_samples_a_parametric_source(ring):
         assert (np.abs(ours - theirs) < 0.3 * sd).all(), (name, ours, theirs, sd)
 
 
+@pytest.mark.slow
 def test_issue14_both_sources_of_two_planes_are_recovered(double):
     with double_plane(double, None) as built:
         idata = pl.sample(random_seed=2, progressbar=False)

@@ -193,7 +193,9 @@ def inversion(mesh: pl.mesh.Mesh, prior: pl.regularization.Regularization) -> tu
     return problem, named((simulated().data_fitted, *(part.eval() for part in inputs)))
 
 
-@pytest.mark.parametrize(("positivity", "tolerance"), [(None, 1e-6), ("marginal", 1e-5)])
+@pytest.mark.parametrize(
+    ("positivity", "tolerance"), [(None, 1e-6), pytest.param("marginal", 1e-5, marks=pytest.mark.slow)]
+)
 def test_all_parameters_may_be_random_variables(positivity, tolerance):
     """To as many digits as without the adapt image; expectation propagation stops at five."""
     with pm.Model() as model:
