@@ -15,9 +15,6 @@ _log = logging.getLogger(__name__)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; ends with 1 and one line where it cannot."""
     parsed = _parser().parse_args(arguments)
-    # Read when the libraries are loaded: processes are the parallelism.
-    for library in ("OPENBLAS", "OMP", "MKL", "VECLIB"):
-        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     os.environ.setdefault("MPLBACKEND", "Agg")
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     logging.getLogger("pymc_lens").setLevel(logging.INFO)

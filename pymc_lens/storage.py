@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -63,10 +65,17 @@ def save(idata: DataTree, path: str | Path) -> Path:
     require_instance("idata", idata, DataTree)
     path = Path(path)
     make_folder(path.parent)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with complete_or_not(path) as unfinished:
         idata.to_netcdf(unfinished, engine="h5netcdf")
+    return path
+
+
+@contextmanager
+def complete_or_not(path: Path) -> Iterator[Path]:
+    """Give a path to write to, which takes the place of a file once that has gone well."""
+    unfinished = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield unfinished
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
-    return path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from pymc_lens.inference.mode import Mode
 from pymc_lens.inference.workers import shared_work
 from pymc_lens.progress import Report
 from pymc_lens.provenance import fingerprint
+from pymc_lens.storage import complete_or_not
 
 # Of the first proposal: heavier tails than the posterior's.
 _FIRST_DEGREES = 6.0
@@ -141,12 +141,8 @@ class WeightedDraws:
         for k, batch in enumerate(self.batches):
             arrays |= {f"{k}_{name}": value for name, value in batch._asdict().items() if name != "proposal"}
             arrays |= {f"{k}_{name}": value for name, value in batch.proposal._asdict().items()}
-        unfinished = self._checkpoint.with_name(f".{self._checkpoint.name}.{os.getpid()}.npz")
-        try:
-            np.savez(unfinished, **arrays)
-            os.replace(unfinished, self._checkpoint)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with complete_or_not(self._checkpoint) as unfinished, unfinished.open("wb") as file:
+            np.savez(file, **arrays)
 
 
 def _read(path: Path, digest: str) -> list[Batch]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import pickle
 import time
 import warnings
@@ -13,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import arviz as az
 import numpy as np
 import pymc as pm
 import xarray as xr
+from arviz_stats.summary import summary as table_of
 from xarray import DataTree
 
 from pymc_lens.convert import axis_ratio_and_angle_from_ell_comps, effective_einstein_radius
@@ -41,7 +40,7 @@ from pymc_lens.pipeline.stages import (
 from pymc_lens.pipeline.verdict import Verdict
 from pymc_lens.point import fit_at
 from pymc_lens.results import reconstruct
-from pymc_lens.storage import make_folder, save
+from pymc_lens.storage import complete_or_not, make_folder, save
 from pymc_lens.validation import integer, require_instance
 
 _log = logging.getLogger(__name__)
@@ -158,8 +157,8 @@ def fit_lens(
     start, found = stages("search", lambda: _searched(dataset, redshifts, cores, progressbar))
     lens = found.lenses[0]
     start, first = stages("source", lambda: _first_source(start, found, redshifts))
-    mode = stages("mode", lambda: joint_mode(start, first, lens, redshifts, cores, progressbar)[1])
     model = joint_model(start.dataset, start.centre, first.adapt_to, first.peak, redshifts)
+    mode = stages("mode", lambda: joint_mode(model, first, lens, cores, progressbar))
     idata = stages.timed(
         "posterior",
         lambda: sample(
@@ -216,7 +215,8 @@ class _Stages:
             return result
         result = self.timed(name, stage)
         if path is not None:
-            _replace(path, pickle.dumps((self.digest, self.seconds[name], result)))
+            with complete_or_not(path) as unfinished:
+                unfinished.write_bytes(pickle.dumps((self.digest, self.seconds[name], result)))
         return result
 
 
@@ -255,7 +255,7 @@ def _verdict(found: Search, mode: Mode, idata: DataTree, best: FitImaging, wante
         for other in found.lenses[1:]
         if abs(_radius(other.parameters) / radius_of_search - 1.0) > _OTHER
     ]
-    summary = az.summary(posterior, kind="diagnostics", round_to="none")
+    summary = table_of(posterior, kind="diagnostics", round_to="none")
     centre = posterior["mass_centre"].mean(("chain", "draw")).values
     return Verdict.of(
         [
@@ -290,7 +290,7 @@ def _summary(
     posterior = idata["posterior"].to_dataset()
     q, angle = axis_ratio_and_angle_from_ell_comps(posterior["ell_comps"])
     attrs = posterior.attrs
-    diagnostics = az.summary(posterior, kind="diagnostics", round_to="none")
+    diagnostics = table_of(posterior, kind="diagnostics", round_to="none")
     by_weight = "pareto_k" in attrs
     return {
         "theta_e": _interval(posterior["theta_e"]),
@@ -315,7 +315,7 @@ def _summary(
         "criteria": [each._asdict() for each in verdict.criteria],
         "parameters": {
             str(name): {key: float(row[key]) for key in ("mean", "sd")}
-            for name, row in az.summary(posterior, kind="stats", round_to="none").iterrows()
+            for name, row in table_of(posterior, kind="stats", round_to="none").iterrows()
         },
         "dataset": dataset.digest,
     }
@@ -335,7 +335,8 @@ def _mean_angle(angle: xr.DataArray) -> float:
 def _write(result: LensFit, folder: Path) -> None:
     save(result.idata, folder / "posterior.nc")
     save_figures(result, folder)
-    _replace(folder / "summary.json", json.dumps(result.summary, indent=1).encode())
+    with complete_or_not(folder / "summary.json") as unfinished:
+        unfinished.write_text(json.dumps(result.summary, indent=1))
 
 
 def save_figures(result: LensFit, folder: Path) -> None:
@@ -354,13 +355,3 @@ def save_figures(result: LensFit, folder: Path) -> None:
             warnings.simplefilter("ignore", UserWarning)
             figure.savefig(folder / f"{name}.png", dpi=110)
         plt.close(figure)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file that is complete or not there."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)

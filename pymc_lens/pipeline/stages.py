@@ -25,7 +25,6 @@ from pymc_lens.pipeline.models import (
     AdaptTo,
     Redshifts,
     first_pixelization,
-    joint_model,
     search_model,
     tracer,
 )
@@ -135,7 +134,7 @@ def field(dataset: Imaging) -> Field:
     if dataset.mask.array.any():
         return Field(dataset, centre)
     reach = 0.5 * min(dataset.shape_native) * dataset.pixel_scales - float(np.abs(centre).max())
-    return Field(_masked(dataset, centre, min(_FIRST_MASK, reach)), centre)
+    return without(Field(dataset, centre), distances(dataset, centre) > min(_FIRST_MASK, reach))
 
 
 def search(start: Field, redshifts: Redshifts, cores: int | None, progressbar: bool) -> Search:
@@ -216,17 +215,8 @@ def around_the_arcs(start: Field, fit: FitImaging) -> Field:
     return without(start, beyond) if (beyond & ~start.dataset.mask.array).any() else start
 
 
-def joint_mode(
-    start: Field, first: FirstSource, lens: Lens, redshifts: Redshifts, cores: int | None, progressbar: bool
-) -> tuple[pm.Model, Mode]:
-    """Climb in everything at once, from the lens of the search and its source."""
-    model = joint_model(start.dataset, start.centre, first.adapt_to, first.peak, redshifts)
+def joint_mode(model: pm.Model, first: FirstSource, lens: Lens, cores: int | None, progressbar: bool) -> Mode:
+    """Climb in everything of `joint_model` at once, from the lens of the search and its source."""
     source = {"scale": _SCALE, "amplitude": first.peak, "faint_ratio": _FAINT_RATIO}
     source |= {"signal_scale": _SIGNAL_SCALE}
-    mode = find_mode(model, starts={**lens.parameters, **source}, cores=cores, progressbar=progressbar)
-    return model, mode
-
-
-def _masked(dataset: Imaging, centre: tuple[float, float], radius: float) -> Imaging:
-    beyond = distances(dataset, centre) > radius
-    return dataset.apply_mask(Mask2D(dataset.mask.array | beyond, dataset.pixel_scales))
+    return find_mode(model, starts={**lens.parameters, **source}, cores=cores, progressbar=progressbar)

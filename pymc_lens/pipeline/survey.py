@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pymc_lens.pipeline.folders import lens_folders
-from pymc_lens.storage import make_folder
+from pymc_lens.storage import complete_or_not, make_folder
 from pymc_lens.validation import integer
 
 _log = logging.getLogger(__name__)
@@ -149,9 +149,7 @@ def _in_order(rows: dict[str, dict[str, Any]], lenses: Sequence[Path]) -> list[d
 
 def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write the table, complete or not at all."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    with unfinished.open("w", newline="") as file:
+    with complete_or_not(path) as unfinished, unfinished.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, restval="")
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(unfinished, path)
