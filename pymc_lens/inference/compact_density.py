@@ -19,8 +19,9 @@ from pymc_lens.errors import InadmissibleError
 from pymc_lens.inversion.compact_source import CompactFit, CompactInputs, CompactSource
 from pymc_lens.parts import Light, parts_of
 
-# Of the prior of a source's elliptical components.
-_ELLIPTICITY = 0.25
+# Standard deviations of the priors of a source's elliptical components, and of the distance (arcsec) between
+# components: a source is one object. Far apart, they could copy two images behind a lens that bends little.
+_ELLIPTICITY, _APART = 0.25, 0.15
 
 
 class CompactImage(NamedTuple):
@@ -50,7 +51,8 @@ class CompactDensity:
 
     Nothing here knows a mass profile: rays and light are read from the graph of the model. A vector holds the
     model's value variables, flattened (n_model,), then centre (y, x), arcsec, and elliptical components
-    (e_y, e_x) of what is in the place of each pixelized source.
+    (e_y, e_x) of each component of what is in the place of each pixelized source. Its length says how many
+    components a source has.
 
     Parameters
     ----------
@@ -65,6 +67,8 @@ class CompactDensity:
         Of the gradient, so far.
     n_sources : int
         Pixelized sources of all images.
+    pixel_scales : (n_sources,) float64
+        Arcsec, of the image that a source is seen in.
     of_light, of_mass : (n_model,) bool
         Coordinates on which the light in front of the lenses depends; others on which sources depend.
     """
@@ -81,7 +85,9 @@ class CompactDensity:
         self._compile(model, images)
         # Without a mass the rays are where the pixels are, and sources as wide as the image.
         extents = [np.ptp(image.dataset.plane.grid, axis=0).max() for image in self.images]
-        self._extents = np.repeat(extents, [image.compact.n_sources for image in self.images])
+        n_sources = [image.compact.n_sources for image in self.images]
+        self._extents = np.repeat(extents, n_sources)
+        self.pixel_scales = np.repeat([image.dataset.pixel_scales for image in self.images], n_sources)
 
     def _influences(self, outputs: list[TensorVariable]) -> np.ndarray:
         names = {variable.name for variable in ancestors(outputs)}
@@ -133,6 +139,10 @@ class CompactDensity:
         """Positions (n_rays, 2) of each image's sub-pixels in the planes of its pixelized sources."""
         return [part.rays for part in self._inputs(vector)[1]]
 
+    def sources(self, vector: np.ndarray) -> np.ndarray:
+        """Centres and elliptical components (n_sources, n_components, 4) of the sources."""
+        return vector[self.n_model :].reshape(self.n_sources, -1 if self.n_sources else 1, 4)
+
     def point(self, vector: np.ndarray) -> dict[str, np.ndarray]:
         """Value variables of the model by name."""
         return DictToArrayBijection.rmap(RaveledVars(vector[: self.n_model], self._info))
@@ -162,22 +172,30 @@ class CompactDensity:
     def _inputs(self, vector: np.ndarray) -> tuple[float, list[CompactInputs]]:
         log_prior, *outputs = self._forward(*self.point(vector).values())
         given = iter(map(np.ascontiguousarray, outputs))
-        sources = iter(vector[self.n_model :].reshape(-1, 4))
+        sources = self.sources(vector)
+        of_each = iter(sources)
         return float(log_prior), [
             CompactInputs(
                 tuple(islice(given, len(image.columns))),
                 tuple(islice(given, len(image.rays))),
-                np.array(list(islice(sources, len(image.rays)))).reshape(-1, 4),
+                np.reshape(list(islice(of_each, len(image.rays))), (len(image.rays), *sources.shape[1:])),
             )
             for image in self.images
         ]
 
     def _source_log_prior(self, vector: np.ndarray) -> tuple[float, np.ndarray]:
-        """Weak normal priors of the sources, and their gradient."""
-        sources = vector[self.n_model :].reshape(-1, 4)
-        sds = np.array([[extent, extent, _ELLIPTICITY, _ELLIPTICITY] for extent in self._extents])
-        sds = sds.reshape(-1, 4)
-        return -0.5 * float(((sources / sds) ** 2).sum()), (-sources / sds**2).ravel()
+        """Return normal priors, weak but for the distances of a source's components, and their gradient."""
+        sources = self.sources(vector)
+        from_origin, others = sources[:, :1, :2] / self._extents[:, None, None], sources[:, 1:, :2]
+        apart = (others - sources[:, :1, :2]) / _APART
+        shapes = sources[:, :, 2:] / _ELLIPTICITY
+        gradient = np.empty(sources.shape)
+        gradient[:, :1, :2] = -from_origin / self._extents[:, None, None]
+        gradient[:, :1, :2] += apart.sum(axis=1, keepdims=True) / _APART
+        gradient[:, 1:, :2] = -apart / _APART
+        gradient[:, :, 2:] = -shapes / _ELLIPTICITY
+        total = sum(float((part**2).sum()) for part in (from_origin, apart, shapes))
+        return -0.5 * total, gradient.ravel()
 
 
 def _image(model: pm.Model, rv: TensorVariable) -> CompactImage:

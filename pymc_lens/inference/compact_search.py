@@ -19,9 +19,9 @@ from pymc.blocking import DictToArrayBijection
 from pytensor.tensor.variable import TensorVariable
 from scipy.optimize import minimize
 
-from pymc_lens.inference.compact_density import CompactDensity, CompactImage
+from pymc_lens.inference.compact_density import CompactDensity
 from pymc_lens.inference.workers import shared_work
-from pymc_lens.inversion.compact_source import CompactFit, CompactSource
+from pymc_lens.inversion.compact_source import CompactFit, CompactInputs, CompactSource
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +33,10 @@ _FIRST, _SECOND, _LAST, _FINALISTS = 30, 40, 150, 4
 _OUTLIER, _LIGHT_PASSES, _LIGHT_ITERATIONS = 3.0, 4, 25
 # First steps of a source's coordinates: pixels for its centre, and of its elliptical components.
 _CENTRE_STEP, _ELLIPTICITY_STEP = 1.0, 0.1
+# Relative difference of the mean deflection up to which two climbs are the same.
+_SAME_DEFLECTION = 0.02
+# Components that sources are given by and by, and places that are tried for each.
+_MORE_COMPONENTS, _PLACES = 1, 24
 # Quantile of the residuals over the light from which pixels count as arcs.
 _BRIGHT = 0.97
 _VERY_LOW = 1e12
@@ -53,12 +57,15 @@ class Candidate(NamedTuple):
         Positions of all images' sub-pixels in the planes of all pixelized sources, arcsec.
     deflection : float
         Mean length of their deflections, arcsec.
+    sources : (n_sources, n_components, 4) float64
+        Centres (y, x), arcsec, and elliptical components of the compact sources.
     """
 
     flat: np.ndarray
     log_density: float
     rays: np.ndarray
     deflection: float
+    sources: np.ndarray
 
 
 class CompactSearch(NamedTuple):
@@ -100,7 +107,8 @@ def compact_candidates(
 
     The light is fitted alone at first, robustly, so that arcs do not count. With the light held, draws from
     the prior are compared, each with its source where bright pixels trace to. The best draw in each bin of
-    the mean deflection starts a climb: in mass and source, then in everything; the best of these go on.
+    the mean deflection starts a climb: in mass and source, then in everything; the best of these go on, with
+    a second component of each source.
 
     Parameters
     ----------
@@ -116,23 +124,26 @@ def compact_candidates(
         Processes that share the climbs; by default one for each core.
     """
     density = CompactDensity(model, images)
-    scales = _scales(density, draws)
+    steps = _steps(density, draws)
     centre = np.concatenate([draws[0], np.zeros(4 * density.n_sources)])
-    centre = _fit_light(density, centre, scales, report)
+    centre = _fit_light(density, centre, steps, report)
     starts = _best_draws(density, centre, draws, report, cores)
     of_lens = density.of_mass | density.of_light
-    of_mass, of_all = (_with_sources(density, of_model) for of_model in (density.of_mass, of_lens))
 
     def climbed(start: np.ndarray) -> np.ndarray:
-        end = _ascend(density, start, of_mass, scales, _FIRST, report, "compact source")
-        return _ascend(density, end, of_all, scales, _SECOND, report, "compact source")
+        end = _ascend(density, start, _scales(density, start, steps, density.of_mass), _FIRST)
+        return _ascend(density, end, _scales(density, end, steps, of_lens), _SECOND)
 
     def climbed_on(start: np.ndarray) -> np.ndarray:
-        return _ascend(density, start, of_all, scales, _LAST, report, "best compact sources")
+        for _ in range(_MORE_COMPONENTS):
+            start = _with_another_component(density, start)
+            start = _ascend(density, start, _scales(density, start, steps, of_lens), _LAST)
+        return start
 
     ends = _shared(climbed, starts, "compact source", report, cores)
     ends.sort(key=density.value, reverse=True)
-    ends = _shared(climbed_on, ends[:_FINALISTS], "best compact source", report, cores)
+    finalists = _distinct(density, ends, steps)[:_FINALISTS]
+    ends = _shared(climbed_on, finalists, "best compact source", report, cores)
     ends.sort(key=density.value, reverse=True)
     candidates = [_candidate(density, end) for end in ends]
     return CompactSearch(candidates, of_lens, _gain(density, ends[0]))
@@ -160,19 +171,62 @@ def prior_draws(model: pm.Model, n_draws: int, rng: np.random.Generator) -> np.n
     return np.concatenate([np.reshape(by_name[name], (n_draws, -1)) for name, *_ in order], axis=1)
 
 
-def _scales(density: CompactDensity, draws: np.ndarray) -> np.ndarray:
-    """First steps of all coordinates, sources included."""
-    of_model = 0.3 * np.std(draws, axis=0) if len(draws) > 1 else np.full(density.n_model, 0.1)
-    of_sources = [
-        ([_CENTRE_STEP * image.dataset.pixel_scales] * 2 + [_ELLIPTICITY_STEP] * 2) * image.compact.n_sources
-        for image in density.images
+def _steps(density: CompactDensity, draws: np.ndarray) -> np.ndarray:
+    """First steps (n_model,) of the model's coordinates."""
+    return 0.3 * np.std(draws, axis=0) if len(draws) > 1 else np.full(density.n_model, 0.1)
+
+
+def _scales(
+    density: CompactDensity, vector: np.ndarray, steps: np.ndarray, of_model: np.ndarray
+) -> np.ndarray:
+    """First steps of all coordinates of a vector: zero for those of the model that are held."""
+    of_sources = np.empty(density.sources(vector).shape)
+    of_sources[..., :2] = _CENTRE_STEP * density.pixel_scales[:, None, None]
+    of_sources[..., 2:] = _ELLIPTICITY_STEP
+    return np.concatenate([np.where(of_model, steps, 0.0), of_sources.ravel()])
+
+
+def _with_another_component(density: CompactDensity, vector: np.ndarray) -> np.ndarray:
+    """Add a component to each source, at the best of some places that bright residuals trace to."""
+    if not density.n_sources:
+        return vector
+    sources = density.sources(vector)
+    traced = _traced(density, density.rays(vector), _brightest_pixels(density, vector, CompactSource.fit))
+    rng = np.random.default_rng(len(vector))
+    tries = []
+    for _ in range(_PLACES):
+        added = sources[:, :1].copy()
+        added[:, 0, :2] = [rng.choice(places) for places in traced]
+        added[:, 0, 2:] = 0.0
+        both = np.concatenate([sources, added], axis=1)
+        tries.append(np.concatenate([vector[: density.n_model], both.ravel()]))
+    return max(tries, key=density.value)
+
+
+def _distinct(density: CompactDensity, ends: list[np.ndarray], steps: np.ndarray) -> list[np.ndarray]:
+    """Leave out what is as one before it: in its mean deflection and all coordinates of its mass."""
+    kept: list[tuple[np.ndarray, float]] = []
+    of_mass = density.of_mass
+    for end in ends:
+        deflection, mass = _mean_deflection(density, density.rays(end)), end[: density.n_model][of_mass]
+        if not any(
+            abs(deflection - other_deflection) <= _SAME_DEFLECTION * other_deflection
+            and (np.abs(mass - other[: density.n_model][of_mass]) <= steps[of_mass]).all()
+            for other, other_deflection in kept
+        ):
+            kept.append((end, deflection))
+    return [end for end, _ in kept]
+
+
+def _traced(
+    density: CompactDensity, rays: list[tuple[np.ndarray, ...]], arcs: list[np.ndarray]
+) -> list[np.ndarray]:
+    """Where some pixels (slim indices) of each image are in the planes of its sources."""
+    return [
+        part.reshape(image.dataset.plane.n_pixels, -1, 2).mean(axis=1)[arc]
+        for image, parts, arc in zip(density.images, rays, arcs, strict=True)
+        for part in parts
     ]
-    return np.concatenate([of_model, *of_sources])
-
-
-def _with_sources(density: CompactDensity, of_model: np.ndarray) -> np.ndarray:
-    """Return indices of some of the model's coordinates and all of the sources'."""
-    return np.flatnonzero(np.concatenate([of_model, np.ones(4 * density.n_sources, bool)]))
 
 
 def _candidate(density: CompactDensity, vector: np.ndarray) -> Candidate:
@@ -182,6 +236,7 @@ def _candidate(density: CompactDensity, vector: np.ndarray) -> Candidate:
         density.value(vector),
         np.concatenate([np.empty((0, 2)), *chain(*rays)]),
         _mean_deflection(density, rays),
+        density.sources(vector),
     )
     _log.info("Compact source: log density %.1f, deflection %.3f.", found.log_density, found.deflection)
     return found
@@ -195,18 +250,18 @@ def _gain(density: CompactDensity, vector: np.ndarray) -> float:
 
 
 def _fit_light(
-    density: CompactDensity, start: np.ndarray, scales: np.ndarray, report: Callable[[str], None]
+    density: CompactDensity, start: np.ndarray, steps: np.ndarray, report: Callable[[str], None]
 ) -> np.ndarray:
     """Fit the light without a source, with weights of a Cauchy distribution."""
-    free = np.flatnonzero(np.concatenate([density.of_light, np.zeros(4 * density.n_sources, bool)]))
-    if not free.size:
+    if not density.of_light.any():
         return start
+    scales = np.concatenate([np.where(density.of_light, steps, 0.0), np.zeros(4 * density.n_sources)])
     for k in range(_LIGHT_PASSES):
         fits = density.fits(start, CompactSource.fit_light)
         for image, fit in zip(density.images, fits, strict=True):
             image.compact.weights = 1.0 / (1.0 + (_significance(image.compact, fit) / _OUTLIER) ** 2)
-        stage = f"light {k + 1}/{_LIGHT_PASSES}"
-        start = _ascend(density.of_light_alone, start, free, scales, _LIGHT_ITERATIONS, report, stage)
+        report(f"light {k + 1}/{_LIGHT_PASSES}")
+        start = _ascend(density.of_light_alone, start, scales, _LIGHT_ITERATIONS)
     for image in density.images:
         image.compact.weights = np.ones(image.compact.data.size)
     return start
@@ -220,20 +275,13 @@ def _best_draws(
     cores: int | None,
 ) -> list[np.ndarray]:
     """Return the best draw in each bin of the mean deflection, the light held."""
-    arcs = [
-        _brightest(image, _significance(image.compact, fit))
-        for image, fit in zip(density.images, density.fits(centre, CompactSource.fit_light), strict=True)
-    ]
+    arcs = _brightest_pixels(density, centre, CompactSource.fit_light)
 
     def tried(draw: np.ndarray) -> tuple[list[np.ndarray], list[float], float]:
         vector = centre.copy()
         vector[: density.n_model][density.of_mass] = draw[density.of_mass]
         rays = density.rays(vector)
-        traced = [
-            part.reshape(image.dataset.plane.n_pixels, -1, 2).mean(axis=1)[arc]
-            for image, parts, arc in zip(density.images, rays, arcs, strict=True)
-            for part in parts
-        ]
+        traced = _traced(density, rays, arcs)
         guesses = [[np.median(part, axis=0) for part in traced]]
         if density.n_sources:  # otherwise there is nothing to guess, and both would be the same
             seed = np.frombuffer(draw.tobytes(), np.uint32)
@@ -275,9 +323,15 @@ def _significance(compact: CompactSource, fit: CompactFit) -> np.ndarray:
     return (compact.data - fit.model) / compact.response.noise
 
 
-def _brightest(image: CompactImage, significance: np.ndarray) -> np.ndarray:
-    """Slim indices of the pixels that are brightest over the light."""
-    return image.dataset.fitted[significance >= np.quantile(significance, _BRIGHT)]
+def _brightest_pixels(
+    density: CompactDensity, vector: np.ndarray, solve: Callable[[CompactSource, CompactInputs], CompactFit]
+) -> list[np.ndarray]:
+    """Slim indices of the pixels of each image that are brightest over a fit."""
+    brightest = []
+    for image, fit in zip(density.images, density.fits(vector, solve), strict=True):
+        significance = _significance(image.compact, fit)
+        brightest.append(image.dataset.fitted[significance >= np.quantile(significance, _BRIGHT)])
+    return brightest
 
 
 def _mean_deflection(density: CompactDensity, rays: list[tuple[np.ndarray, ...]]) -> float:
@@ -293,19 +347,16 @@ def _mean_deflection(density: CompactDensity, rays: list[tuple[np.ndarray, ...]]
 def _ascend(
     density: Callable[[np.ndarray], tuple[float, np.ndarray]],
     start: np.ndarray,
-    free: np.ndarray,
     scales: np.ndarray,
     iterations: int,
-    report: Callable[[str], None],
-    stage: str,
 ) -> np.ndarray:
-    """Maximise in the free coordinates, in units of their scales."""
+    """Maximise in the coordinates whose scales are not zero, in units of these."""
+    free = np.flatnonzero(scales)
 
     def objective(u: np.ndarray) -> tuple[float, np.ndarray]:
         vector = start.copy()
         vector[free] += scales[free] * u
         value, gradient = density(vector)
-        report(f"{stage}: log density {value:.1f}")
         if not np.isfinite(value):
             return _VERY_LOW, np.zeros(free.size)
         return -value, -scales[free] * gradient[free]

@@ -17,7 +17,7 @@ _EM_STEPS = 12
 # A proposal is adapted to weights tempered to this many effective draws for each dimension.
 _EFFECTIVE_PER_DIMENSION = 5.0
 # What the former scale matrix counts for beside the draws, in effective draws for each dimension.
-_FORMER_SCALE = 0.5
+_FORMER_SCALE = 4.0
 # Values in a batch for each dimension, and at least.
 _BATCH_PER_DIMENSION, _SMALLEST_BATCH = 15, 120
 # Vehtari et al. 2024 (JMLR 25, 72): above it importance sampling is not to be trusted.

@@ -32,8 +32,9 @@ class CompactInputs(NamedTuple):
         Of the parts that are seen everywhere, before the instrument, where they depend on the model.
     rays : tuple of (n_rays, 2) float64
         Of each pixelized source, the source-plane (y, x) of the sub-pixels, arcsec.
-    sources : (n_sources, 4) float64
-        Centre (y, x), arcsec, and elliptical components (e_y, e_x) of what is in the place of each.
+    sources : (n_sources, n_components, 4) float64
+        Centre (y, x), arcsec, and elliptical components (e_y, e_x) of each component of what is in the place
+        of each.
     """
 
     columns: tuple[np.ndarray, ...]
@@ -49,7 +50,7 @@ class CompactFit(NamedTuple):
     log_likelihood : float
         Minus half the weighted chi-squared.
     amplitudes : list of (n,) float64
-        Of each dense part, then of each source's Gaussians; not negative but for the sky's.
+        Of each dense part, then of the Gaussians of each source's components; not negative but for the sky's.
     model : (n_fitted,) float64
     """
 
@@ -59,7 +60,9 @@ class CompactFit(NamedTuple):
 
 
 class CompactSource:
-    """An image of which concentric elliptical Gaussians are in the place of each pixelized source.
+    """An image of which elliptical Gaussians are in the place of each pixelized source.
+
+    A source has components, each of concentric Gaussians: one or a few.
 
     Parameters
     ----------
@@ -99,7 +102,11 @@ class CompactSource:
             If rays or columns are not finite, or a source's ellipticity is 1 or more.
         """
         _require_admissible(inputs)
-        sources = [self._blurred_source(*pair) for pair in zip(inputs.rays, inputs.sources, strict=True)]
+        sources = [
+            self._blurred_source(rays, component)
+            for rays, components in zip(inputs.rays, inputs.sources, strict=True)
+            for component in components
+        ]
         return self._solve([*self._blurred_dense(inputs), *sources])
 
     def fit_light(self, inputs: CompactInputs) -> CompactFit:
@@ -110,7 +117,8 @@ class CompactSource:
             for part, blurred in zip(self.dense, self._blurred_dense(inputs), strict=True)
         ]
         alone = self._solve(dense)
-        return alone._replace(amplitudes=[*alone.amplitudes, *np.zeros((self.n_sources, _N_WIDTHS))])
+        n_components = self.n_sources * inputs.sources.shape[1]
+        return alone._replace(amplitudes=[*alone.amplitudes, *np.zeros((n_components, _N_WIDTHS))])
 
     def gradient(self, inputs: CompactInputs, fit: CompactFit) -> CompactInputs:
         """Gradient of the log-likelihood; at the best amplitudes it is that at fixed ones."""
@@ -121,16 +129,17 @@ class CompactSource:
             for part, amplitudes in zip(self.dense, fit.amplitudes[: len(self.dense)], strict=True)
             if part.inputs
         ]
-        rays_bars, sources_bar = [], np.zeros(inputs.sources.shape)
+        rays_bars = [np.zeros(rays.shape) for rays in inputs.rays]
+        sources_bar = np.zeros(inputs.sources.shape)
         if inputs.rays:
             pixel_bar = response.blur_pullback(residual_bar, response.pixel_positions)
-            of_sources = fit.amplitudes[len(self.dense) :]
-            for k, (rays, source, amplitudes) in enumerate(
-                zip(inputs.rays, inputs.sources, of_sources, strict=True)
-            ):
-                averages_bar = amplitudes[:, None] * pixel_bar
-                rays_bar, sources_bar[k] = _averages_pullback(rays, source, self.widths, averages_bar)
-                rays_bars.append(rays_bar)
+            of_components = iter(fit.amplitudes[len(self.dense) :])
+            for k, j in np.ndindex(inputs.sources.shape[:2]):
+                averages_bar = next(of_components)[:, None] * pixel_bar
+                rays_bar, sources_bar[k, j] = _averages_pullback(
+                    inputs.rays[k], inputs.sources[k, j], self.widths, averages_bar
+                )
+                rays_bars[k] += rays_bar
         return CompactInputs(tuple(columns_bars), tuple(rays_bars), sources_bar)
 
     # --- helpers
@@ -177,7 +186,7 @@ def _require_admissible(inputs: CompactInputs) -> None:
     for name, array in (*(("rays", a) for a in inputs.rays), *(("light", a) for a in inputs.columns)):
         if not np.isfinite(array).all():
             raise InadmissibleError(f"non-finite {name}", f"{name}: not finite.")
-    if (np.hypot(inputs.sources[:, 2], inputs.sources[:, 3]) >= 1.0).any():
+    if (np.hypot(inputs.sources[..., 2], inputs.sources[..., 3]) >= 1.0).any():
         raise InadmissibleError("source ellipticity", "source: expected elliptical components below 1.")
 
 

@@ -237,14 +237,14 @@ def _searched(
 
 def _first_source(start: Field, found: Search, redshifts: Redshifts) -> tuple[Field, FirstSource]:
     """Reconstruct the source, then again without what is no image of it."""
-    parameters = found.lenses[0].parameters
-    fit, _ = first_source(start.dataset, parameters, redshifts)
+    lens = found.lenses[0]
+    fit, _ = first_source(start.dataset, lens, redshifts)
     neighbours = contaminants(fit, start.centre)
     if neighbours.any():
         _log.info("%d pixels of neighbours are left out.", neighbours.sum())
         start = without(start, neighbours)
     smaller = around_the_arcs(start, fit)
-    return smaller, first_source(smaller.dataset, parameters, redshifts)[1]
+    return smaller, first_source(smaller.dataset, lens, redshifts)[1]
 
 
 def _verdict(found: Search, mode: Mode, idata: DataTree, best: FitImaging, wanted: int) -> Verdict:

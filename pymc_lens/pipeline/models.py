@@ -43,10 +43,12 @@ class AdaptTo(NamedTuple):
     window: tuple[float, float, float, float]
 
     @classmethod
-    def fit(cls, fit: FitImaging) -> AdaptTo:
-        """Adapt to the source of a fit."""
+    def fit(cls, fit: FitImaging, centre: np.ndarray, reach: float) -> AdaptTo:
+        """Adapt to the source of a fit, as far as it is within reach (arcsec) of a centre (y, x)."""
         lensed = fit.dataset.plane.slim("adapt_image", fit.adapt_image)
-        bright = fit.source.rays[lensed > _WINDOW_LEVEL * lensed.max()].reshape(-1, 2)
+        near = np.hypot(*(fit.source.rays.reshape(lensed.size, -1, 2).mean(axis=1) - centre).T) < reach
+        bright = near & (lensed > _WINDOW_LEVEL * lensed[near].max(initial=0.0))
+        bright = fit.source.rays.reshape(lensed.size, -1, 2)[bright].reshape(-1, 2)
         y, x = (0.5 * (bright.min(axis=0) + bright.max(axis=0))).tolist()
         half = float(0.5 * np.ptp(bright, axis=0).max() + _WINDOW_MARGIN)
         return cls(fit.adapt_image, (y - half, y + half, x - half, x + half))

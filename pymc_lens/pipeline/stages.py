@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pymc as pm
@@ -44,6 +43,8 @@ _DRAWS = 400
 # The final mask holds what of the lensed source is brighter than this (sigma of the noise), and a margin
 # (arcsec).
 _SEEN, _MARGIN, _LEAST_MASK = 1.5, 0.3, 1.0
+# How far a source shines from the centre of the compact one: Einstein radii, and at least arcsec.
+_REACH, _LEAST_REACH = 0.6, 0.5
 # Contaminants: connected residuals of this significance and so many pixels, in a smoothed map; what is around
 # them (pixels) is left out as well.
 _RESIDUAL, _LEAST_PIXELS, _AROUND = 6.0, 6, 3
@@ -76,10 +77,21 @@ class Lens(NamedTuple):
         Of mass and light, see `lens_priors`.
     log_density : float
         With a compact source, up to a constant.
+    source_centre : (2,) float64
+        Of that source (y, x), arcsec.
     """
 
     parameters: dict[str, np.ndarray]
     log_density: float
+    source_centre: np.ndarray
+
+    @property
+    def reach(self) -> float:
+        """Arcsec from its centre, in the source plane, to which the source may shine.
+
+        What is farther off is no part of it, and is hardly lensed: a neighbour.
+        """
+        return max(_REACH * float(self.parameters["einstein_radius"]), _LEAST_REACH)
 
 
 class Search(NamedTuple):
@@ -153,20 +165,21 @@ def search(start: Field, redshifts: Redshifts, cores: int | None, progressbar: b
     for candidate in found.candidates:
         values = values_of(DictToArrayBijection.rmap(RaveledVars(candidate.flat, info)))
         names = [rv.name for rv in model.free_RVs]
-        lenses.append(Lens(dict(zip(names, map(np.asarray, values), strict=True)), candidate.log_density))
+        parameters = dict(zip(names, map(np.asarray, values), strict=True))
+        centre = candidate.sources[..., :2].reshape(-1, 2).mean(axis=0)
+        lenses.append(Lens(parameters, candidate.log_density, centre))
     best = lenses[0]
     _log.info("Search: Einstein radius %.3f, %d lenses.", best.parameters["einstein_radius"], len(lenses))
     return Search(lenses, found.gain)
 
 
-def first_source(
-    dataset: Imaging, parameters: Mapping[str, Any], redshifts: Redshifts
-) -> tuple[FitImaging, FirstSource]:
+def first_source(dataset: Imaging, lens: Lens, redshifts: Redshifts) -> tuple[FitImaging, FirstSource]:
     """Reconstruct the source behind a lens that is held, by evidence.
 
-    The image of the first source, which may shine anywhere, still holds some light of the lens. A second
-    shines where the first is bright, and holds hardly any.
+    The image of the first source, which may shine anywhere, still holds some light of the lens, and of
+    neighbours. A second shines where the first is bright near the compact source, and holds hardly any.
     """
+    parameters = lens.parameters
     coefficient = 1.0 / (_CONTRAST * float(np.median(dataset.noise_fitted)))
     smooth = tracer(parameters, first_pixelization(coefficient), dataset.pixel_scales, redshifts)
     try:
@@ -174,12 +187,13 @@ def first_source(
     except ValueError as error:  # next to nothing is seen of the source
         _log.info("First source: %s", error)
     fit = FitImaging(dataset, smooth)
-    adapt_to, peak = AdaptTo.fit(fit), float(fit.coefficients[fit.source.name].max())
+    adapt_to = AdaptTo.fit(fit, lens.source_centre, lens.reach)
+    peak = float(fit.coefficients[fit.source.name].max())
     prior = AdaptAmplitude(MaternSPDE(_SCALE, peak), adapt_to.image, _FAINT_RATIO, _SIGNAL_SCALE)
     pixelization = Pixelization(RectangularWindow(SPLINES, adapt_to.window, degree=3), prior)
     fit = FitImaging(dataset, tracer(parameters, pixelization, dataset.pixel_scales, redshifts))
     _log.info("First source: ln E %.1f, chi2/N %.3f.", fit.log_evidence, fit.reduced_chi_squared)
-    return fit, FirstSource(AdaptTo.fit(fit), peak)
+    return fit, FirstSource(AdaptTo.fit(fit, lens.source_centre, lens.reach), peak)
 
 
 def contaminants(fit: FitImaging, centre: tuple[float, float]) -> np.ndarray:

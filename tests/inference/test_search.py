@@ -47,16 +47,19 @@ def _lit():
 
 
 def test_the_compact_density_has_the_gradient_of_its_differences(lit, rng):
+    """With a source of one component and of two."""
     density = CompactDensity(lit, [lit["image"]])
-    start = np.concatenate([pm.blocking.DictToArrayBijection.map(lit.initial_point()).data, np.zeros(4)])
-    start += 0.05 * rng.standard_normal(start.size)
-    for evaluate in (density, density.of_light_alone):
-        _, gradient = evaluate(start)
-        direction = rng.standard_normal(start.size)
-        step = 1e-5 * direction
-        difference = (evaluate(start + step)[0] - evaluate(start - step)[0]) / 2e-5
-        assert gradient @ direction == pytest.approx(difference, rel=1e-5)
-    assert density.value(start) == density(start)[0]
+    of_model = pm.blocking.DictToArrayBijection.map(lit.initial_point()).data
+    for n_components in (1, 2):
+        start = np.concatenate([of_model, np.zeros(4 * n_components)])
+        start += 0.05 * rng.standard_normal(start.size)
+        for evaluate in (density, density.of_light_alone):
+            _, gradient = evaluate(start)
+            direction = rng.standard_normal(start.size)
+            step = 1e-5 * direction
+            difference = (evaluate(start + step)[0] - evaluate(start - step)[0]) / 2e-5
+            assert gradient @ direction == pytest.approx(difference, rel=1e-5)
+        assert density.value(start) == density(start)[0]
     assert density.of_light.sum() == 4  # centre and ellipticity
     assert density.of_mass.sum() == 5
 
@@ -72,20 +75,19 @@ def test_a_compact_source_is_the_best_positive_combination(rng):
     rays = (
         pl.Tracer([pl.Galaxy(0.5, mass=mass()), pl.Galaxy(1.0)]).traced_grid(dataset.plane.source_grid).eval()
     )
-    source = np.array([0.03, -0.02, 0.1, -0.2])
-    fit = compact.fit(CompactInputs((), (rays,), source[None]))
-    y, x = rays[:, 0] - source[0], rays[:, 1] - source[1]
-    angle = 0.5 * np.arctan2(source[2], source[3])
-    ratio = (1 - np.hypot(*source[2:])) / (1 + np.hypot(*source[2:]))
-    along, across = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
-    squared = ratio * along**2 + across**2 / ratio
+    components = np.array([[0.03, -0.02, 0.1, -0.2], [-0.1, 0.05, 0.0, 0.1]])
+    fit = compact.fit(CompactInputs((), (rays,), components[None]))
     columns = []
-    for width in compact.widths:
-        pixels = np.exp(-0.5 * squared / width**2).reshape(dataset.plane.n_pixels, -1).mean(axis=1)
-        image = dataset.plane.native(pixels, fill=0.0)
-        columns.append(
-            fftconvolve(image, dataset.psf, mode="same")[dataset.plane.pixel_rows, dataset.plane.pixel_cols]
-        )
+    for source in components:
+        y, x = rays[:, 0] - source[0], rays[:, 1] - source[1]
+        angle = 0.5 * np.arctan2(source[2], source[3])
+        ratio = (1 - np.hypot(*source[2:])) / (1 + np.hypot(*source[2:]))
+        along, across = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
+        squared = ratio * along**2 + across**2 / ratio
+        for width in compact.widths:
+            pixels = np.exp(-0.5 * squared / width**2).reshape(dataset.plane.n_pixels, -1).mean(axis=1)
+            blurred = fftconvolve(dataset.plane.native(pixels, fill=0.0), dataset.psf, mode="same")
+            columns.append(blurred[dataset.plane.pixel_rows, dataset.plane.pixel_cols])
     design = (np.array(columns) / dataset.noise_fitted).T
     amplitudes, norm = nnls(design, dataset.data_fitted / dataset.noise_fitted)
     assert fit.log_likelihood == pytest.approx(-0.5 * norm**2, rel=1e-6)
