@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ class WeightedDraws:
         """Draw until there are so many effective draws, or that is not worthwhile."""
         log_density = self.model.compile_logp()
         state = "finding the proposal"
+        before, begin = sum(len(batch.points) for batch in self.batches), time.perf_counter()
 
         def evaluate(chunk: np.ndarray) -> list[float]:
             return [float(log_density(self._point(flat))) for flat in chunk]
@@ -74,6 +76,10 @@ class WeightedDraws:
         def settled(weighted: Weighted) -> None:
             nonlocal state
             state = f"{weighted.effective:.0f} of {effective} effective draws, k {weighted.pareto_k:.2f}"
+            drawn = sum(len(batch.points) for batch in self.batches) - before
+            if drawn and weighted.effective < effective:
+                missing = (effective / weighted.effective - 1.0) * len(weighted.points)
+                state += f", about {missing * (time.perf_counter() - begin) / drawn:.0f} s left"
             self._save()
 
         return importance_sample(log_target, self.batches, self._first, effective, rng, settled)

@@ -47,6 +47,7 @@ _log = logging.getLogger(__name__)
 
 # Draws that are reconstructed.
 _RECONSTRUCTED = 100
+_DRAWS = "draws.npz"
 # Another lens is one whose Einstein radius differs by more, relative.
 _OTHER = 0.03
 _QUANTILES = {"low": 0.16, "median": 0.5, "high": 0.84}
@@ -132,8 +133,9 @@ def fit_lens(
     Returns
     -------
     LensFit
-        With ``out``, also as files: ``summary.json``, ``posterior.nc``, and ``fit.png``, ``source.png``,
-        ``posterior.png``; ``stage_*.pickle`` and ``draws.npz`` are what an interrupted fit goes on from.
+        With ``out``, also as files: ``summary.json``, ``posterior.nc``, ``page.png``, which has all on one
+        page, and ``fit.png``, ``source.png``, ``posterior.png``; ``stage_*.pickle`` and ``draws.npz`` are
+        what an interrupted fit goes on from.
 
     Raises
     ------
@@ -163,7 +165,7 @@ def fit_lens(
         "posterior",
         lambda: sample(
             draws, chains=chains, mode=mode, model=model, cores=cores, random_seed=random_seed,
-            progressbar=progressbar, checkpoint=stages.path("draws.npz"),
+            progressbar=progressbar, checkpoint=stages.path(_DRAWS),
         ),
     )  # fmt: skip
     add_effective_radius(idata)
@@ -205,19 +207,30 @@ class _Stages:
         """Run a stage, or read what it found when it ran before."""
         path = self.path(f"stage_{name}.pickle")
         if path is not None and path.exists():
-            digest, seconds, result = pickle.loads(path.read_bytes())
-            if digest != self.digest:
-                raise ValueError(
-                    f"out: {path} is of another dataset. Take another folder, or delete what is in this one."
-                )
-            self.seconds[name] = seconds
-            _log.info("Stage %s: read from %s.", name, path)
-            return result
+            read = self._read(path)
+            if read is not None:
+                self.seconds[name], result = read
+                _log.info("Stage %s: read from %s.", name, path)
+                return result
         result = self.timed(name, stage)
         if path is not None:
+            path.with_name(_DRAWS).unlink(missing_ok=True)  # they belong to what the stage found before
             with complete_or_not(path) as unfinished:
                 unfinished.write_bytes(pickle.dumps((self.digest, self.seconds[name], result)))
         return result
+
+    def _read(self, path: Path) -> tuple[float, Any] | None:
+        """Return seconds and result of a stage that ran before; None if another version wrote the file."""
+        try:
+            digest, seconds, result = pickle.loads(path.read_bytes())
+        except Exception as error:  # whatever classes that are no more what they were raise
+            _log.warning("%s is of another version (%s): the stage is run again.", path, error)
+            return None
+        if digest != self.digest:
+            raise ValueError(
+                f"out: {path} is of another dataset. Take another folder, or delete what is in this one."
+            )
+        return seconds, result
 
 
 def add_effective_radius(idata: DataTree) -> None:
@@ -344,7 +357,9 @@ def save_figures(result: LensFit, folder: Path) -> None:
     import matplotlib.pyplot as plt
 
     from pymc_lens import plot
+    from pymc_lens.pipeline.page import save_page
 
+    save_page(folder.name, result.fit, result.summary, folder / "page.png")
     figures = {
         "fit": plot.subplot_fit(result.fit),
         "source": plot.subplot_reconstruction(result.idata),
