@@ -57,15 +57,15 @@ class Candidate(NamedTuple):
         Positions of all images' sub-pixels in the planes of all pixelized sources, arcsec.
     deflection : float
         Mean length of their deflections, arcsec.
-    sources : (n_sources, n_components, 4) float64
-        Centres (y, x), arcsec, and elliptical components of the compact sources.
+    centres : (n_sources, 2) float64
+        Of the light of each compact source (y, x), arcsec.
     """
 
     flat: np.ndarray
     log_density: float
     rays: np.ndarray
     deflection: float
-    sources: np.ndarray
+    centres: np.ndarray
 
 
 class CompactSearch(NamedTuple):
@@ -236,10 +236,22 @@ def _candidate(density: CompactDensity, vector: np.ndarray) -> Candidate:
         density.value(vector),
         np.concatenate([np.empty((0, 2)), *chain(*rays)]),
         _mean_deflection(density, rays),
-        density.sources(vector),
+        _centres(density, vector),
     )
     _log.info("Compact source: log density %.1f, deflection %.3f.", found.log_density, found.deflection)
     return found
+
+
+def _centres(density: CompactDensity, vector: np.ndarray) -> np.ndarray:
+    """Centres (n_sources, 2) of the light of all sources."""
+    sources = density.sources(vector)
+    fluxes: list[float] = []
+    for image, fit in zip(density.images, density.fits(vector, CompactSource.fit), strict=True):
+        of_components = fit.amplitudes[len(image.compact.dense) :]
+        fluxes += [float(amplitudes @ image.compact.widths**2) for amplitudes in of_components]
+    shares = np.reshape(fluxes, sources.shape[:2]) + 1e-30
+    shares /= shares.sum(axis=1, keepdims=True)
+    return (shares[:, :, None] * sources[:, :, :2]).sum(axis=1)
 
 
 def _gain(density: CompactDensity, vector: np.ndarray) -> float:

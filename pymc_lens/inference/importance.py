@@ -122,7 +122,8 @@ def importance_sample(
     been fitted to these draws, and would find the evidence too low, by 0.4 in 25 dimensions. It serves to
     fit the next proposal. The first batches do that only, until there are enough draws to fit to; those after
     count with the square root of their number, whatever comes out of them, so that the evidence is unbiased
-    (Owen & Zhou 2020, ACM TOMACS 30, 13).
+    (Owen & Zhou 2020, ACM TOMACS 30, 13). Should that not become worthwhile, all of them have only served to
+    find the proposal, once: batches from before a second mode, or a tail, was found spoil those after.
 
     Parameters
     ----------
@@ -149,8 +150,14 @@ def importance_sample(
         if any(batch.counts for batch in batches):
             weighted = weigh(batches)
             settled(weighted)
-            if _is_enough(weighted, effective) or _is_hopeless(weighted, len(batches)):
+            if _is_enough(weighted, effective):
                 return weighted
+            warm_up = next(k for k, batch in enumerate(batches) if batch.counts)
+            again = warm_up >= _PATIENCE
+            if _is_hopeless(weighted, len(batches) - again * warm_up):
+                if again:
+                    return weighted
+                batches[:] = [batch._replace(counts=False) for batch in batches]
         proposal, counts = adapted(batches) if batches else (first, False)
         points = proposal.draw(size, rng.spawn(1)[0])
         counts |= len(batches) >= _LONGEST_WARM_UP

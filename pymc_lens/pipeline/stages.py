@@ -44,7 +44,7 @@ _DRAWS = 400
 # (arcsec).
 _SEEN, _MARGIN, _LEAST_MASK = 1.5, 0.3, 1.0
 # How far a source shines from the centre of the compact one: Einstein radii, and at least arcsec.
-_REACH, _LEAST_REACH = 0.6, 0.5
+_REACH, _LEAST_REACH = 0.45, 0.4
 # Contaminants: connected residuals of this significance and so many pixels, in a smoothed map; what is around
 # them (pixels) is left out as well.
 _RESIDUAL, _LEAST_PIXELS, _AROUND = 6.0, 6, 3
@@ -166,8 +166,7 @@ def search(start: Field, redshifts: Redshifts, cores: int | None, progressbar: b
         values = values_of(DictToArrayBijection.rmap(RaveledVars(candidate.flat, info)))
         names = [rv.name for rv in model.free_RVs]
         parameters = dict(zip(names, map(np.asarray, values), strict=True))
-        centre = candidate.sources[..., :2].reshape(-1, 2).mean(axis=0)
-        lenses.append(Lens(parameters, candidate.log_density, centre))
+        lenses.append(Lens(parameters, candidate.log_density, candidate.centres[0]))
     best = lenses[0]
     _log.info("Search: Einstein radius %.3f, %d lenses.", best.parameters["einstein_radius"], len(lenses))
     return Search(lenses, found.gain)
