@@ -14,18 +14,22 @@ from pymc_lens import (
     quantities,
     regularization,
 )
+from pymc_lens.cross_validation import compute_log_likelihood, sample_loo_predictive
 from pymc_lens.data.imaging import Imaging
 from pymc_lens.data.mask import Mask2D
 from pymc_lens.data.over_sampling import RadialBins
 from pymc_lens.distributions import LensedImage
 from pymc_lens.errors import InadmissibleError
+from pymc_lens.evidence import LogMarginalLikelihood, compare_evidence, log_marginal_likelihood
 from pymc_lens.fit import FitImaging
 from pymc_lens.galaxy import Galaxy, Pixelization
 from pymc_lens.inference import Mode, find_mode, find_modes, sample
 from pymc_lens.parts import Sky
 from pymc_lens.pipeline import LensFit, Verdict, fit_lens
+from pymc_lens.pixels import as_image
 from pymc_lens.point import fit_at
 from pymc_lens.results import reconstruct, sample_posterior_predictive
+from pymc_lens.sensitivity import sensitivity
 from pymc_lens.simulate import Image, simulate_imaging
 from pymc_lens.storage import make_folder, save
 from pymc_lens.tracer import Tracer
@@ -44,6 +48,7 @@ __all__ = [
     "InadmissibleError",
     "LensFit",
     "LensedImage",
+    "LogMarginalLikelihood",
     "Mask2D",
     "Mode",
     "Pixelization",
@@ -52,6 +57,9 @@ __all__ = [
     "Tracer",
     "TunedRegularization",
     "Verdict",
+    "as_image",
+    "compare_evidence",
+    "compute_log_likelihood",
     "convert",
     "find_mode",
     "find_modes",
@@ -59,6 +67,7 @@ __all__ = [
     "fit_lens",
     "image_mesh",
     "light",
+    "log_marginal_likelihood",
     "make_folder",
     "mass",
     "mesh",
@@ -69,8 +78,10 @@ __all__ = [
     "reconstruct",
     "regularization",
     "sample",
+    "sample_loo_predictive",
     "sample_posterior_predictive",
     "save",
+    "sensitivity",
     "simulate_imaging",
     "tune_regularization",
 ]

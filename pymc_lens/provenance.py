@@ -6,12 +6,12 @@ from hashlib import sha256
 
 import numpy as np
 import pymc as pm
-import xarray as xr
 from pytensor.tensor.variable import TensorVariable
 from xarray import DataTree
 
 from pymc_lens.data.imaging import Imaging
 from pymc_lens.distributions import lensed_images
+from pymc_lens.pixels import pixel_coords
 
 # Groups whose variables have an image's pixels as a dimension.
 _GROUPS = ("observed_data", "prior_predictive", "posterior_predictive")
@@ -63,15 +63,6 @@ def require_same_dataset(idata: DataTree, image: TensorVariable, observed: np.nd
             f"idata: sampled with another dataset than the model's as {name!r} (data, noise, PSF or pixels "
             f"differ). {advice}"
         )
-
-
-def pixel_coords(imaging: Imaging, dim: str) -> dict[str, xr.DataArray]:
-    """Return the positions of an image's pixels along a dimension, as coordinates."""
-    positions = imaging.plane.grid[imaging.fitted]
-    return {
-        f"{dim}_{axis}": xr.DataArray(values, dims=(dim,), attrs={"units": "arcsec"})
-        for axis, values in zip("yx", positions.T, strict=True)
-    }
 
 
 def fingerprint(imaging: Imaging) -> str:

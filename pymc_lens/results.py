@@ -6,22 +6,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pymc as pm
-import pytensor
 import xarray as xr
-from pytensor.tensor.variable import TensorVariable
 from xarray import DataTree
 
 from pymc_lens.data.imaging import Imaging
-from pymc_lens.distributions import lensed_images, observed_data
-from pymc_lens.evaluate import checked_value
+from pymc_lens.distributions import lensed_images
+from pymc_lens.draws import ImageDraws, checked_model, chosen_draws
 from pymc_lens.geometry.lattice import lattice, square_around
-from pymc_lens.inversion.inversion import Arrays, EvidenceTerms
-from pymc_lens.parts import parts_of
-from pymc_lens.point import find_image, needed_variables, numbered_tracer
+from pymc_lens.inversion.inversion import EvidenceTerms
+from pymc_lens.pixels import pixel_coords
+from pymc_lens.point import find_image, numbered_tracer
 from pymc_lens.progress import counted
-from pymc_lens.provenance import pixel_coords, require_same_dataset
 from pymc_lens.solved_image import PixelizedSourceView, SolvedImage, Source
-from pymc_lens.validation import integer, require_instance
 
 _SOURCE_GRID = 100
 # Median, 68 % and 95 % intervals.
@@ -88,9 +84,9 @@ def reconstruct(
         If there is no posterior, it lacks variables or was sampled with another dataset, ``num_draws`` is
         less than one, or the model has no image, or several and no ``var_name`` is given.
     """
-    model = _checked_model(model)
+    model = checked_model(model)
     image = find_image(model, var_name)
-    posterior = _chosen_draws(idata, model, [image], num_draws)
+    posterior = chosen_draws(idata, model, [image], num_draws)
     rng = np.random.default_rng(random_seed)
     draws = _Draws(model, image)
     solutions = [
@@ -153,11 +149,11 @@ def sample_posterior_predictive(
     >>> pl.sample_posterior_predictive(idata, model=model)  # doctest: +SKIP
     >>> az.plot_ppc_dist(idata)  # doctest: +SKIP
     """
-    model = _checked_model(model)
+    model = checked_model(model)
     images = lensed_images(model)
     if not images:
         find_image(model, None)  # says so
-    posterior = _chosen_draws(idata, model, list(images.values()), num_draws)
+    posterior = chosen_draws(idata, model, list(images.values()), num_draws)
     rng = np.random.default_rng(random_seed)
     n_draws = posterior.sizes["sample"]
     predictive: dict[str, Any] = {}
@@ -188,21 +184,8 @@ def source_groups(names: list[str]) -> dict[str, str]:
     return {name: f"{name}_reconstruction" for name in names}
 
 
-class _Draws:
+class _Draws(ImageDraws):
     """Draws of everything that is linear in an image, at draws of everything that is not."""
-
-    def __init__(self, model: pm.Model, image: TensorVariable) -> None:
-        self.model, self.image = model, image
-        self.inversion, self.dataset = image.owner.op.inversion, image.tag.dataset
-        self.parts = parts_of(image.tag.tracer)
-        self.variables = needed_variables(model, image)
-        parameters = list(image.owner.op.dist_params(image.owner))
-        self.function = pytensor.function(self.variables, parameters, on_unused_input="ignore")
-        self.observed = observed_data(model, image)
-
-    def arrays(self, draw: xr.Dataset) -> Arrays:
-        data = draw[self.image.name].values if self.observed is None else self.observed
-        return (data, *self.function(*(draw[rv.name].values for rv in self.variables)))
 
     def solved(self, draw: xr.Dataset, rng: np.random.Generator) -> _Solved:
         values = {rv.name: draw[rv.name].values for rv in self.variables}
@@ -228,46 +211,6 @@ class _Solved(NamedTuple):
     @property
     def sources(self) -> dict[str, Source]:
         return self.drawn.sources
-
-
-def _checked_model(model: pm.Model | None) -> pm.Model:
-    if model is not None:
-        require_instance("model", model, pm.Model)
-    return pm.modelcontext(model)
-
-
-def _chosen_draws(
-    idata: DataTree, model: pm.Model, images: list[TensorVariable], num_draws: int
-) -> xr.Dataset:
-    """Return evenly spaced draws of all chains along ``sample``, after all that can be wrong with them."""
-    require_instance("idata", idata, DataTree)
-    if "posterior" not in idata.children:
-        raise ValueError(
-            f"idata: expected a DataTree with a posterior group, as pl.sample returns, got the groups "
-            f"{sorted(idata.children)}."
-        )
-    posterior = idata["posterior"].to_dataset()
-    missing_dims = {"chain", "draw"} - set(posterior.dims)
-    if missing_dims:
-        raise ValueError(
-            f"idata: its posterior has no dimension {sorted(missing_dims)}. Select with lists, "
-            ".sel(chain=[0]), to keep it."
-        )
-    for image in images:
-        require_same_dataset(idata, image, observed_data(model, image))
-    one = posterior.isel(chain=0, draw=0)
-    needed = {rv.name: rv for image in images for rv in needed_variables(model, image)}
-    missing = set(needed) - set(posterior.data_vars)
-    if missing:
-        raise ValueError(
-            f"idata: its posterior lacks {sorted(missing)}. Give the model that it was sampled from."
-        )
-    for name, rv in needed.items():
-        checked_value(rv, one[name].values)
-    stacked = posterior.stack(sample=("chain", "draw"))
-    n_draws = stacked.sizes["sample"]
-    count = min(integer("num_draws", num_draws, 1), n_draws)
-    return stacked.isel(sample=np.unique(np.linspace(0, n_draws - 1, count).astype(int)))
 
 
 def _unit(imaging: Imaging) -> str:

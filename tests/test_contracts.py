@@ -406,6 +406,15 @@ def test_response_has_the_normal_equations_of_what_it_predicts(seen: Seen) -> No
 
 
 @responses
+def test_response_knows_the_variances_of_what_it_predicts(seen: Seen, rng: np.random.Generator) -> None:
+    observed, root = seen.observed(), rng.standard_normal((seen.n, seen.n))
+    predicted = np.array([observed.predict(column) for column in np.eye(seen.n)])
+    expected = (np.tensordot(root, predicted, (0, 0)) ** 2).sum(axis=0)
+    variances = observed.variances(np.triu(root @ root.T))
+    np.testing.assert_allclose(variances, expected, atol=1e-12 * expected.max())
+
+
+@responses
 def test_response_pulls_the_evidence_back(seen: Seen, rng: np.random.Generator) -> None:
     """Of ``s'D - tr(F (C + ss')) / 2``, whose derivative in the columns is that of the evidence."""
     mean, root = rng.standard_normal(seen.n), rng.standard_normal((seen.n, seen.n))

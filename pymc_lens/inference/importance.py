@@ -175,7 +175,7 @@ def weigh(batches: list[Batch]) -> Weighted:
     ]
     points = np.concatenate([batch.points for batch in counted])
     log_target = np.concatenate([batch.log_target for batch in counted])
-    log_weights, pareto_k = _smoothed(np.concatenate(log_ratios))
+    log_weights, pareto_k = smoothed(np.concatenate(log_ratios))
     log_z = logsumexp(np.concatenate(log_ratios))
     variance = sum(_variance_of_sum(np.exp(of_batch - log_z)) for of_batch in log_ratios)
     effective = 1.0 / np.exp(logsumexp(2.0 * log_weights))
@@ -209,7 +209,7 @@ def adapted(batches: list[Batch]) -> tuple[StudentT, bool]:
     return max(fits, key=lambda fit: weights[seen] @ fit.log_density(points[seen])), power == 1.0
 
 
-def _smoothed(log_ratios: np.ndarray) -> tuple[np.ndarray, float]:
+def smoothed(log_ratios: np.ndarray) -> tuple[np.ndarray, float]:
     """Return normalized logarithms of Pareto-smoothed weights, and k."""
     seen = np.isfinite(log_ratios)
     log_weights = np.full(log_ratios.size, -np.inf)

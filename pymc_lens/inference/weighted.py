@@ -16,15 +16,13 @@ from pymc_lens.distributions import lensed_images
 from pymc_lens.inference.datatree import draws_of
 from pymc_lens.inference.importance import Batch, StudentT, Weighted, importance_sample, resample
 from pymc_lens.inference.mode import Mode
-from pymc_lens.inference.workers import shared_work
+from pymc_lens.inference.values import Values
 from pymc_lens.progress import Report
 from pymc_lens.provenance import fingerprint
 from pymc_lens.storage import complete_or_not
 
 # Of the first proposal: heavier tails than the posterior's.
 _FIRST_DEGREES = 6.0
-# Points that a process is given at a time.
-_CHUNK = 8
 
 
 class WeightedDraws:
@@ -55,23 +53,13 @@ class WeightedDraws:
 
     def sample(self, effective: int, rng: np.random.Generator, report: Report) -> Weighted:
         """Draw until there are so many effective draws, or that is not worthwhile."""
-        log_density = self.model.compile_logp()
+        values = Values(self.model, self._info, self.cores)
         state = "finding the proposal"
         before, begin = sum(len(batch.points) for batch in self.batches), time.perf_counter()
 
-        def evaluate(chunk: np.ndarray) -> list[float]:
-            return [float(log_density(self._point(flat))) for flat in chunk]
-
         def log_target(points: np.ndarray) -> np.ndarray:
-            values = np.empty(len(points))
-            chunks = np.array_split(points, -(-len(points) // _CHUNK))
-            starts = np.cumsum([0, *map(len, chunks)])
-            done = 0
-            for k, result in shared_work(evaluate, chunks, self.cores):
-                values[starts[k] : starts[k + 1]] = result
-                done += len(result)
-                report(f"batch {len(self.batches) + 1}: {done} of {len(points)} values; {state}")
-            return np.where(np.isnan(values), -np.inf, values)
+            batch = len(self.batches) + 1
+            return values(points, lambda done: report(f"batch {batch}: {done}; {state}"))
 
         def settled(weighted: Weighted) -> None:
             nonlocal state

@@ -109,6 +109,21 @@ class Observed(ABC):
         """Return the whitened model of coefficients (n,), arranged as by `Response.whiten`."""
 
     @abstractmethod
+    def variances(self, covariance: np.ndarray) -> np.ndarray:
+        """Variances of the whitened model, the diagonal of ``sqrt(W) L C L' sqrt(W)``.
+
+        Parameters
+        ----------
+        covariance : (n, n) float64
+            C of the coefficients, in the upper triangle.
+
+        Returns
+        -------
+        whitened
+            Arranged as by `Response.whiten`.
+        """
+
+    @abstractmethod
     def pullback(
         self, residual: np.ndarray, mean: np.ndarray, covariance: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:

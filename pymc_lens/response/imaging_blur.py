@@ -27,6 +27,7 @@ from pymc_lens.response.tiles import (
     Tiles,
     curvature,
     model_image,
+    model_variances,
     prepare_tiles,
     tile_blocks,
     tile_pullback,
@@ -159,6 +160,10 @@ class TiledColumns(Observed):
         return model_image(self.blocks, coefficients)
 
     @override
+    def variances(self, covariance: np.ndarray) -> np.ndarray:
+        return model_variances(self.blocks, covariance, self.workspace)
+
+    @override
     def pullback(
         self, residual: np.ndarray, mean: np.ndarray, covariance: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -177,6 +182,11 @@ class PairedBlur(_ImagingBlur):
     """
 
     @cached_property
+    def tiled(self) -> TiledBlur:
+        """The same response by tiles, for what no product of pairs gives."""
+        return TiledBlur(self.imaging)
+
+    @cached_property
     def pairs(self) -> PairWeights:
         """Of the image's pixels."""
         imaging = self.imaging
@@ -193,7 +203,7 @@ class PairedBlur(_ImagingBlur):
     ) -> PairedColumns:
         dense = blurred * self.root_weights
         paired = paired_rows(self.pairs, mapping, self.blur_weighted(dense), n_mapped, workspace)
-        return PairedColumns(self, mapping, n_mapped, dense, paired)
+        return PairedColumns(self, mapping, n_mapped, dense, paired, workspace)
 
     @override
     def whiten(self, data: np.ndarray) -> np.ndarray:
@@ -213,6 +223,7 @@ class PairedColumns(Observed):
     n_mapped: int
     dense: np.ndarray
     paired: np.ndarray
+    workspace: Workspace
 
     @override
     def normal_equations(self, whitened: np.ndarray, matrix: np.ndarray, vector: np.ndarray) -> None:
@@ -227,6 +238,15 @@ class PairedColumns(Observed):
     def predict(self, coefficients: np.ndarray) -> np.ndarray:
         of_sources, of_dense = np.split(coefficients, [self.n_mapped])
         return self._whitened_images(of_sources[None])[0] + of_dense @ self.dense
+
+    @override
+    def variances(self, covariance: np.ndarray) -> np.ndarray:
+        root_weights, tiled = self.response.root_weights, self.response.tiled
+        counts = root_weights > 0.0
+        blurred = np.divide(self.dense, root_weights, out=np.zeros_like(self.dense), where=counts)
+        columns = tiled.observe(self.mapping, self.n_mapped, blurred, self.workspace.part("tiles"))
+        fitted = tiled.unwhiten(columns.variances(covariance)) / self.response.noise
+        return self.response.spread(fitted)
 
     @override
     def pullback(
@@ -298,6 +318,10 @@ class WhitenedColumns(Observed):
     @override
     def predict(self, coefficients: np.ndarray) -> np.ndarray:
         return coefficients @ self.columns
+
+    @override
+    def variances(self, covariance: np.ndarray) -> np.ndarray:
+        return np.einsum("ia,ia->a", self.columns, symmetric(covariance) @ self.columns)
 
     @override
     def pullback(

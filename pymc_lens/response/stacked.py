@@ -166,6 +166,10 @@ class StackedColumns(Observed):
         return np.concatenate([exposure.predict(coefficients) for exposure in self.exposures])
 
     @override
+    def variances(self, covariance: np.ndarray) -> np.ndarray:
+        return np.concatenate([exposure.variances(covariance) for exposure in self.exposures])
+
+    @override
     def pullback(
         self, residual: np.ndarray, mean: np.ndarray, covariance: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:

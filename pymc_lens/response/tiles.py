@@ -217,6 +217,23 @@ def model_image(tile_blocks: TileBlocks, coefficients: np.ndarray) -> np.ndarray
     return model
 
 
+def model_variances(tile_blocks: TileBlocks, covariance: np.ndarray, workspace: Workspace) -> np.ndarray:
+    """Variances of the whitened model by tile, (n_tiles, 64).
+
+    Parameters
+    ----------
+    tile_blocks : TileBlocks
+    covariance : (n, n) float64
+        Of the coefficients, in the upper triangle.
+    workspace : Workspace
+    """
+    widest = int(np.diff(tile_blocks.column_indptr).max())
+    variances = np.zeros((tile_blocks.column_indptr.size - 1, AREA))
+    square = workspace.array("small_square", widest * widest)
+    _vary(tile_blocks, covariance, square, workspace.array("small_rows", widest, AREA), variances)
+    return variances
+
+
 def tile_pullback(
     tiles: Tiles,
     tile_blocks: TileBlocks,
@@ -375,6 +392,33 @@ def _predict(tile_blocks, coefficients, model):
 
 
 @kernel(fastmath={"contract", "reassoc"})
+def _vary(tile_blocks, covariance, square, rows, variances):
+    column_indptr, columns, blocks = tile_blocks
+    for tile in range(column_indptr.size - 1):
+        begin = column_indptr[tile]
+        n = column_indptr[tile + 1] - begin
+        if n == 0:
+            continue
+        _gather_square(covariance, columns[begin : begin + n], square)
+        symmetric_product(square, blocks[begin : begin + n], n, AREA, 1.0, rows)
+        for i in range(n):
+            for a in range(AREA):
+                variances[tile, a] += blocks[begin + i, a] * rows[i, a]
+
+
+@kernel()
+def _gather_square(matrix, columns, square):
+    """Cut the upper triangle of a tile's columns out of that of all."""
+    n = columns.size
+    # Unsigned: a negative index would have to be wrapped around.
+    places = columns.astype(np.uint32)
+    for i in range(n):
+        source, row = matrix[places[i]], square[i * n : (i + 1) * n]
+        for j in range(i, n):
+            row[j] = source[places[j]]
+
+
+@kernel(fastmath={"contract", "reassoc"})
 def _pull_back(
     tiles, tile_blocks, mapping, root_weights, residual, coefficients, inverse, square, rows, mapping_bar,
     light_bar,
@@ -390,11 +434,7 @@ def _pull_back(
         n = column_indptr[tile + 1] - begin
         if n == 0:
             continue
-        places = columns[begin : begin + n].astype(np.uint32)
-        for i in range(n):
-            source, row = inverse[places[i]], square[i * n : (i + 1) * n]
-            for j in range(i, n):
-                row[j] = source[places[j]]
+        _gather_square(inverse, columns[begin : begin + n], square)
         symmetric_product(square, blocks[begin : begin + n], n, AREA, -1.0, rows)
         for i in range(n):
             column = columns[begin + i]

@@ -106,7 +106,7 @@ def test_what_was_drawn_is_gone_on_from(normal, tmp_path, monkeypatch):
                 raise KeyboardInterrupt
             return shared_work(*arguments)
 
-        patch.setattr("pymc_lens.inference.weighted.shared_work", interrupted)
+        patch.setattr("pymc_lens.inference.values.shared_work", interrupted)
         with pytest.warns(UserWarning, match="interrupted"):
             part = pl.sample(**options, checkpoint=path)
     assert part["posterior"].sizes["draw"] == 400

@@ -1,0 +1,164 @@
+"""Leave-one-out against fits to data without the pixel, and against exact cross-validation."""
+
+from __future__ import annotations
+
+import arviz as az
+import numpy as np
+import pymc as pm
+import pytest
+from problems import gaussian_psf, mass, model, simulated, tracer
+from scipy import stats
+
+import pymc_lens as pl
+from pymc_lens.assembly import assemble
+from pymc_lens.evaluate import evaluate_once
+from pymc_lens.inversion.leave_one_out import pixel_normals
+
+PIXELS = (0, 17, 101, 333, 600)
+
+
+def light() -> pl.light.MultiGaussian:
+    return pl.light.MultiGaussian.log_spaced((0.02, -0.01), [(0.1, 0.0)], 0.05, 1.0, 5)
+
+
+def without(dataset: pl.Imaging, place: int) -> pl.Imaging:
+    """The dataset with one fitted pixel whose datum is not known."""
+    row, col = np.argwhere(~dataset.mask.array)[dataset.fitted[place]]
+    unknown = np.zeros(dataset.shape_native, bool)
+    unknown[row, col] = True
+    data = np.ma.array(dataset.data, mask=unknown)
+    return pl.Imaging(data, dataset.noise_map, dataset.psf, dataset.pixel_scales).apply_mask(dataset.mask)
+
+
+def window(n: int, degree: int = 1) -> pl.mesh.Mesh:
+    return pl.mesh.RectangularWindow((n, n), (-0.5, 0.5, -0.5, 0.5), degree=degree)
+
+
+TRACERS = {
+    "source, tiles": lambda: tracer(mesh=window(10)),
+    "source, pairs": lambda: tracer(mesh=window(18, 3)),
+    "natural neighbours": lambda: tracer(mesh=pl.mesh.VoronoiNN(pl.image_mesh.Overlay((10, 10)))),
+    "source and light": lambda: tracer(mesh=window(10), light=light()),
+    "source and light, pairs": lambda: tracer(mesh=window(18, 3), light=light()),
+    "light alone": lambda: pl.Tracer([pl.Galaxy(0.5, mass=mass()), pl.Galaxy(1.0, light=light())]),
+}
+
+
+@pytest.mark.parametrize("name", TRACERS)
+def test_leaving_a_pixel_out_is_a_fit_without_it(name: str, rng: np.random.Generator) -> None:
+    dataset, at = simulated(light="light" in name), TRACERS[name]()
+    inversion, symbolic = assemble(at, dataset)
+    normals = pixel_normals(inversion, (dataset.data_fitted, *evaluate_once(list(symbolic))), rng)
+    found, whole = normals.log_density(dataset.data_fitted), pl.FitImaging(dataset, at)
+    for place in PIXELS:
+        fit = pl.FitImaging(without(dataset, place), at)
+        assert found[place] == pytest.approx(whole.log_evidence - fit.log_evidence, abs=1e-8)
+
+
+class Exact:
+    """A model of one parameter, on a grid of it: its posterior, and the exact density of a pixel left out."""
+
+    grid = np.linspace(1.5, 9.5, 50)
+
+    def __init__(self) -> None:
+        self.dataset = simulated()
+        with pm.Model() as self.model:
+            coefficient = pm.Uniform("coefficient", 1.0, 10.0)
+            pl.LensedImage("image", tracer(coefficient=coefficient), observed=self.dataset)
+
+    def log_evidences(self, dataset: pl.Imaging) -> np.ndarray:
+        return np.array([pl.FitImaging(dataset, tracer(coefficient=c)).log_evidence for c in self.grid])
+
+    def posterior(self, n_draws: int, rng: np.random.Generator):
+        log_evidences = self.log_evidences(self.dataset)
+        weights = np.exp(log_evidences - log_evidences.max())
+        draws = rng.choice(self.grid, n_draws, p=weights / weights.sum())
+        return az.from_dict({"posterior": {"coefficient": draws.reshape(2, -1)}})
+
+
+def test_loo_is_exact_cross_validation(rng: np.random.Generator) -> None:
+    exact = Exact()
+    idata = exact.posterior(400, rng)
+    assert pl.compute_log_likelihood(idata, model=exact.model, cores=1, progressbar=False) is idata
+    group = idata["log_likelihood"]
+    n_pixels = exact.dataset.fitted.size
+    assert group["image"].dims == ("chain", "draw", "image_pixel")
+    assert group["image"].shape == (2, 200, n_pixels)
+    np.testing.assert_array_equal(
+        np.stack([group["image_pixel_y"], group["image_pixel_x"]], axis=1),
+        exact.dataset.plane.grid[exact.dataset.fitted],
+    )
+    loo = az.loo(idata, pointwise=True)
+    assert float(loo.pareto_k.max()) < 0.7
+    whole = np.logaddexp.reduce(exact.log_evidences(exact.dataset))
+    for place in PIXELS:
+        fitted = np.logaddexp.reduce(exact.log_evidences(without(exact.dataset, place)))
+        assert float(loo.elpd_i[place]) == pytest.approx(whole - fitted, abs=2e-3)
+
+
+def test_pixels_are_ranked_among_draws_given_the_others(rng: np.random.Generator) -> None:
+    exact = Exact()
+    idata = exact.posterior(400, rng)
+    drawn = pl.sample_loo_predictive(idata, model=exact.model, cores=1, random_seed=1, progressbar=False)
+    data = exact.dataset.data_fitted
+    np.testing.assert_array_equal(drawn["observed_data"]["image"], data)
+    assert set(idata.children) == {"posterior"}
+    ranks = az.loo_pit(drawn)["image"].values
+    inversion, symbolic = assemble(tracer(coefficient=4.0), exact.dataset)
+    normals = pixel_normals(inversion, (data, *evaluate_once(list(symbolic))), rng)
+    expected = stats.norm.cdf(data, normals.mean, normals.deviation)
+    # 400 draws of each pixel; the coefficient moves the expectation far less.
+    z = (ranks - expected) / np.sqrt(np.maximum(expected * (1.0 - expected), 1e-3) / 400)
+    assert z.std() == pytest.approx(1.0, abs=0.15)
+    assert stats.kstest(ranks, "uniform").pvalue > 0.01
+
+
+def positive_light(positivity: str | None) -> pl.Tracer:
+    light = pl.light.MultiGaussian((0.0, 0.0), (0.0, 0.0), [0.1, 0.2, 0.4, 0.8], positivity=positivity)
+    return pl.Tracer([pl.Galaxy(0.5, light=light)])
+
+
+def faint_light() -> pl.Imaging:
+    """Light whose narrowest and widest Gaussians are not there: two amplitudes are near their wall."""
+    y, x = np.mgrid[-8:9, -8:9] * 0.1
+    image = clumps_of_light(y, x) + np.random.default_rng(5).normal(0.0, 0.3, y.shape)
+    return pl.Imaging(image, np.full(y.shape, 0.3), gaussian_psf(), 0.1)
+
+
+def clumps_of_light(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    return np.exp(-(y**2 + x**2) / (2 * 0.25**2))
+
+
+def test_positive_amplitudes_are_drawn(rng: np.random.Generator) -> None:
+    """The mean inverse density over draws of the amplitudes is that of the pixel left out."""
+    dataset = faint_light()
+    with pm.Model() as model_of_light:
+        pm.Normal("nothing")
+        pl.LensedImage("image", positive_light("marginal"), observed=dataset)
+    idata = az.from_dict({"posterior": {"nothing": np.zeros((2, 1500))}})
+    pl.compute_log_likelihood(idata, model=model_of_light, cores=1, random_seed=1, progressbar=False)
+    loo = az.loo(idata, pointwise=True)
+    whole = pl.FitImaging(dataset, positive_light("marginal")).log_evidence
+    for place in (40, 76, 144, 145, 200):
+        fit = pl.FitImaging(without(dataset, place), positive_light("marginal"))
+        assert float(loo.elpd_i[place]) == pytest.approx(whole - fit.log_evidence, abs=0.02)
+
+
+@pytest.mark.parametrize("positivity", ["map", "nnls"])
+def test_what_is_no_probability_of_the_data_is_refused(positivity: str) -> None:
+    with pm.Model() as model_of_light:
+        pm.Normal("nothing")
+        pl.LensedImage("image", positive_light(positivity), observed=faint_light())
+    idata = az.from_dict({"posterior": {"nothing": np.zeros((1, 3))}})
+    with pytest.raises(ValueError, match=r"positivity: .* no probability of the data"):
+        pl.compute_log_likelihood(idata, model=model_of_light)
+
+
+def test_images_without_data_are_refused() -> None:
+    with pm.Model() as unobserved:
+        pl.LensedImage("image", tracer(), dataset=simulated())
+    idata = az.from_dict({"posterior": {"image": np.zeros((1, 3, simulated().fitted.size))}})
+    with pytest.raises(ValueError, match=r"none of its images \['image'\] is observed"):
+        pl.compute_log_likelihood(idata, model=unobserved)
+    with pytest.raises(TypeError, match="idata: expected"):
+        pl.compute_log_likelihood({}, model=model(simulated()))
