@@ -28,7 +28,7 @@ from pymc_lens.parts import Sky
 from pymc_lens.pipeline import LensFit, Verdict, fit_lens
 from pymc_lens.pixels import as_image
 from pymc_lens.point import fit_at
-from pymc_lens.results import reconstruct, sample_posterior_predictive
+from pymc_lens.results import reconstruct, sample_posterior_predictive, sample_prior_predictive
 from pymc_lens.sensitivity import sensitivity
 from pymc_lens.simulate import Image, simulate_imaging
 from pymc_lens.storage import make_folder, save
@@ -80,6 +80,7 @@ __all__ = [
     "sample",
     "sample_loo_predictive",
     "sample_posterior_predictive",
+    "sample_prior_predictive",
     "save",
     "sensitivity",
     "simulate_imaging",

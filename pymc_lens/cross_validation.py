@@ -119,7 +119,7 @@ def sample_loo_predictive(
     """
     model = checked_model(model)
     left_out = _left_out(idata, model, cores, random_seed, progressbar)
-    result = DataTree(children={"posterior": idata["posterior"].copy()})
+    result = DataTree(children={"posterior": DataTree(idata["posterior"].to_dataset())})
     _put(result, "observed_data", {name: each.observed for name, each in left_out.items()})
     _put(result, "log_likelihood", {name: each.log_density for name, each in left_out.items()})
     _put(result, "posterior_predictive", {name: each.drawn for name, each in left_out.items()})
@@ -171,7 +171,7 @@ def _of_image(
     progressbar: bool,
 ) -> _LeftOut:
     draws, dataset = ImageDraws(model, image), image.tag.dataset
-    data, n_draws = draws.observed, posterior.sizes["sample"]
+    data, n_draws = np.asarray(draws.observed), posterior.sizes["sample"]
 
     def leave_out(task: tuple[int, np.random.Generator]) -> tuple[np.ndarray, np.ndarray]:
         k, stream = task

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -181,7 +182,7 @@ def _allowed_method(idata: DataTree) -> str:
 
 def _of_smc(idata: DataTree) -> LogMarginalLikelihood:
     """Take each chain's value at its last stage; the others are NaN."""
-    recorded = idata["sample_stats"][_SMC].values
+    recorded = idata["sample_stats"].to_dataset()[_SMC].values
     of_chains = [recorded] if idata["posterior"].sizes["chain"] == 1 else recorded
     last = np.array([np.ravel(np.asarray(of_chain, dtype=float))[-1] for of_chain in of_chains])
     log_z, n = float(logsumexp(last) - np.log(last.size)), last.size
@@ -226,12 +227,11 @@ def _known(name: str, model: Any) -> LogMarginalLikelihood:
 
 def _require_same_data(trees: Mapping[str, DataTree]) -> None:
     data = {
-        name: {image: array.values for image, array in tree["observed_data"].data_vars.items()}
+        name: {str(image): array.values for image, array in tree["observed_data"].to_dataset().items()}
         for name, tree in trees.items()
         if "observed_data" in tree.children
     }
-    (first, reference), *others = data.items() if data else [("", {})]
-    for name, arrays in others:
+    for (first, reference), (name, arrays) in pairwise(data.items()):
         same = arrays.keys() == reference.keys() and all(
             np.array_equal(array, reference[image]) for image, array in arrays.items()
         )

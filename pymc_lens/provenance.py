@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 import pymc as pm
+from pytensor.compile.builders import OpFromGraph
+from pytensor.compile.sharedvalue import SharedVariable
+from pytensor.graph.basic import Constant, Variable
+from pytensor.graph.op import Op
+from pytensor.graph.traversal import graph_inputs, io_toposort
 from pytensor.tensor.variable import TensorVariable
 from xarray import DataTree
 
+import pymc_lens
 from pymc_lens.data.imaging import Imaging
-from pymc_lens.distributions import lensed_images
+from pymc_lens.distributions import LensedImageRV, lensed_images
 from pymc_lens.pixels import pixel_coords
 
 # Groups whose variables have an image's pixels as a dimension.
-_GROUPS = ("observed_data", "prior_predictive", "posterior_predictive")
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+_GROUPS = ("observed_data", "prior", "prior_predictive", "posterior_predictive")
 
 
-def stamp(idata: DataTree, model: pm.Model) -> None:
-    """Write into draws, in place, which datasets they belong to, and where the images' pixels are.
+def stamp(idata: DataTree, model: pm.Model, random_seed: Any = None) -> None:
+    """Write into draws, in place, what they are draws of, and where the images' pixels are.
 
     Parameters
     ----------
     idata : DataTree
-        Of a sampler: ``posterior`` gets the attribute ``<image>_dataset``, a hash of data, noise, PSF and
-        pixels. Images of all groups get the coordinates ``<dimension>_y`` and ``<dimension>_x``, arcsec.
+        Of a sampler. ``posterior`` gets the attributes ``pymc_lens_version``, ``random_seed``,
+        ``model_digest``, see `model_digest`, and ``<image>_dataset``, a hash of data, noise, PSF and pixels.
+        Images of all groups get the coordinates of `pixel_coords`.
     model : pm.Model
+    random_seed : int or sequence of int, optional
+        What was sampled with; a generator has no number that would be worth keeping.
     """
+    if "posterior" in idata.children:
+        idata["posterior"].attrs |= {
+            "pymc_lens_version": pymc_lens.__version__,
+            "random_seed": "unknown" if random_seed is None else _told_seed(random_seed),
+            "model_digest": model_digest(model),
+        }
     for name, image in lensed_images(model).items():
         imaging = image.tag.dataset
         dims = model.named_vars_to_dims.get(name, ())
@@ -63,6 +82,60 @@ def require_same_dataset(idata: DataTree, image: TensorVariable, observed: np.nd
             f"idata: sampled with another dataset than the model's as {name!r} (data, noise, PSF or pixels "
             f"differ). {advice}"
         )
+
+
+def model_digest(model: pm.Model) -> str:
+    """Hash of what a model computes: its variables, their distributions and data, whatever the machine.
+
+    The same for models that are built alike; a sequence number or an address in memory has no part in it.
+    """
+    variables = [*model.basic_RVs, *model.deterministics, *model.potentials]
+    named = [(each.name, type(model.rvs_to_transforms.get(each)).__name__) for each in variables]
+    data = [model.rvs_to_values[rv] for rv in model.observed_RVs]
+    return sha256((repr(named) + _graph_digest([*variables, *data])).encode()).hexdigest()
+
+
+def _graph_digest(outputs: Sequence[Variable]) -> str:
+    """Hash of the operations between variables, what each is applied to, and the numbers among that."""
+    content = sha256()
+    places: dict[Variable, tuple[int, int]] = {}
+
+    def told(variable: Variable) -> str:
+        if variable in places:
+            return str(places[variable])
+        if isinstance(variable, (Constant, SharedVariable)):
+            return _told_value(variable)
+        return repr(variable.type)
+
+    for node in io_toposort(graph_inputs(outputs), outputs):
+        content.update(f"{_told_op(node.op)}({', '.join(map(told, node.inputs))})".encode())
+        places |= {output: (len(places), k) for k, output in enumerate(node.outputs)}
+    content.update(repr([told(output) for output in outputs]).encode())
+    return content.hexdigest()
+
+
+def _told_op(op: Op) -> str:
+    if isinstance(op, LensedImageRV):
+        return op.inversion.digest
+    inner = _graph_digest(op.inner_outputs) if isinstance(op, OpFromGraph) else ""
+    return f"{type(op).__name__} {_ADDRESS.sub('', str(op))} {inner}"
+
+
+def _told_value(variable: Constant | SharedVariable) -> str:
+    value = variable.data if isinstance(variable, Constant) else variable.get_value(borrow=True)
+    if isinstance(value, (np.ndarray, np.generic)):
+        array = np.ascontiguousarray(value)
+        return f"{array.dtype} {array.shape} {sha256(array.tobytes()).hexdigest()}"
+    # Of random number generators the state is of no matter.
+    return type(value).__name__ if isinstance(variable, SharedVariable) else repr(value)
+
+
+def _told_seed(random_seed: Any) -> Any:
+    if isinstance(random_seed, (int, np.integer)):
+        return int(random_seed)
+    if isinstance(random_seed, (Sequence, np.ndarray)):
+        return [int(seed) for seed in random_seed]
+    return type(random_seed).__name__
 
 
 def fingerprint(imaging: Imaging) -> str:

@@ -17,7 +17,9 @@ from pymc_lens.inversion.inversion import EvidenceTerms
 from pymc_lens.pixels import pixel_coords
 from pymc_lens.point import find_image, numbered_tracer
 from pymc_lens.progress import counted
+from pymc_lens.provenance import stamp
 from pymc_lens.solved_image import PixelizedSourceView, SolvedImage, Source
+from pymc_lens.validation import integer
 
 _SOURCE_GRID = 100
 # Median, 68 % and 95 % intervals.
@@ -108,6 +110,44 @@ def reconstruct(
     return idata
 
 
+def sample_prior_predictive(
+    draws: int = 100,
+    *,
+    model: pm.Model | None = None,
+    random_seed: int | np.random.Generator | None = None,
+) -> DataTree:
+    """Draw images from the prior: of everything that is random, source and light among it, with noise.
+
+    As `pymc.sample_prior_predictive`, with the places of the images' pixels: `pymc_lens.as_image` shows them.
+
+    Parameters
+    ----------
+    draws : int
+    model : pm.Model, optional
+        By default the model on the context stack.
+    random_seed : int or Generator, optional
+
+    Returns
+    -------
+    DataTree
+        With the groups ``prior`` and ``prior_predictive``, whose images are (chain, draw, pixel).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as expected.
+
+    Examples
+    --------
+    >>> prior = pl.sample_prior_predictive(3, model=model)  # doctest: +SKIP
+    >>> pl.as_image(prior["prior_predictive"]["image"]).plot(col="draw")  # doctest: +SKIP
+    """
+    model = checked_model(model)
+    idata = pm.sample_prior_predictive(integer("draws", draws, 1), model=model, random_seed=random_seed)
+    stamp(idata, model)
+    return idata
+
+
 def sample_posterior_predictive(
     idata: DataTree,
     *,
@@ -137,7 +177,7 @@ def sample_posterior_predictive(
     -------
     DataTree
         ``idata`` with the group ``posterior_predictive``: every pixelized image of the model (chain, draw,
-        pixel), the draws as those of a single chain.
+        pixel), the draws as those of a single chain; `pymc_lens.as_image` shows them as images.
 
     Raises
     ------

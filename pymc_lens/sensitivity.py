@@ -114,8 +114,8 @@ def _columns(draws: xr.Dataset) -> dict[str, np.ndarray]:
     """Return the draws of each number by its label."""
     labeller = BaseLabeller()
     return {
-        labeller.make_label_flat(variable, selection, place): values
-        for variable, selection, place, values in xarray_sel_iter(draws, skip_dims={"sample"})
+        labeller.make_label_flat(name, at, place): draws[name][place].values
+        for name, at, place in xarray_sel_iter(draws, skip_dims={"sample"})
     }
 
 

@@ -82,16 +82,16 @@ def bridge(at_draws: np.ndarray, at_proposals: np.ndarray) -> Bridge:
 
 def _fixed_point(at_draws: np.ndarray, at_proposals: np.ndarray, log_share: float) -> float:
     """Iterate ``z = mean(l / (s1 l + s2 z)) / mean(1 / (s1 l + s2 z))`` over proposals and draws."""
-    log_z = 0.0
+    log_z = following = 0.0
     for _ in range(_STEPS):
         # Means of s1 l / (s1 l + s2 z) over proposals, and of s2 z / (s1 l + s2 z) over draws.
         over = logsumexp(-np.logaddexp(0.0, log_z - at_proposals - log_share)) - np.log(at_proposals.size)
         under = logsumexp(-np.logaddexp(0.0, at_draws + log_share - log_z)) - np.log(at_draws.size)
-        following = over - under + log_z - log_share
+        following = float(over - under + log_z - log_share)
         if abs(following - log_z) < _CONVERGED:
             break
         log_z = following
-    return float(following)
+    return following
 
 
 def _effective(values: np.ndarray) -> float:

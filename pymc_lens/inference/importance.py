@@ -22,6 +22,8 @@ _FORMER_SCALE = 4.0
 _BATCH_PER_DIMENSION, _SMALLEST_BATCH = 15, 120
 # Vehtari et al. 2024 (JMLR 25, 72): above it importance sampling is not to be trusted.
 RELIABLE_K = 0.7
+# Logarithms of weights that differ by less have no tail.
+_EQUAL = 1e-10
 # Batches that at most only find the proposal.
 _LONGEST_WARM_UP = 8
 # After so many batches, fewer effective draws a value than NUTS has for the same time are the end, or a k at
@@ -210,12 +212,14 @@ def adapted(batches: list[Batch]) -> tuple[StudentT, bool]:
 
 
 def smoothed(log_ratios: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return normalized logarithms of Pareto-smoothed weights, and k."""
+    """Return normalized logarithms of Pareto-smoothed weights, and k; -inf where all weights are equal."""
     seen = np.isfinite(log_ratios)
-    log_weights = np.full(log_ratios.size, -np.inf)
-    smoothed, pareto_k = array_stats.psislw(-log_ratios[seen])  # it takes log-likelihoods that are left out
-    log_weights[seen] = smoothed - logsumexp(smoothed)
-    return log_weights, float(pareto_k)
+    log_weights, pareto_k = np.full(log_ratios.size, -np.inf), -np.inf
+    log_weights[seen] = log_ratios[seen]
+    if np.ptp(log_ratios[seen]) > _EQUAL:
+        # It takes log-likelihoods that are left out.
+        log_weights[seen], pareto_k = array_stats.psislw(-log_ratios[seen])
+    return log_weights - logsumexp(log_weights), float(pareto_k)
 
 
 def _variance_of_sum(terms: np.ndarray) -> float:

@@ -103,9 +103,10 @@ def sample(
     Returns
     -------
     DataTree
-        As of `pymc.sample`; ``posterior.attrs`` records the gradients spent on the mode, and a hash of each
-        image's dataset, by which `pymc_lens.reconstruct` knows draws of another. Images have the coordinates
-        ``<name>_pixel_y`` and ``<name>_pixel_x``, arcsec. Of importance sampling ``sample_stats`` has the
+        As of `pymc.sample`; ``posterior.attrs`` records the gradients spent on the mode, version, seed and
+        hashes of the model and of each image's dataset, by which `pymc_lens.reconstruct` knows draws of
+        another. Images have the coordinates ``<name>_pixel_y`` and ``<name>_pixel_x``, arcsec, and
+        `pymc_lens.as_image` makes images of them. Of importance sampling ``sample_stats`` has the
         ``log_weight`` that each draw had, ``weighted_points`` all points with their log density and weight,
         and ``posterior.attrs`` ``pareto_k``, ``effective_draws``, ``log_z``, ``log_z_error`` and
         ``n_values``.
@@ -137,7 +138,7 @@ def sample(
         weighted = _weighted(weighted_draws, draws * chains, rng, progressbar)
         if weighted is not None:
             idata = weighted_draws.posterior(weighted, draws, chains, rng)
-            stamp(idata, model)
+            stamp(idata, model, random_seed)
             return _finished(idata, mode, discard_tuned_samples)
         mode = replace(mode, covariance=weighted_draws.metric())
     # PyMC counts physical cores; kernels on two threads of one core still beat one chain after the other.
@@ -149,7 +150,7 @@ def sample(
         idata = SAMPLERS[nuts_sampler or "pymc"](model, mode, rng, target_accept, max_treedepth, kwargs)
     if not isinstance(idata, DataTree):  # return_inferencedata=False
         return idata
-    stamp(idata, model)
+    stamp(idata, model, random_seed)
     return _finished(idata, mode, discard_tuned_samples)
 
 

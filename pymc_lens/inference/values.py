@@ -69,8 +69,9 @@ def points_of(model: pm.Model, draws: xr.Dataset) -> np.ndarray:
     names = [model.rvs_to_values[rv].name for rv in model.free_RVs]
     function = pytensor.function(model.free_RVs, values, on_unused_input="ignore")
     arrays = [draws[rv.name].transpose("sample", ...).values for rv in model.free_RVs]
+    order = [name for name, *_ in point_info(model)]
     points = []
     for draw in zip(*arrays, strict=True):
         at = dict(zip(names, function(*draw), strict=True))
-        points.append(np.concatenate([np.ravel(at[name]) for name, *_ in point_info(model)]))
+        points.append(np.concatenate([np.ravel(at[name]) for name in order]))
     return np.array(points)

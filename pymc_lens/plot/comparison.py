@@ -55,13 +55,13 @@ def subplot_elpd_difference(
     (first, one), (second, other) = models.items()
     names = {_image_name(name, idata, var_name) for name, idata in models.items()}
     image = names.pop()
-    observed = [idata["observed_data"][image] for idata in (one, other)]
-    if names or not np.array_equal(*observed):
+    data_of_one, data_of_other = (idata["observed_data"].to_dataset()[image].values for idata in (one, other))
+    if names or not np.array_equal(data_of_one, data_of_other):
         raise ValueError(f"models: {first!r} and {second!r} are fits of other data or pixels.")
     loos = [az.loo(idata, pointwise=True, var_name=image) for idata in (one, other)]
     difference = loos[0].elpd_i - loos[1].elpd_i
     worst = as_image(np.maximum(loos[0].pareto_k, loos[1].pareto_k)).values
-    data = as_image(difference.copy(data=observed[0].values))
+    data = as_image(difference.copy(data=data_of_one))
     where = frame(data.values, float(data["y"][1] - data["y"][0]))
     figure, axes = panels(axes, (1, 3))
     norm = intensity_norm(data.values)
