@@ -132,6 +132,7 @@ def clumps_of_light(y: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.exp(-(y**2 + x**2) / (2 * 0.25**2))
 
 
+@pytest.mark.slow
 def test_positive_amplitudes_are_drawn(rng: np.random.Generator) -> None:
     """The mean inverse density over draws of the amplitudes is that of the pixel left out."""
     dataset = faint_light()

@@ -80,6 +80,7 @@ def lens(coefficient: float = 5.0, n: int = 10) -> pm.Model:
     return model
 
 
+@pytest.mark.slow
 def test_a_mesh_moves_a_lens_as_a_fit_with_it_does() -> None:
     grid = np.linspace(0.99, 1.01, 81)
 
