@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymc_lens import (
     convert,
+    cosmology,
     image_mesh,
     light,
     mass,
@@ -14,6 +15,7 @@ from pymc_lens import (
     quantities,
     regularization,
 )
+from pymc_lens.cosmology import FlatWCDM, ScalingFactors
 from pymc_lens.cross_validation import compute_log_likelihood, sample_loo_predictive
 from pymc_lens.data.imaging import Imaging
 from pymc_lens.data.mask import Mask2D
@@ -42,6 +44,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "FitImaging",
+    "FlatWCDM",
     "Galaxy",
     "Image",
     "Imaging",
@@ -53,6 +56,7 @@ __all__ = [
     "Mode",
     "Pixelization",
     "RadialBins",
+    "ScalingFactors",
     "Sky",
     "Tracer",
     "TunedRegularization",
@@ -61,6 +65,7 @@ __all__ = [
     "compare_evidence",
     "compute_log_likelihood",
     "convert",
+    "cosmology",
     "find_mode",
     "find_modes",
     "fit_at",

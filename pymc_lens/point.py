@@ -16,6 +16,7 @@ from pytensor.graph.traversal import ancestors
 from pytensor.tensor.variable import TensorVariable
 from xarray import DataTree
 
+from pymc_lens.cosmology import Distances
 from pymc_lens.data.imaging import Imaging
 from pymc_lens.distributions import lensed_images, observed_data
 from pymc_lens.evaluate import checked_value, evaluate_once, with_values
@@ -32,7 +33,7 @@ from pymc_lens.tracer import Tracer
 
 # What samplers call the log density of a draw.
 _LOG_DENSITY_NAMES = ("lp", "logp")
-_PARTS = (Galaxy, Pixelization, MassProfile, LightProfile, Mesh, ImageMesh, Regularization)
+_PARTS = (Galaxy, Pixelization, MassProfile, LightProfile, Mesh, ImageMesh, Regularization, Distances)
 # Values of deterministic variables that were computed elsewhere agree this well, relative and absolute.
 _SAME_VALUE = 1e-6
 
@@ -167,7 +168,8 @@ def best_draw(idata: DataTree) -> xr.Dataset:
 def tracer_at(tracer: Tracer, values: Mapping[str, np.ndarray]) -> Tracer:
     """Put numbers in the place of a tracer's random variables."""
     galaxies = [_with_numbers(galaxy, values) for galaxy in tracer.galaxies]
-    return Tracer(galaxies, tracer.cosmology)
+    cosmology, redshifts = (_with_numbers(part, values) for part in (tracer.cosmology, tracer.redshifts))
+    return Tracer(galaxies, cosmology, redshifts)
 
 
 def _log_density(stats: xr.Dataset, name: str) -> xr.DataArray:
@@ -257,6 +259,8 @@ def _with_numbers(part: Any, values: Mapping[str, np.ndarray]) -> Any:
         members = [_with_numbers(member, values) for member in part]
         same = all(new is old for new, old in zip(members, part, strict=True))
         return part if same else (tuple(members) if isinstance(part, tuple) else members)
+    if isinstance(part, Mapping):
+        return {name: _with_numbers(member, values) for name, member in part.items()}
     if isinstance(part, (FunctionType, MethodType, partial)):
         return _evaluated_at(part, values)
     if isinstance(part, _PARTS):

@@ -428,7 +428,11 @@ def _distances(tracer: Tracer, redshift: float | None) -> tuple[u.Quantity, u.Qu
     lenses, behind = tracer.lens_redshifts(redshift), tracer.source_redshift if redshift is None else redshift
     if len(lenses) != 1:
         raise ValueError(f"tracer: expected mass in one plane before the source, got it at {lenses}.")
-    pairs = ((0.0, lenses[0]), (0.0, behind), (lenses[0], behind))
-    hubble = tracer.cosmology.hubble_distance
-    lens, source, between = (hubble * tracer.transverse_distance(*ends) / (1.0 + ends[1]) for ends in pairs)
-    return lens, source, between, lenses[0]
+    at, behind = tracer.redshift_of(lenses[0]), tracer.redshift_of(behind)
+    distances = tracer.distances
+    hubble = distances.hubble_distance * u.Mpc
+    pairs = ((0.0, at), (0.0, behind), (at, behind))
+    lens, source, between = (
+        hubble * distances.transverse_distance(*ends) / (1.0 + ends[1]) for ends in pairs
+    )
+    return lens, source, between, at

@@ -114,6 +114,29 @@ def scalar(name: str, value: Any) -> Any:
     return pt.as_tensor_variable(value)
 
 
+def vector(name: str, value: Any, length: int) -> TensorVariable:
+    """Return numbers or a variable, as a vector of known length.
+
+    Raises
+    ------
+    TypeError
+        If they are of another kind.
+    ValueError
+        If there are more or fewer, or one is not finite.
+    """
+    if isinstance(value, (list, tuple)) and any(isinstance(part, Variable) for part in value):
+        value = pt.stack([pt.as_tensor_variable(scalar(name, part)) for part in value])
+    if not isinstance(value, Variable):
+        numbers = real_numbers(name, value)
+        if numbers.shape != (length,) or not np.isfinite(numbers).all():
+            raise ValueError(f"{name}: expected {length} finite numbers, got {value!r}.")
+        return pt.as_tensor_variable(numbers)
+    vector = expression(name, value)
+    if vector.type.ndim != 1 or vector.type.shape[0] not in (length, None):
+        raise ValueError(f"{name}: expected {length} values, got a variable of shape {vector.type.shape}.")
+    return pt.specify_shape(vector, (length,))
+
+
 def called(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a user's function with symbolic variables.
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from itertools import groupby
 from operator import add
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import numpy as np
 from astropy.cosmology import FLRW, Planck15
 from pytensor.tensor.variable import TensorVariable
 
+from pymc_lens.cosmology import Distances, FromAstropy, Sources
 from pymc_lens.galaxy import Galaxy, validated_redshift
 from pymc_lens.mass.base import Hessian, MassProfile, MassSum
-from pymc_lens.symbolic import join_positions, split_positions
+from pymc_lens.symbolic import join_positions, scalar, split_positions
 from pymc_lens.validation import require_instance
 
 
@@ -52,19 +53,31 @@ class Tracer:
     ----------
     galaxies : sequence of Galaxy
         In any order.
-    cosmology : astropy.cosmology.FLRW, optional
-        Read only where the distances matter, with more than two planes; by default Planck 2015.
+    cosmology : astropy.cosmology.FLRW or pymc_lens.cosmology.Distances, optional
+        Read only where the distances matter, with more than two planes or for delays; by default Planck
+        2015. `pymc_lens.FlatWCDM` takes random variables, `pymc_lens.ScalingFactors` the ratios themselves.
+    redshifts : mapping of float to variable, optional
+        What the distances to galaxies of a redshift are computed with in its place: a random variable, for a
+        redshift that is known roughly. The galaxies' own redshifts order the planes, and where the variables
+        order them otherwise rays are NaN. Needs a cosmology that takes variables.
 
     Raises
     ------
     TypeError
-        If an element is not a Galaxy.
+        If an element is not a Galaxy, the cosmology is something else, or a redshift is no number or
+        variable.
     ValueError
         If there is no galaxy, two have the same name, or a mass lenses nothing: it lies neither in front of a
-        pixelized galaxy (or, where there is none, the farthest one) nor of any light.
+        pixelized galaxy (or, where there is none, the farthest one) nor of any light. If no galaxy has one of
+        the ``redshifts``.
     """
 
-    def __init__(self, galaxies: Sequence[Galaxy], cosmology: FLRW = Planck15) -> None:
+    def __init__(
+        self,
+        galaxies: Sequence[Galaxy],
+        cosmology: FLRW | Distances = Planck15,
+        redshifts: Mapping[float, Any] = MappingProxyType({}),
+    ) -> None:
         try:
             galaxies = list(galaxies)
         except TypeError:
@@ -73,10 +86,14 @@ class Tracer:
             require_instance("galaxies", galaxy, Galaxy)
         if not galaxies:
             raise ValueError("galaxies: expected at least one galaxy, got none.")
-        if not isinstance(cosmology, FLRW):
-            raise TypeError(f"cosmology: expected an astropy FLRW cosmology, got {type(cosmology).__name__}.")
+        if not isinstance(cosmology, (FLRW, Distances)):
+            raise TypeError(
+                "cosmology: expected an astropy FLRW cosmology or one of pymc_lens.cosmology, got "
+                f"{type(cosmology).__name__}."
+            )
         self.galaxies = tuple(sorted(galaxies, key=lambda galaxy: galaxy.redshift))
         self.cosmology = cosmology
+        self.redshifts = _variable_redshifts(redshifts, self.galaxies)
         self._planes = _mass_planes(self.galaxies)
         self.names = _names(self.galaxies, [self._is_source(galaxy) for galaxy in self.galaxies])
         lit = [galaxy.redshift for galaxy in galaxies if galaxy.light is not None]
@@ -211,24 +228,32 @@ class Tracer:
         farthest = self.galaxies[-1].redshift
         if target == farthest:
             return 1.0
-        between, distance = self.transverse_distance(lens, target), self.transverse_distance(0.0, farthest)
-        return (
-            between
-            * distance
-            / (self.transverse_distance(0.0, target) * self.transverse_distance(lens, farthest))
+        return self.distances.scale(Sources(*map(self.redshift_of, (lens, target, farthest))))
+
+    def redshift_of(self, redshift: float) -> Any:
+        """Redshift that distances to a galaxy of a redshift are computed with: itself, or a variable."""
+        return self.redshifts.get(redshift, redshift)
+
+    def with_galaxies(self, galaxies: Sequence[Galaxy]) -> Tracer:
+        """Return other galaxies of the same redshifts in the same universe."""
+        return Tracer(galaxies, self.cosmology, self.redshifts)
+
+    @property
+    def distances(self) -> Distances:
+        """The cosmology, as a tracer asks for distances."""
+        if isinstance(self.cosmology, FLRW):
+            return FromAstropy(self.cosmology)
+        return self.cosmology
+
+
+def _variable_redshifts(redshifts: Mapping[float, Any], galaxies: tuple[Galaxy, ...]) -> Mapping[float, Any]:
+    require_instance("redshifts", redshifts, Mapping)
+    known = {galaxy.redshift for galaxy in galaxies}
+    if unknown := set(redshifts) - known:
+        raise ValueError(
+            f"redshifts: expected some of the galaxies', {sorted(known)}, got {sorted(unknown)}."
         )
-
-    def transverse_distance(self, near: float, far: float) -> float:
-        """Transverse comoving distance between redshifts in Hubble distances; factors 1 + z cancel above.
-
-        Hogg 1999 (astro-ph/9905116), eq. 16. Astropy has changed its own function between versions.
-        """
-        near_mpc, far_mpc = (self.cosmology.comoving_distance(redshift).value for redshift in (near, far))
-        along = float(far_mpc - near_mpc) / self.cosmology.hubble_distance.value
-        root = np.sqrt(abs(self.cosmology.Ok0))
-        if root == 0.0:
-            return along
-        return float((np.sinh if self.cosmology.Ok0 > 0.0 else np.sin)(root * along) / root)
+    return MappingProxyType({at: scalar("redshifts", value) for at, value in redshifts.items()})
 
 
 def _names(galaxies: tuple[Galaxy, ...], are_sources: list[bool]) -> tuple[str, ...]:

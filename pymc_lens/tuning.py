@@ -93,7 +93,7 @@ def tune_regularization(dataset: Imaging, tracer: Tracer, sky: Sky | None = None
         covariance = _covariance(hessian, logs, names)
         logs = logs + covariance @ gradient
     values = np.exp(logs)
-    tuned = Tracer(_with_parameters(tracer.galaxies, values), tracer.cosmology)
+    tuned = tracer.with_galaxies(_with_parameters(tracer.galaxies, values))
     found = dict(zip(names, values.tolist(), strict=True))
     return TunedRegularization(tuned, found, evidence(logs), covariance, evidence.evaluations)
 

@@ -175,6 +175,23 @@ BAD = {
         {"negative": [-0.1], "zero": [0.0], "nan": [np.nan], "nothing": [], "number": 0.1,
          "two groups": [[0.1], [0.1]], "cube": np.ones((1, 2, 3))},
     ),
+    "intensities": Bad(
+        {"strings": ["a"], "none": None, "booleans": [True], "quantity": [0.1] * u.arcsec, "complex": [1j],
+         "text": "a", "complex variable": pt.zvector()},
+        {"nan": [np.nan], "nothing": [], "number": 0.1, "two": [0.1, 0.2], "variable of three": VECTOR,
+         "matrix": MATRIX},
+    ),
+    "proportions": Bad(
+        {"strings": ["a", "b"], "none": None, "booleans": [True, True], "quantity": [0.1, 0.1] * u.arcsec},
+        {"nan": [np.nan, 1.0], "one": [1.0], "dark": [1.0, -1.0], "variable of three": VECTOR},
+    ),
+    "share": _numbers(negative=-0.1, above_one=1.1),
+    "inner slope": _numbers(core=0.0, two=2.0),
+    "factors": Bad(
+        {"list": [1.0], "none": None, "number": 1.0, "text": {(0.5, 1.0): "a"}, "key": {("a", 1.0): 0.5}},
+        {"no pair": {0.5: 0.7}, "nan": {(0.5, 1.0): np.nan}, "several": {(0.5, 1.0): [0.1, 0.2]}},
+    ),
+    "light, needed": _kind(pl.light.LightProfile),
     "extent": Bad(
         {"strings": ("a", 1, 0, 1), "none": None, "variable": (SCALAR, 1, 0, 1), "complex": (0, 1j, 0, 1),
          "quantity": [-1, 1, -1, 1] * u.arcsec, "three and none": (0, 1, 2, None)},
@@ -322,6 +339,37 @@ MODEL = [
             "mass_to_light_ratio": "positive",
         },
     ),
+    Constructor(
+        "mass.MultiGaussian",
+        _GAUSSIANS | {"sigmas": [0.1], "intensities": [1.0]},
+        {"centre": "pair", "ell_comps": "ell_comps of groups", "sigmas": "widths"}
+        | {"intensities": "intensities", "mass_to_light_ratio": "not negative"},
+    ),
+    Constructor(
+        "mass.PowerLawCore",
+        {},
+        {"centre": "pair", "ell_comps": "ell_comps", "einstein_radius": "not negative", "slope": "slope"}
+        | {"core_radius": "positive"},
+    ),
+    Constructor(
+        "mass.gNFW",
+        {},
+        {"centre": "pair", "ell_comps": "ell_comps", "kappa_s": "not negative", "scale_radius": "positive"}
+        | {"inner_slope": "inner slope"},
+    ),
+    Constructor(
+        "mass.cNFW",
+        {},
+        {"centre": "pair", "ell_comps": "ell_comps", "kappa_s": "not negative", "scale_radius": "positive"}
+        | {"core_radius": "positive"},
+    ),
+    Constructor(
+        "light.Mixture",
+        {"profile": LIGHT, "proportions": [1.0, 0.5]},
+        {"profile": "light, needed", "proportions": "proportions"},
+    ),
+    Constructor("FlatWCDM", {}, {"H0": "positive", "Om0": "share", "w0": "number"}),
+    Constructor("ScalingFactors", {"factors": {(0.5, 1.0): 0.7}}, {"factors": "factors"}),
     Constructor("mass.PointMass", {}, {"centre": "pair", "einstein_radius": "not negative"}),
     Constructor(
         "mass.PowerLaw",

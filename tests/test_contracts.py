@@ -238,6 +238,7 @@ IMAGES = {
     "light": ([pl.Galaxy(0.5, light=LIGHT)], None),
     "lensed light": ([lens(), pl.Galaxy(1.0, light=LIGHT)], None),
     "light of docs/extending.md": ([lens(SERSIC), pl.Galaxy(1.0, light=SERSIC)], None),
+    "mixture": ([pl.Galaxy(0.5, light=pl.light.Mixture(LIGHT, [1.0, 0.5, 0.2]))], None),
     "light with a cusp": ([pl.Galaxy(0.5, light=pl.light.Sersic((0.01, 0.02), (0.1, 0.0), 0.3, 4.0))], None),
     "sky": ([pl.Galaxy(0.5, light=LIGHT)], pl.Sky()),
     "all, one of them positive": (
@@ -567,7 +568,11 @@ PROFILES: dict[str, pl.mass.MassProfile] = {
         3, values[:2], values[4], 1.0 + values[4], values[2:4], values[2:4]
     ),
     "Sersic": pl.mass.Sersic(values[:2], values[2:4], 0.1, values[4], 1.0 + values[4], 1.0),
+    "MultiGaussian": pl.mass.MultiGaussian(values[:2], values[2:4], [0.1, 1.0], (values[4], 1.0), values[4]),
     "NFWSph": pl.mass.NFWSph(values[:2], 0.1, values[4]),
+    "PowerLawCore": pl.mass.PowerLawCore(values[:2], values[2:4], values[4], 1.0 + values[4], values[4]),
+    "cNFW": pl.mass.cNFW(values[:2], values[2:4], 0.1, values[4], values[4] - 1.0),
+    "gNFW": pl.mass.gNFW(values[:2], values[2:4], 0.1, values[4], values[4]),
     "NFWTruncatedSph": pl.mass.NFWTruncatedSph(values[:2], 0.1, values[4], 2.0 * values[4]),
     "ExternalPotential": pl.mass.ExternalPotential(values[:2], *(values[i] for i in (2, 3, 4, 2, 3, 4))),
     "PointMass": pl.mass.PointMass(values[:2], values[4]),

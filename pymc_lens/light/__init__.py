@@ -1,6 +1,7 @@
 """Linear light profiles."""
 
 from pymc_lens.light.base import LightProfile
+from pymc_lens.light.mixture import Mixture
 from pymc_lens.light.multi_gaussian import MultiGaussian
 from pymc_lens.light.sersic import DevVaucouleurs, Exponential, Sersic, SersicCore
 from pymc_lens.light.simple import Gaussian, Moffat
@@ -10,6 +11,7 @@ __all__ = [
     "Exponential",
     "Gaussian",
     "LightProfile",
+    "Mixture",
     "Moffat",
     "MultiGaussian",
     "Sersic",

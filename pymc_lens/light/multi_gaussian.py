@@ -67,14 +67,14 @@ class MultiGaussian(LightProfile):
 
     def __post_init__(self) -> None:
         pair("centre", self.centre)
-        if len(self._ellipticities) != len(self._widths):
+        if len(self.ellipticities) != len(self.widths):
             raise ValueError(
-                f"sigmas: expected one array for each of the {len(self._ellipticities)} groups of ell_comps, "
-                f"got {len(self._widths)}."
+                f"sigmas: expected one array for each of the {len(self.ellipticities)} groups of ell_comps, "
+                f"got {len(self.widths)}."
             )
-        for ellipticity in self._ellipticities:
+        for ellipticity in self.ellipticities:
             require_ell_comps("ell_comps", ellipticity)
-        for widths in self._widths:
+        for widths in self.widths:
             if widths.ndim != 1 or widths.size == 0:
                 raise ValueError(
                     f"sigmas: expected an array of widths for each group, got shape {widths.shape}."
@@ -121,7 +121,7 @@ class MultiGaussian(LightProfile):
     @property
     @override
     def n_columns(self) -> int:
-        return sum(widths.size for widths in self._widths)
+        return sum(widths.size for widths in self.widths)
 
     @override
     def images(self, grid: Any) -> TensorVariable:
@@ -132,8 +132,8 @@ class MultiGaussian(LightProfile):
         y, x = split_positions(positions)
         near, centre_y, centre_x = self._moderate_centre()
         roots = [nan_unless(admissible, pt.stack(root)) for admissible, *root in self._roots(near)]
-        slopes = -0.5 / np.concatenate(self._widths) ** 2
-        columns = GaussianColumns(slopes, self._groups, per_pixel)
+        slopes = -0.5 / np.concatenate(self.widths) ** 2
+        columns = GaussianColumns(slopes, self.groups, per_pixel)
         return columns(y - centre_y, x - centre_x, pt.stack(roots))
 
     @override
@@ -141,7 +141,7 @@ class MultiGaussian(LightProfile):
         self, points: np.ndarray, sub_size: int, pixel_scales: float, frame: Frame = CENTRED
     ) -> TensorVariable:
         """See `LightProfile`; a Gaussian that falls between the points is integrated over the pixels."""
-        widths = np.concatenate(self._widths)
+        widths = np.concatenate(self.widths)
         if widths.min() < _NARROWEST * pixel_scales:
             raise ValueError(
                 f"sigmas: expected at least {_NARROWEST:g} of a pixel of {pixel_scales:g} arcsec, got "
@@ -158,19 +158,19 @@ class MultiGaussian(LightProfile):
     @override
     def relative_scales(self, pixel_scales: float) -> np.ndarray:
         """See `LightProfile`: that of a Gaussian within a pixel is a prior on its flux."""
-        return np.maximum(_WITHIN_A_PIXEL * pixel_scales / np.concatenate(self._widths), 1.0) ** 2
+        return np.maximum(_WITHIN_A_PIXEL * pixel_scales / np.concatenate(self.widths), 1.0) ** 2
 
     def _seen_in(self, frame: Frame) -> MultiGaussian:
         """Return the same light with positions and angles in the image: along the sides of its pixels."""
         (y, x), (y_0, x_0) = pair("centre", self.centre), frame.offset
         centre = turned(y - y_0, x - x_0, -frame.rotation)
-        ell_comps = [turned(*ellipticity, -2.0 * frame.rotation) for ellipticity in self._ellipticities]
+        ell_comps = [turned(*ellipticity, -2.0 * frame.rotation) for ellipticity in self.ellipticities]
         return replace(self, centre=centre, ell_comps=ell_comps)
 
     @override
     def sub_size(self, pixel_scales: float) -> int:
         """See `LightProfile`: two Gauss-Legendre nodes along each part of a pixel twice as wide as sigma."""
-        parts = np.ceil(pixel_scales / (_PART * np.concatenate(self._widths).min()))
+        parts = np.ceil(pixel_scales / (_PART * np.concatenate(self.widths).min()))
         return int(2 * np.clip(parts, 1, _MOST_PARTS))
 
     def _integrated(self, centres: np.ndarray, pixel_scales: float, columns: np.ndarray) -> TensorVariable:
@@ -179,7 +179,7 @@ class MultiGaussian(LightProfile):
         The covariance of y and x, much smaller than a pixel's square, is left out: the average is a product
         of two integrals, of rows and of columns of pixels.
         """
-        widths, groups = np.concatenate(self._widths)[columns] / pixel_scales, self._groups[columns]
+        widths, groups = np.concatenate(self.widths)[columns] / pixel_scales, self.groups[columns]
         near, *centre = self._moderate_centre()
         parts = zip(*self._roots(near), strict=True)
         admissible, p, q, r = (pt.stack(part)[groups][:, None] for part in parts)
@@ -195,7 +195,7 @@ class MultiGaussian(LightProfile):
 
     def _roots(self, conditions: list[TensorVariable]) -> list[tuple[TensorVariable, ...]]:
         """Return the root of each group's quadratic form, see `_root`."""
-        return [_root(*ellipticity, conditions) for ellipticity in self._ellipticities]
+        return [_root(*ellipticity, conditions) for ellipticity in self.ellipticities]
 
     def _moderate_centre(self) -> tuple[list[TensorVariable], Any, Any]:
         """Conditions that the centre is no extreme variable, and the centre; zero where it is one."""
@@ -206,16 +206,18 @@ class MultiGaussian(LightProfile):
         return near, centre_y, centre_x
 
     @property
-    def _groups(self) -> np.ndarray:
+    def groups(self) -> np.ndarray:
         """Group of each Gaussian, (n_columns,)."""
-        return np.repeat(np.arange(len(self._widths)), [widths.size for widths in self._widths])
+        return np.repeat(np.arange(len(self.widths)), [widths.size for widths in self.widths])
 
     @property
-    def _ellipticities(self) -> list[tuple[Any, Any]]:
+    def ellipticities(self) -> list[tuple[Any, Any]]:
+        """Of each group, (e_y, e_x)."""
         return _ellipticities(self.ell_comps)
 
     @property
-    def _widths(self) -> list[np.ndarray]:
+    def widths(self) -> list[np.ndarray]:
+        """Of each group, arcsec."""
         nested = isinstance(self.sigmas, (list, tuple)) and any(np.ndim(item) for item in self.sigmas)
         flat = isinstance(self.sigmas, Variable) or (not nested and np.ndim(self.sigmas) != 2)
         groups: Sequence[Any] = [self.sigmas] if flat else self.sigmas

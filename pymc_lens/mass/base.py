@@ -272,7 +272,9 @@ def _expanded_size(outputs: tuple[TensorVariable, ...]) -> float:
     """Return the number of operations of a graph were none of its results used twice, as fusion has it."""
     sizes: dict[Any, float] = {}
     for node in toposort(outputs):
-        sizes[node] = 1.0 + sum(sizes[part.owner] for part in node.inputs if part.owner is not None)
+        # Scalars are not fused with what is made of them for every ray.
+        parts = (part.owner for part in node.inputs if part.owner is not None and part.type.ndim)
+        sizes[node] = 1.0 + sum(sizes[part] for part in parts)
     return sum(sizes[output.owner] for output in outputs if output.owner is not None)
 
 

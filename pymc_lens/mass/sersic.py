@@ -1,10 +1,4 @@
-r"""Mass that follows a Sérsic profile.
-
-In the notation of `pymc_lens.mass.nfw`, with u and with M the square of the elliptical radius, the deflection
-of any elliptical mass is the integral over homoeoids (Bourassa & Kantowski 1975, ApJ 195, 13)
-
-.. math:: \alpha = N \int_0^1 \frac{\kappa(M \tau) \, d\tau}{\sqrt{(1 + u)^2 - 4 u \tau}} .
-"""
+"""Mass that follows a Sérsic profile."""
 
 from __future__ import annotations
 
@@ -15,15 +9,15 @@ import numpy as np
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
+from pymc_lens import light
 from pymc_lens.light.sersic import half_light_coefficient
 from pymc_lens.mass.base import MassProfile, potential_from_deflections
+from pymc_lens.mass.homoeoids import Homoeoids, rule
 from pymc_lens.symbolic import nan_unless, pair, scalar, within
 from pymc_lens.validation import require_between, require_ell_comps
 
 # Nodes of the integral, and the power of its variable that takes a cusp away.
 _NODES, _GRADING = 48, 5
-# arcsec^2: directions and logarithms are finite at the centre.
-_SOFTENING = 1e-20
 _LIMITS = {
     "intensity": (0.0, np.inf),
     "effective_radius": (0.0, np.inf),
@@ -78,6 +72,15 @@ class Sersic(MassProfile):
         for name, limits in _LIMITS.items():
             require_between(name, scalar(name, getattr(self, name)), *limits)
 
+    @property
+    def light(self) -> light.Sersic:
+        """Light of the same shape, whose amplitude is its surface brightness at the effective radius.
+
+        The amplitude is solved for, whatever the intensity, and changes no mass. So in units of the data the
+        mass-to-light ratio is ``mass_to_light_ratio * intensity / amplitude``.
+        """
+        return light.Sersic(self.centre, self.ell_comps, self.effective_radius, self.sersic_index)
+
     @override
     def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
         _, centre_y, centre_x, *_ = self._inside_the_domain()
@@ -85,22 +88,11 @@ class Sersic(MassProfile):
 
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-        admissible, centre_y, centre_x, e_y, e_x, central, radius, index = self._inside_the_domain()
-        y, x = y - centre_y, x - centre_x
-        n_y, n_x = y + e_x * y - e_y * x, x - e_x * x - e_y * y
-        squared = n_y * n_y + n_x * n_x + _SOFTENING
-        uu_y, uu_x = 2.0 * n_x * n_y / squared, (n_x * n_x - n_y * n_y) / squared
-        u_y, u_x = (uu_y * e_x - uu_x * e_y)[..., None], (uu_x * e_x + uu_y * e_y)[..., None]
-        reach = 0.5 * pt.log(squared / ((1.0 - e_y * e_y - e_x * e_x) * radius * radius))[..., None]
+        admissible, *shape, central, radius, index = self._inside_the_domain()
+        rays = Homoeoids.around(*shape, y, x)
+        reach = 0.5 * pt.log(rays.squared / (radius * radius))[..., None]
         kappa = pt.exp(half_light_coefficient(index) * (1.0 - pt.exp((reach + _LOG_ROOTS) / index)))
-        # 1 / sqrt((1 + u)^2 - 4 u tau), whose real part is positive
-        s_y, s_x = 2.0 * u_y * (_TURN + u_x), 1.0 + 2.0 * u_x * _TURN + u_x * u_x - u_y * u_y
-        size = pt.sqrt(s_y * s_y + s_x * s_x)
-        root = pt.sqrt(0.5 * (size + s_x))
-        f_x = (_WEIGHTS * kappa * root / size).sum(axis=-1)
-        f_y = (-0.5 * _WEIGHTS * kappa * s_y / (root * size)).sum(axis=-1)
-        central = nan_unless(admissible, central)
-        return central * (n_y * f_x + n_x * f_y), central * (n_x * f_x - n_y * f_y)
+        return rays.deflections(nan_unless(admissible, central) * _WEIGHTS * kappa, _TURN)
 
     def _inside_the_domain(self) -> tuple[TensorVariable, ...]:
         """Whether the parameters are admissible, then centre, ell_comps, kappa there, radius and index."""
@@ -116,8 +108,7 @@ class Sersic(MassProfile):
 
 
 # tau is a power of the roots.
-_ROOTS, _WEIGHTS = (0.5 * part for part in np.polynomial.legendre.leggauss(_NODES))
-_ROOTS = _ROOTS + 0.5
+_ROOTS, _WEIGHTS = rule(_NODES)
 _LOG_ROOTS = 0.5 * _GRADING * np.log(_ROOTS)
 _WEIGHTS = _WEIGHTS * _GRADING * _ROOTS ** (_GRADING - 1)
 _TURN = 1.0 - 2.0 * _ROOTS**_GRADING

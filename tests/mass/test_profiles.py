@@ -16,6 +16,7 @@ import pytest
 from lenstronomy.LensModel.lens_model import LensModel
 from pytensor.compile.mode import Mode
 from scipy.integrate import quad_vec
+from scipy.interpolate import CubicSpline
 
 from pymc_lens import convert, mass
 from pymc_lens.light.sersic import half_light_coefficient
@@ -94,6 +95,50 @@ def sersic(v: np.ndarray, grid: np.ndarray) -> np.ndarray:
         return v[7] * v[4] * np.exp(b * (1.0 - (root * radius / v[5]) ** (1.0 / v[6])))
 
     return homoeoids(convergence, v, grid)
+
+
+def power_law_core(v: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    axis_ratio, _ = convert.axis_ratio_and_angle_from_ell_comps(v[2:4])
+
+    def convergence(radius: np.ndarray) -> np.ndarray:
+        central = (3.0 - v[5]) / (1.0 + axis_ratio)
+        return central * (v[4] ** 2 / (v[6] ** 2 + radius**2)) ** (0.5 * (v[5] - 1.0))
+
+    return homoeoids(convergence, v, grid)
+
+
+def projected(density: Callable, v: np.ndarray, grid: np.ndarray, kappa_s: float, scale: float) -> np.ndarray:
+    """Deflections of a density in units of its scale radius, integrated along the line of sight."""
+    radii = np.geomspace(1e-7, 30.0, 1500)
+    # Trapezoids in arcsinh(z / r) and far beyond are exact to rounding.
+    steps = np.linspace(-40.0, 40.0, 4001)
+    along = density(radii[:, None] * np.cosh(steps)) * np.cosh(steps)
+    kappas = CubicSpline(np.log(radii), np.log(radii * along.sum(axis=1) * (steps[1] - steps[0])))
+
+    def convergence(radius: np.ndarray) -> np.ndarray:
+        return kappa_s * np.exp(kappas(np.log(np.maximum(radius / scale, 1e-7))))
+
+    return homoeoids(convergence, v, grid)
+
+
+def generalised_nfw(v: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    return projected(lambda r: r ** -v[5] * (1.0 + r) ** (v[5] - 3.0), v, grid, v[4], v[6])
+
+
+def cored_nfw(v: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    return projected(lambda r: 1.0 / ((r + v[6] / v[5]) * (1.0 + r) ** 2), v, grid, v[4], v[5])
+
+
+WIDTHS = np.array([0.02, 0.3, 2.0])
+
+
+def gaussians(v: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    kwargs = [
+        {"amp": 2.0 * np.pi * width**2 * v[7] * intensity, "sigma": width}
+        | {"e1": v[3], "e2": v[2], "center_x": v[1], "center_y": v[0]}
+        for width, intensity in zip(WIDTHS, v[4:7], strict=True)
+    ]
+    return of_lenstronomy(["GAUSSIAN_ELLIPSE_KAPPA"] * len(kwargs), kwargs, grid)
 
 
 def multipole(order: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
@@ -192,6 +237,41 @@ CASES = {
             "cusp": (0.1, 0.0, 0.1, 1.5, 8.0, 1.0),
         },
         sersic,
+    ),
+    "PowerLawCore": Case(
+        lambda v: mass.PowerLawCore(v[:2], v[2:4], v[4], v[5], v[6]),
+        {
+            "shallow": (0.1, -0.25, 1.3, 1.4, 0.1),
+            "steep": (0.1, -0.25, 1.3, 2.7, 0.1),
+            "isothermal": (0.1, -0.25, 1.3, 2.0, 0.02),
+            "round": (0.0, 0.0, 1.3, 2.3, 0.1),
+            "large core": (0.4, 0.3, 1.3, 1.8, 3.0),
+        },
+        power_law_core,
+    ),
+    "gNFW": Case(
+        lambda v: mass.gNFW(v[:2], v[2:4], v[4], v[5], v[6]),
+        {
+            "shallow": (0.1, -0.25, 0.1, 0.3, 8.0),
+            "steep": (0.1, -0.25, 0.1, 1.7, 8.0),
+            "round": (0.0, 0.0, 0.1, 1.0, 5.0),
+        },
+        generalised_nfw,
+    ),
+    "cNFW": Case(
+        lambda v: mass.cNFW(v[:2], v[2:4], v[4], v[5], v[6]),
+        {"group": (0.1, -0.25, 0.1, 8.0, 0.5), "round": (0.0, 0.0, 0.1, 5.0, 0.05)},
+        cored_nfw,
+    ),
+    "MultiGaussian": Case(
+        lambda v: mass.MultiGaussian(v[:2], v[2:4], WIDTHS, v[4:7], v[7]),
+        {
+            "elliptical galaxy": (0.1, -0.25, 3.0, 1.0, 0.1, 0.7),
+            "nearly round": (1e-9, 0.0, 3.0, 1.0, 0.1, 0.7),
+            "circle": (0.0, 0.0, 3.0, 1.0, 0.1, 0.7),
+            "flat": (0.5, 0.6, 0.0, 1.0, -0.1, 0.7),
+        },
+        gaussians,
     ),
     "multipole 1": multipole_case(1),
     "multipole 3": multipole_case(3),

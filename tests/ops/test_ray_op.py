@@ -19,6 +19,7 @@ from pytensor.graph.replace import vectorize_graph
 from pymc_lens.mass import MassProfile
 from pymc_lens.mass import isothermal as isothermal_module
 from pymc_lens.mass import isothermal_core as isothermal_core_module
+from pymc_lens.mass import multi_gaussian as multi_gaussian_module
 from pymc_lens.mass import multipole as multipole_module
 from pymc_lens.mass import nfw as nfw_module
 from pymc_lens.mass import power_law as power_law_module
@@ -67,6 +68,7 @@ POWER_LAW = (power_law_module.deflection, power_law_module.deflection_pullback)
 CORE = (isothermal_core_module.deflection, isothermal_core_module.deflection_pullback)
 NFW = (nfw_module.deflection, nfw_module.deflection_pullback)
 NFW_SPH = (nfw_module.round_deflection, nfw_module.round_pullback)
+GAUSSIAN = (multi_gaussian_module.deflection, multi_gaussian_module.deflection_pullback)
 MULTIPOLE = (multipole_module.deflection, multipole_module.deflection_pullback)
 SHAPE = (0.05, -0.1, 0.1, -0.25)
 # Number of terms, order, power and shift of the tail: what nothing is differentiated in.
@@ -78,6 +80,7 @@ COMPILED = {
     "power_law": (POWER_LAW, np.array([0.05, -0.1, 0.1, -0.25, 1.3, 2.2, 21.0])),
     "nfw": (NFW, np.array([0.05, -0.1, 0.1, -0.25, 0.3, 1.2])),
     "nfw, round": (NFW_SPH, np.array([0.05, -0.1, 0.3, 1.2])),
+    "gaussian": (GAUSSIAN, np.array([0.05, -0.1, 0.1, -0.25, 1.3, 0.4, 32.0])),
     "multipole": (
         MULTIPOLE, np.array([*SHAPE, 1.2, 2.2, 0.02, -0.01, 0.5, -0.9, 0.3, -0.7, 0.8, *CONSTANTS]),
     ),
