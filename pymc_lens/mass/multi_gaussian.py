@@ -25,8 +25,8 @@ import pytensor.tensor as pt
 from pytensor.graph.replace import vectorize_graph
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lens import light
 from pymc_lens.light.mixture import Mixture
+from pymc_lens.light.multi_gaussian import MultiGaussian as LinearGaussians
 from pymc_lens.mass.base import MassProfile
 from pymc_lens.mass.nfw import shape
 from pymc_lens.mass.power_law import MOST_ELLIPTICAL, number_of_terms
@@ -239,7 +239,7 @@ class MultiGaussian(MassProfile):
         admissible = reduce(and_, [*extreme, *conditions], ratio >= 0.0)
         kappas = pt.switch(admissible, ratio * intensities, 0.0)
         shapes = [tuple(zero_unless(admissible, part) for part in each) for each in shapes]
-        counts = [pt.maximum(number_of_terms(*each, _PRECISION) + _MORE, _FEWEST) for each in shapes]
+        counts = [pt.maximum(number_of_terms(e_y, e_x, _PRECISION) + _MORE, _FEWEST) for e_y, e_x in shapes]
         groups = pt.stack([pt.stack([*each, count]) for each, count in zip(shapes, counts, strict=True)])
         rows = groups[self._gaussians.groups]
         centre = pt.stack(self._moderate_centre())
@@ -253,8 +253,8 @@ class MultiGaussian(MassProfile):
         return zero_unless(near, centre_y), zero_unless(near, centre_x)
 
     @property
-    def _gaussians(self) -> light.MultiGaussian:
-        return light.MultiGaussian(self.centre, self.ell_comps, self.sigmas)
+    def _gaussians(self) -> LinearGaussians:
+        return LinearGaussians(self.centre, self.ell_comps, self.sigmas)
 
     @property
     def _widths(self) -> np.ndarray:

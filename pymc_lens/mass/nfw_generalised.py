@@ -101,9 +101,9 @@ class gNFW(_SumOfIsothermals):
 
     The density is ``rho_s (r / scale_radius)^-inner_slope (1 + r / scale_radius)^(inner_slope - 3)``,
     projected and with r replaced by ``sqrt(x^2 + y^2 / q^2)`` in the major-axis frame: the convention of
-    PyAutoLens, whose name it has, and that of lenstronomy's round ``GNFW``. An inner slope of 1 is `NFW`, which is faster. A
-    sum of 68 isothermal ellipsoids, wrong by less than 1e-8 of itself between 0.001 and 10 scale radii and
-    1e-6 up to 100. As the scale radius is that of the major axis, the mass has a kink at q = 1.
+    PyAutoLens, whose name it has, and that of lenstronomy's round ``GNFW``. An inner slope of 1 is `NFW`,
+    which is faster. A sum of 68 isothermal ellipsoids, wrong by less than 1e-8 of itself between 0.001 and 10
+    scale radii and 1e-6 up to 100. As the scale radius is that of the major axis, the mass has a kink at q = 1.
 
     Parameters
     ----------
@@ -157,8 +157,8 @@ class cNFW(_SumOfIsothermals):
     """Elliptical Navarro-Frenk-White halo with a core.
 
     The density is ``rho_s scale_radius^3 / ((r + core_radius) (r + scale_radius)^2)`` (Peñarrubia et al.
-    2012, ApJ 759, L42), projected and with r replaced by ``sqrt(x^2 + y^2 / q^2)`` in the major-axis frame: the
-    convention of PyAutoLens, whose name it has, and that of lenstronomy's round ``CNFW``. A sum of 68
+    2012, ApJ 759, L42), projected and with r replaced by ``sqrt(x^2 + y^2 / q^2)`` in the major-axis frame:
+    the convention of PyAutoLens, whose name it has, and that of lenstronomy's round ``CNFW``. A sum of 68
     isothermal ellipsoids, as exact as `gNFW` for cores from 0.0001 scale radii on. As both radii are those of
     the major axis, the mass has a kink at q = 1.
 

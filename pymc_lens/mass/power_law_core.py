@@ -23,10 +23,11 @@ class PowerLawCore(MassProfile):
     """Elliptical power law with a core.
 
     ``kappa = (3 - slope) / (1 + q) * (einstein_radius^2 / R^2)^((slope - 1) / 2)`` with
-    ``R^2 = core_radius^2 + x^2 + y^2 / q^2`` in the major-axis frame: the convention of PyAutoLens, in which the core is counted along the major axis
-    and the mass has a kink at q = 1. A slope of 2 is `IsothermalCore` and a core of zero `PowerLaw`, both
-    faster. By quadrature over homoeoids (Bourassa & Kantowski 1975, ApJ 195, 13): wrong by less than 1e-8
-    of themselves for axis ratios from 0.2 on and cores from 1e-4 of the radius on; as slow as `Sersic`.
+    ``R^2 = core_radius^2 + x^2 + y^2 / q^2`` in the major-axis frame: the convention of PyAutoLens, in which
+    the core is counted along the major axis and the mass has a kink at q = 1. A slope of 2 is
+    `IsothermalCore` and a core of zero `PowerLaw`, both faster. By quadrature over homoeoids (Bourassa &
+    Kantowski 1975, ApJ 195, 13): wrong by less than 1e-8 of themselves for axis ratios from 0.2 on and cores
+    from 1e-4 of the radius on; as slow as `Sersic`.
 
     Parameters
     ----------
@@ -71,8 +72,8 @@ class PowerLawCore(MassProfile):
 
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-        admissible, *shape, central, core_squared, steep = self._inside_the_domain()
-        rays = Homoeoids.around(*shape, y, x)
+        admissible, centre_y, centre_x, e_y, e_x, central, core_squared, steep = self._inside_the_domain()
+        rays = Homoeoids.around(centre_y, centre_x, e_y, e_x, y, x)
         ratio = rays.squared / core_squared
         length = pt.log1p(ratio)[..., None]
         # tau = expm1(length * root) / ratio

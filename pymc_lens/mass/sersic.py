@@ -88,8 +88,8 @@ class Sersic(MassProfile):
 
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-        admissible, *shape, central, radius, index = self._inside_the_domain()
-        rays = Homoeoids.around(*shape, y, x)
+        admissible, centre_y, centre_x, e_y, e_x, central, radius, index = self._inside_the_domain()
+        rays = Homoeoids.around(centre_y, centre_x, e_y, e_x, y, x)
         reach = 0.5 * pt.log(rays.squared / (radius * radius))[..., None]
         kappa = pt.exp(half_light_coefficient(index) * (1.0 - pt.exp((reach + _LOG_ROOTS) / index)))
         return rays.deflections(nan_unless(admissible, central) * _WEIGHTS * kappa, _TURN)
