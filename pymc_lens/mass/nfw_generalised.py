@@ -103,7 +103,8 @@ class gNFW(_SumOfIsothermals):
     projected and with r replaced by ``sqrt(x^2 + y^2 / q^2)`` in the major-axis frame: the convention of
     PyAutoLens, whose name it has, and that of lenstronomy's round ``GNFW``. An inner slope of 1 is `NFW`,
     which is faster. A sum of 68 isothermal ellipsoids, wrong by less than 1e-8 of itself between 0.001 and 10
-    scale radii and 1e-6 up to 100. As the scale radius is that of the major axis, the mass has a kink at q = 1.
+    scale radii and 1e-6 up to 100. As the scale radius is that of the major axis, the mass has a kink at
+    q = 1.
 
     Parameters
     ----------
