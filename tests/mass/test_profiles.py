@@ -121,17 +121,6 @@ def projected(density: Callable, v: np.ndarray, grid: np.ndarray, kappa_s: float
     return homoeoids(convergence, v, grid)
 
 
-def generalised_nfw(v: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    return projected(lambda r: r ** -v[5] * (1.0 + r) ** (v[5] - 3.0), v, grid, v[4], v[6])
-
-
-def cored_nfw(v: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    return projected(lambda r: 1.0 / ((r + v[6] / v[5]) * (1.0 + r) ** 2), v, grid, v[4], v[5])
-
-
-WIDTHS = np.array([0.02, 0.3, 2.0])
-
-
 def gaussians(v: np.ndarray, grid: np.ndarray) -> np.ndarray:
     kwargs = [
         {"amp": 2.0 * np.pi * width**2 * v[7] * intensity, "sigma": width}
@@ -248,20 +237,6 @@ CASES = {
             "large core": (0.4, 0.3, 1.3, 1.8, 3.0),
         },
         power_law_core,
-    ),
-    "gNFW": Case(
-        lambda v: mass.gNFW(v[:2], v[2:4], v[4], v[5], v[6]),
-        {
-            "shallow": (0.1, -0.25, 0.1, 0.3, 8.0),
-            "steep": (0.1, -0.25, 0.1, 1.7, 8.0),
-            "round": (0.0, 0.0, 0.1, 1.0, 5.0),
-        },
-        generalised_nfw,
-    ),
-    "cNFW": Case(
-        lambda v: mass.cNFW(v[:2], v[2:4], v[4], v[5], v[6]),
-        {"group": (0.1, -0.25, 0.1, 8.0, 0.5), "round": (0.0, 0.0, 0.1, 5.0, 0.05)},
-        cored_nfw,
     ),
     "MultiGaussian": Case(
         lambda v: mass.MultiGaussian(v[:2], v[2:4], WIDTHS, v[4:7], v[7]),
