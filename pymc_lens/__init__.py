@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 from pymc_lens import (
     convert,
-    cosmology,
     image_mesh,
     light,
     mass,
@@ -65,7 +64,6 @@ __all__ = [
     "compare_evidence",
     "compute_log_likelihood",
     "convert",
-    "cosmology",
     "find_mode",
     "find_modes",
     "fit_at",

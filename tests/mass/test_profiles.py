@@ -16,7 +16,6 @@ import pytest
 from lenstronomy.LensModel.lens_model import LensModel
 from pytensor.compile.mode import Mode
 from scipy.integrate import quad_vec
-from scipy.interpolate import CubicSpline
 
 from pymc_lens import convert, mass
 from pymc_lens.light.sersic import half_light_coefficient
@@ -107,18 +106,7 @@ def power_law_core(v: np.ndarray, grid: np.ndarray) -> np.ndarray:
     return homoeoids(convergence, v, grid)
 
 
-def projected(density: Callable, v: np.ndarray, grid: np.ndarray, kappa_s: float, scale: float) -> np.ndarray:
-    """Deflections of a density in units of its scale radius, integrated along the line of sight."""
-    radii = np.geomspace(1e-7, 30.0, 1500)
-    # Trapezoids in arcsinh(z / r) and far beyond are exact to rounding.
-    steps = np.linspace(-40.0, 40.0, 4001)
-    along = density(radii[:, None] * np.cosh(steps)) * np.cosh(steps)
-    kappas = CubicSpline(np.log(radii), np.log(radii * along.sum(axis=1) * (steps[1] - steps[0])))
-
-    def convergence(radius: np.ndarray) -> np.ndarray:
-        return kappa_s * np.exp(kappas(np.log(np.maximum(radius / scale, 1e-7))))
-
-    return homoeoids(convergence, v, grid)
+WIDTHS = np.array([0.02, 0.3, 2.0])
 
 
 def gaussians(v: np.ndarray, grid: np.ndarray) -> np.ndarray:
