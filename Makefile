@@ -15,10 +15,11 @@ VENV := .venv/bin/python
 PEERS := .venv-peers/bin/python
 # A file's tests run in one process: they share what its fixtures have sampled. In the order of tests/conftest.py.
 PYTEST := $(VENV) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+SPHINX := $(VENV) -m sphinx -b html -W --keep-going -j 2
 USABLE := $(VENV) -c 'import pip, sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all lint format bench bench-peers clean FORCE
+.PHONY: help venv demo test test-all lint format docs docs-test docs-results bench bench-peers clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +41,16 @@ format: .venv/.installed ## Sort imports and format the code
 	$(VENV) -m ruff check --select I --fix .
 	$(VENV) -m ruff format .
 
+docs: .venv/.docs-installed ## Build the documentation into docs/_build/html
+	$(SPHINX) docs docs/_build/html
+
+docs-test: .venv/.docs-installed ## The same with every page run anew
+	rm -rf docs/_build docs/_jupyter_cache docs/api
+	$(SPHINX) docs docs/_build/html
+
+docs-results: .venv/.docs-installed ## Fit the gallery of real lenses anew (SLACS=data OUT=results, two minutes a lens)
+	$(VENV) docs/results/gallery.py $(SLACS) $(OUT)
+
 bench: .venv/.installed ## Time the evidence and its gradient on the reference problem
 	$(VENV) benchmarks/evidence.py
 
@@ -59,6 +70,11 @@ venv: .venv/.installed ## Create .venv and install pymc_lens with its developmen
 	@$(VENV) -m pip install -qq --editable '.[dev]'
 	@touch $@
 
+.venv/.docs-installed: .venv/.installed
+	@echo "Setting up .venv: installing what builds the documentation"
+	@$(VENV) -m pip install -qq --editable '.[dev,docs]'
+	@touch $@
+
 # PyAutoLens pins versions that pymc_lens does not want, hence the second environment.
 .venv-peers/.installed:
 	@python=$$(.ci/find-python) || exit 1; \
@@ -71,5 +87,5 @@ venv: .venv/.installed ## Create .venv and install pymc_lens with its developmen
 FORCE:
 
 clean: ## Remove caches, builds and the demo's results (delete .venv by hand)
-	rm -rf demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf demo build dist docs/_build docs/_jupyter_cache docs/api .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -path './.venv*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

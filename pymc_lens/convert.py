@@ -112,7 +112,27 @@ def effective_einstein_radius(einstein_radius: Any, ell_comps: Any) -> Any:
 def isothermal_to_lenstronomy(
     einstein_radius: Any, ell_comps: Any, centre: Any = (0.0, 0.0)
 ) -> dict[str, Any]:
-    """Keyword arguments of lenstronomy's ``SIE`` for an `Isothermal`: numbers, or arrays (...) of draws."""
+    """Keyword arguments of lenstronomy's ``SIE`` for an `Isothermal`: numbers, or arrays (...) of draws.
+
+    Parameters
+    ----------
+    einstein_radius : float, array, DataArray or variable (...)
+        Of an `Isothermal`, arcsec.
+    ell_comps : pair of floats, or array, DataArray or variable (..., 2)
+        ``(e_y, e_x)``.
+    centre : pair of floats, or array, DataArray or variable (..., 2)
+        (y, x), arcsec.
+
+    Returns
+    -------
+    dict
+        ``theta_E``, ``e1``, ``e2``, ``center_x``, ``center_y``.
+
+    Raises
+    ------
+    ValueError
+        If ``|ell_comps| >= 1``, there are not two components, or the shapes do not fit.
+    """
     e_y, e_x = _ellipticity(ell_comps)
     y, x = _components("centre", centre, POSITION)
     return {
@@ -127,7 +147,27 @@ def isothermal_to_lenstronomy(
 def isothermal_from_lenstronomy(
     theta_E: Any, e1: Any, e2: Any, center_x: Any = 0.0, center_y: Any = 0.0
 ) -> dict[str, Any]:
-    """Keyword arguments of `Isothermal` for lenstronomy's ``SIE``."""
+    """Keyword arguments of `Isothermal` for lenstronomy's ``SIE``.
+
+    Parameters
+    ----------
+    theta_E : float, array, DataArray or variable (...)
+        Arcsec.
+    e1, e2 : float, array, DataArray or variable (...)
+        Ellipticity, along x and along the diagonal.
+    center_x, center_y : float, array, DataArray or variable (...)
+        Arcsec.
+
+    Returns
+    -------
+    dict
+        ``centre``, ``ell_comps``, ``einstein_radius``.
+
+    Raises
+    ------
+    ValueError
+        If the components are not below one, or the shapes do not fit.
+    """
     ell_comps = _joined(_values("e2", e2), _values("e1", e1), ELL_COMPS)
     return _isothermal(theta_E, ell_comps, center_x, center_y)
 
@@ -138,6 +178,26 @@ def power_law_to_lenstronomy(
     """Keyword arguments of lenstronomy's ``EPL`` for a `PowerLaw`: numbers, or arrays (...) of draws.
 
     ``theta_E = einstein_radius * 2 sqrt(q) / (1 + q) * ((1 + q) / 2)^((slope - 2) / (slope - 1))``.
+
+    Parameters
+    ----------
+    einstein_radius : float, array, DataArray or variable (...)
+        Of a `PowerLaw`, arcsec.
+    slope : float, array, DataArray or variable (...)
+    ell_comps : pair of floats, or array, DataArray or variable (..., 2)
+        ``(e_y, e_x)``.
+    centre : pair of floats, or array, DataArray or variable (..., 2)
+        (y, x), arcsec.
+
+    Returns
+    -------
+    dict
+        ``theta_E``, ``gamma``, ``e1``, ``e2``, ``center_x``, ``center_y``.
+
+    Raises
+    ------
+    ValueError
+        If ``|ell_comps| >= 1``, there are not two components, or the shapes do not fit.
     """
     kwargs = isothermal_to_lenstronomy(einstein_radius, ell_comps, centre)
     steep = _values("slope", slope)
@@ -148,7 +208,29 @@ def power_law_to_lenstronomy(
 def power_law_from_lenstronomy(
     theta_E: Any, gamma: Any, e1: Any, e2: Any, center_x: Any = 0.0, center_y: Any = 0.0
 ) -> dict[str, Any]:
-    """Keyword arguments of `PowerLaw` for lenstronomy's ``EPL``."""
+    """Keyword arguments of `PowerLaw` for lenstronomy's ``EPL``.
+
+    Parameters
+    ----------
+    theta_E : float, array, DataArray or variable (...)
+        Arcsec.
+    gamma : float, array, DataArray or variable (...)
+        The slope.
+    e1, e2 : float, array, DataArray or variable (...)
+        Ellipticity, along x and along the diagonal.
+    center_x, center_y : float, array, DataArray or variable (...)
+        Arcsec.
+
+    Returns
+    -------
+    dict
+        ``centre``, ``ell_comps``, ``einstein_radius``, ``slope``.
+
+    Raises
+    ------
+    ValueError
+        If the components are not below one, or the shapes do not fit.
+    """
     kwargs, slope = isothermal_from_lenstronomy(theta_E, e1, e2, center_x, center_y), _values("gamma", gamma)
     ratio = _power_law_over_isothermal(slope, kwargs["ell_comps"])
     return {**kwargs, "einstein_radius": _plain(kwargs["einstein_radius"] / ratio), "slope": _plain(slope)}
@@ -157,7 +239,27 @@ def power_law_from_lenstronomy(
 def isothermal_core_to_lenstronomy(
     einstein_radius: Any, core_radius: Any, ell_comps: Any, centre: Any = (0.0, 0.0)
 ) -> dict[str, Any]:
-    """Keyword arguments of lenstronomy's ``NIE`` for an `IsothermalCore`: numbers, or arrays of draws."""
+    """Keyword arguments of lenstronomy's ``NIE`` for an `IsothermalCore`: numbers, or arrays of draws.
+
+    Parameters
+    ----------
+    einstein_radius, core_radius : float, array, DataArray or variable (...)
+        Of an `IsothermalCore`, arcsec.
+    ell_comps : pair of floats, or array, DataArray or variable (..., 2)
+        ``(e_y, e_x)``.
+    centre : pair of floats, or array, DataArray or variable (..., 2)
+        (y, x), arcsec.
+
+    Returns
+    -------
+    dict
+        ``theta_E``, ``e1``, ``e2``, ``center_x``, ``center_y``, ``s_scale``.
+
+    Raises
+    ------
+    ValueError
+        If ``|ell_comps| >= 1``, there are not two components, or the shapes do not fit.
+    """
     kwargs = isothermal_to_lenstronomy(einstein_radius, ell_comps, centre)
     core = _product("core_radius", _values("core_radius", core_radius), _root_of_axis_ratio(ell_comps))
     return {**kwargs, "s_scale": _plain(core)}
@@ -166,7 +268,27 @@ def isothermal_core_to_lenstronomy(
 def isothermal_core_from_lenstronomy(
     theta_E: Any, s_scale: Any, e1: Any, e2: Any, center_x: Any = 0.0, center_y: Any = 0.0
 ) -> dict[str, Any]:
-    """Keyword arguments of `IsothermalCore` for lenstronomy's ``NIE``."""
+    """Keyword arguments of `IsothermalCore` for lenstronomy's ``NIE``.
+
+    Parameters
+    ----------
+    theta_E, s_scale : float, array, DataArray or variable (...)
+        Arcsec.
+    e1, e2 : float, array, DataArray or variable (...)
+        Ellipticity, along x and along the diagonal.
+    center_x, center_y : float, array, DataArray or variable (...)
+        Arcsec.
+
+    Returns
+    -------
+    dict
+        ``centre``, ``ell_comps``, ``einstein_radius``, ``core_radius``.
+
+    Raises
+    ------
+    ValueError
+        If the components are not below one, or the shapes do not fit.
+    """
     kwargs = isothermal_from_lenstronomy(theta_E, e1, e2, center_x, center_y)
     root = _root_of_axis_ratio(kwargs["ell_comps"])
     return {**kwargs, "core_radius": _plain(_product("s_scale", _values("s_scale", s_scale), 1.0 / root))}
@@ -176,6 +298,24 @@ def nfw_to_lenstronomy(kappa_s: Any, scale_radius: Any, centre: Any = (0.0, 0.0)
     """Keyword arguments of lenstronomy's ``NFW`` for an `NFWSph`: numbers, or arrays (...) of draws.
 
     ``alpha_Rs = 4 kappa_s scale_radius (1 - log 2)`` is the deflection at the scale radius.
+
+    Parameters
+    ----------
+    kappa_s : float, array, DataArray or variable (...)
+    scale_radius : float, array, DataArray or variable (...)
+        Arcsec.
+    centre : pair of floats, or array, DataArray or variable (..., 2)
+        (y, x), arcsec.
+
+    Returns
+    -------
+    dict
+        ``Rs``, ``alpha_Rs``, ``center_x``, ``center_y``.
+
+    Raises
+    ------
+    ValueError
+        If there are not two components of the centre, or the shapes do not fit.
     """
     kappa, radius = _values("kappa_s", kappa_s), _values("scale_radius", scale_radius)
     y, x = _components("centre", centre, POSITION)
@@ -184,7 +324,25 @@ def nfw_to_lenstronomy(kappa_s: Any, scale_radius: Any, centre: Any = (0.0, 0.0)
 
 
 def nfw_from_lenstronomy(Rs: Any, alpha_Rs: Any, center_x: Any = 0.0, center_y: Any = 0.0) -> dict[str, Any]:
-    """Keyword arguments of `NFWSph` for lenstronomy's ``NFW``."""
+    """Keyword arguments of `NFWSph` for lenstronomy's ``NFW``.
+
+    Parameters
+    ----------
+    Rs, alpha_Rs : float, array, DataArray or variable (...)
+        Arcsec.
+    center_x, center_y : float, array, DataArray or variable (...)
+        Arcsec.
+
+    Returns
+    -------
+    dict
+        ``centre``, ``kappa_s``, ``scale_radius``.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+    """
     radius, alpha = _values("Rs", Rs), _values("alpha_Rs", alpha_Rs)
     return {
         "centre": _joined(_values("center_y", center_y), _values("center_x", center_x), POSITION),
@@ -199,6 +357,26 @@ def sersic_to_lenstronomy(
     """Keyword arguments of lenstronomy's ``SERSIC_ELLIPSE`` for a `pymc_lens.light.Sersic`, but ``amp``.
 
     That is the amplitude; lenstronomy's b_n is 1.9992 n - 0.3271, by which images differ by up to 1e-3.
+
+    Parameters
+    ----------
+    effective_radius : float, array, DataArray or variable (...)
+        Arcsec.
+    sersic_index : float, array, DataArray or variable (...)
+    ell_comps : pair of floats, or array, DataArray or variable (..., 2)
+        ``(e_y, e_x)``.
+    centre : pair of floats, or array, DataArray or variable (..., 2)
+        (y, x), arcsec.
+
+    Returns
+    -------
+    dict
+        ``R_sersic``, ``n_sersic``, ``e1``, ``e2``, ``center_x``, ``center_y``.
+
+    Raises
+    ------
+    ValueError
+        If ``|ell_comps| >= 1``, there are not two components, or the shapes do not fit.
     """
     e_y, e_x = _ellipticity(ell_comps)
     y, x = _components("centre", centre, POSITION)
@@ -215,7 +393,28 @@ def sersic_to_lenstronomy(
 def sersic_from_lenstronomy(
     R_sersic: Any, n_sersic: Any, e1: Any, e2: Any, center_x: Any = 0.0, center_y: Any = 0.0
 ) -> dict[str, Any]:
-    """Keyword arguments of `pymc_lens.light.Sersic` for lenstronomy's ``SERSIC_ELLIPSE``."""
+    """Keyword arguments of `pymc_lens.light.Sersic` for lenstronomy's ``SERSIC_ELLIPSE``.
+
+    Parameters
+    ----------
+    R_sersic : float, array, DataArray or variable (...)
+        Arcsec.
+    n_sersic : float, array, DataArray or variable (...)
+    e1, e2 : float, array, DataArray or variable (...)
+        Ellipticity, along x and along the diagonal.
+    center_x, center_y : float, array, DataArray or variable (...)
+        Arcsec.
+
+    Returns
+    -------
+    dict
+        ``centre``, ``ell_comps``, ``effective_radius``, ``sersic_index``.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+    """
     return {
         "centre": _joined(_values("center_y", center_y), _values("center_x", center_x), POSITION),
         "ell_comps": _joined(_values("e2", e2), _values("e1", e1), ELL_COMPS),
@@ -228,6 +427,25 @@ def isothermal_to_coolest(einstein_radius: Any, ell_comps: Any, centre: Any = (0
     """Parameters of COOLEST's ``SIE`` for an `Isothermal`: numbers, or arrays (...) of draws.
 
     The angle runs from +y, degrees in (-90, 90].
+
+    Parameters
+    ----------
+    einstein_radius : float, array, DataArray or variable (...)
+        Of an `Isothermal`, arcsec.
+    ell_comps : pair of floats, or array, DataArray or variable (..., 2)
+        ``(e_y, e_x)``.
+    centre : pair of floats, or array, DataArray or variable (..., 2)
+        (y, x), arcsec.
+
+    Returns
+    -------
+    dict
+        ``theta_E``, ``q``, ``phi``, ``center_x``, ``center_y``.
+
+    Raises
+    ------
+    ValueError
+        If ``|ell_comps| >= 1``, there are not two components, or the shapes do not fit.
     """
     axis_ratio, angle = axis_ratio_and_angle_from_ell_comps(ell_comps)
     y, x = _components("centre", centre, POSITION)
@@ -243,7 +461,29 @@ def isothermal_to_coolest(einstein_radius: Any, ell_comps: Any, centre: Any = (0
 def isothermal_from_coolest(
     theta_E: Any, q: Any, phi: Any, center_x: Any = 0.0, center_y: Any = 0.0
 ) -> dict[str, Any]:
-    """Keyword arguments of `Isothermal` for COOLEST's ``SIE``."""
+    """Keyword arguments of `Isothermal` for COOLEST's ``SIE``.
+
+    Parameters
+    ----------
+    theta_E : float, array, DataArray or variable (...)
+        Arcsec.
+    q : float, array, DataArray or variable (...)
+        Minor over major axis, in (0, 1].
+    phi : float, array, DataArray or variable (...)
+        Of the major axis, degrees from +y.
+    center_x, center_y : float, array, DataArray or variable (...)
+        Arcsec.
+
+    Returns
+    -------
+    dict
+        ``centre``, ``ell_comps``, ``einstein_radius``.
+
+    Raises
+    ------
+    ValueError
+        If an axis ratio is outside (0, 1], or the shapes do not fit.
+    """
     return _isothermal(theta_E, ell_comps_from(q, _values("phi", phi) + 90.0), center_x, center_y)
 
 

@@ -55,7 +55,13 @@ _COMPILE = Mode("py", None)
 
 
 class Curves(NamedTuple):
-    """Critical curves in the image plane and their caustics: (n, 2) arrays each, (y, x), arcsec."""
+    """Critical curves in the image plane and their caustics.
+
+    Attributes
+    ----------
+    critical, caustics : list of (n, 2) arrays
+        (y, x), arcsec.
+    """
 
     critical: list[np.ndarray]
     caustics: list[np.ndarray]
@@ -164,6 +170,10 @@ def einstein_radius(
     tracer, extent, redshift
         See `critical_curves`.
 
+    Returns
+    -------
+    float
+
     Raises
     ------
     TypeError
@@ -192,6 +202,10 @@ def mean_convergence(
     centre : (y, x)
         Arcsec.
 
+    Returns
+    -------
+    float
+
     Raises
     ------
     TypeError
@@ -214,6 +228,11 @@ def slope(tracer: Tracer, radius: float, centre: Any = (0.0, 0.0), redshift: flo
     ----------
     tracer, radius, centre, redshift
         See `mean_convergence`; the radius may be what `einstein_radius` returns.
+
+    Returns
+    -------
+    float
+        Two for an isothermal mass.
 
     Raises
     ------
@@ -238,6 +257,11 @@ def enclosed_mass(
     ----------
     tracer, radius, centre, redshift
         See `mean_convergence`.
+
+    Returns
+    -------
+    astropy.units.Quantity
+        Solar masses.
 
     Raises
     ------
@@ -268,6 +292,11 @@ def image_positions(
         See `critical_curves`; the arrival times by the tracer's redshifts and cosmology.
     source : (y, x)
         Arcsec.
+
+    Returns
+    -------
+    PointImages
+        The first to arrive first; the brightest first where there are no arrival times.
 
     Raises
     ------

@@ -148,20 +148,55 @@ class Tracer:
         return join_positions(*self._position(y, x, angles, target))
 
     def convergence(self, grid: Any, redshift: float | None = None) -> TensorVariable:
-        """Convergence (...) at (..., 2) positions for a source at a redshift.
+        """Convergence for a source at a redshift.
 
         For several lens planes it is that of the whole mapping: one less half the trace of its Jacobian.
+
+        Parameters
+        ----------
+        grid : (..., 2) array or tensor
+            (y, x), arcsec.
+        redshift : float, optional
+            By default `source_redshift`.
+
+        Returns
+        -------
+        (...) TensorVariable
         """
         jacobian = self.jacobian(grid, redshift)
         return 1.0 - 0.5 * (jacobian.yy + jacobian.xx)
 
     def magnification(self, grid: Any, redshift: float | None = None) -> TensorVariable:
-        """Signed magnification (...) at (..., 2) positions for a source at a redshift."""
+        """Signed magnification for a source at a redshift.
+
+        Parameters
+        ----------
+        grid : (..., 2) array or tensor
+            (y, x), arcsec.
+        redshift : float, optional
+            By default `source_redshift`.
+
+        Returns
+        -------
+        (...) TensorVariable
+        """
         jacobian = self.jacobian(grid, redshift)
         return 1.0 / (jacobian.yy * jacobian.xx - jacobian.yx * jacobian.xy)
 
     def potential(self, grid: Any, redshift: float | None = None) -> TensorVariable:
-        """Lensing potential (...) in arcsec^2 at (..., 2) positions, for a single lens plane.
+        """Lensing potential, for a single lens plane.
+
+        Parameters
+        ----------
+        grid : (..., 2) array or tensor
+            (y, x), arcsec.
+        redshift : float, optional
+            By default `source_redshift`.
+
+        Returns
+        -------
+        (...) TensorVariable
+            Arcsec^2.
 
         Raises
         ------
@@ -195,7 +230,20 @@ class Tracer:
         return [plane for plane in self._planes if plane.redshift < redshift]
 
     def jacobian(self, grid: Any, redshift: float | None = None) -> Jacobian:
-        """Differentiate `traced_grid` in (y, x) of the image plane at (..., 2) positions: four of (...)."""
+        """Differentiate `traced_grid` in (y, x) of the image plane.
+
+        Parameters
+        ----------
+        grid : (..., 2) array or tensor
+            (y, x), arcsec.
+        redshift : float, optional
+            By default `source_redshift`.
+
+        Returns
+        -------
+        Jacobian
+            Four TensorVariables (...).
+        """
         target = self._target(redshift)
         y, x = split_positions(grid)
         angles: list[tuple[float, Any, Any]] = []

@@ -239,6 +239,15 @@ class Imaging:
         ----------
         mask : Mask2D
             Of the same shape and pixel scale.
+
+        Returns
+        -------
+        Imaging
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is no mask, or another in shape or scale.
         """
         masked = self._changed(mask=_checked_mask(mask, self.mask))
         masked._warn_of_many_dropped()
@@ -255,6 +264,10 @@ class Imaging:
         ----------
         over_sample_size_pixelization, over_sample_size_lp
             See the class.
+
+        Returns
+        -------
+        Imaging
         """
         source_size = _or_default(over_sample_size_pixelization, self.over_sample_size_pixelization)
         light_size = _or_default(over_sample_size_lp, self.over_sample_size_lp)
@@ -273,6 +286,10 @@ class Imaging:
         data, noise_map : (ny, nx) float
             Of the same shape.
         unit : str or None
+
+        Returns
+        -------
+        Imaging
         """
         images = {"data": image_array("data", data), "noise_map": image_array("noise_map", noise_map)}
         return self._changed(**images, unit=unit)
@@ -372,6 +389,10 @@ class Imaging:
         values : (n_fitted,) float
         fill : float
             Of all other pixels.
+
+        Returns
+        -------
+        (ny, nx) array
 
         Raises
         ------

@@ -108,6 +108,11 @@ def find_mode(
         Processes that share the work; by default one for each core.
     progressbar : bool
 
+    Returns
+    -------
+    Mode
+        Of whose remarks it warns.
+
     Raises
     ------
     TypeError

@@ -87,13 +87,47 @@ class _NamedSersic(EllipticalLight):
 
 
 class Exponential(_NamedSersic):
-    """`Sersic` of index 1, a disc: ``(centre, ell_comps, effective_radius)``."""
+    """`Sersic` of index 1, a disc.
+
+    Parameters
+    ----------
+    centre : (y, x)
+        Arcsec.
+    ell_comps : (e_y, e_x)
+        See `pymc_lens.mass.Isothermal`.
+    effective_radius : float
+        Arcsec.
+    intensity_scale, positivity
+        See `LightProfile`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `Sersic`.
+    """
 
     index = 1.0
 
 
 class DevVaucouleurs(_NamedSersic):
-    """`Sersic` of index 4, as PyAutoLens spells it: ``(centre, ell_comps, effective_radius)``."""
+    """`Sersic` of index 4, as PyAutoLens spells it.
+
+    Parameters
+    ----------
+    centre : (y, x)
+        Arcsec.
+    ell_comps : (e_y, e_x)
+        See `pymc_lens.mass.Isothermal`.
+    effective_radius : float
+        Arcsec.
+    intensity_scale, positivity
+        See `LightProfile`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `Sersic`.
+    """
 
     index = 4.0
 

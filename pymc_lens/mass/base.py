@@ -22,7 +22,12 @@ _MUCH_TO_COMPILE = 50_000.0
 
 
 class Hessian(NamedTuple):
-    """Second derivatives of the lensing potential, each (...)."""
+    """Second derivatives of the lensing potential.
+
+    Attributes
+    ----------
+    yy, xy, xx : TensorVariable (...)
+    """
 
     yy: TensorVariable
     xy: TensorVariable

@@ -247,7 +247,7 @@ class RectangularWindow(RectangularBox):
 
     Parameters
     ----------
-    shape, extent
+    shape, extent, degree
         See `RectangularBox`. At least one ray must enter the window.
 
     Raises

@@ -24,6 +24,11 @@ def read_folder(folder: str | Path, pixel_scale: float | None = None) -> Imaging
     pixel_scale : float, optional
         Arcsec; by default that of the image's header. Where that has none 0.05" are taken, with a warning.
 
+    Returns
+    -------
+    Imaging
+        Unmasked.
+
     Raises
     ------
     OSError

@@ -143,9 +143,19 @@ class ConstantSplit(RidgedRegularization):
 
 @dataclass(frozen=True, eq=False)
 class AdaptSplit(Adapt):
-    """`Adapt` across each source pixel instead of between neighbours; parameters as of `Adapt`.
+    """`Adapt` across each source pixel instead of between neighbours.
 
     A pixel's weight is ``l_i^2`` on each of four differences, as in `ConstantSplit`.
+
+    Parameters
+    ----------
+    adapt_image, inner_coefficient, outer_coefficient, signal_scale, ridge
+        As of `Adapt`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `Adapt`.
     """
 
     needs_crosses: ClassVar[bool] = True
@@ -157,7 +167,18 @@ class AdaptSplit(Adapt):
 
 @dataclass(frozen=True, eq=False)
 class AdaptSplitPower(AdaptPower):
-    """`AdaptPower` across each source pixel instead of between neighbours; parameters as of `AdaptPower`."""
+    """`AdaptPower` across each source pixel instead of between neighbours.
+
+    Parameters
+    ----------
+    adapt_image, inner_coefficient, outer_coefficient, signal_scale, ridge, power
+        As of `AdaptPower`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `AdaptPower`.
+    """
 
     needs_crosses: ClassVar[bool] = True
 

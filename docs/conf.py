@@ -1,0 +1,68 @@
+"""How the documentation is built: ``make docs``."""
+
+from pathlib import Path
+
+import pymc_lens
+
+HERE = Path(__file__).parent
+
+project = "pymc_lens"
+author = "The pymc_lens developers"
+project_copyright = author
+version = release = pymc_lens.__version__
+
+extensions = [
+    "myst_nb",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "sphinx_design",
+]
+exclude_patterns = ["_build", "_jupyter_cache", "results/README.md"]
+templates_path = ["_templates"]
+# Docstrings write `Name` for what can be linked and what cannot alike.
+default_role = "py:obj"
+
+# Pages of code cells are run; what has not changed since the last build comes from the cache.
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(HERE / "_jupyter_cache")
+nb_execution_timeout = 900
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 4
+
+autosummary_generate = True
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+numpydoc_attributes_as_param_list = True
+
+# Inventories are kept here, so that no build needs the network.
+intersphinx_mapping = {
+    name: (url, str(HERE / "_inventories" / f"{name}.inv"))
+    for name, url in {
+        "astropy": "https://docs.astropy.org/en/stable/",
+        "python": "https://docs.python.org/3/",
+        "scipy": "https://docs.scipy.org/doc/scipy/",
+    }.items()
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "pymc_lens"
+html_static_path = ["_static"]
+html_css_files = ["pymc_lens.css"]
+html_show_sourcelink = False
+html_theme_options = {
+    "header_links_before_dropdown": 5,
+    "secondary_sidebar_items": ["page-toc"],
+    "show_prev_next": True,
+    "navigation_with_keys": False,
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
