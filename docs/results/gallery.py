@@ -1,7 +1,9 @@
-"""Table and pictures of the page on unattended fits, from a folder of lenses: ``make docs-results SLACS=DIR OUT=DIR``.
+"""Table and pictures of the page on unattended fits, from a folder of lenses.
 
-DIR holds a folder a lens (image.fits, noise.fits, psf.fits) and table.csv with the Einstein radii of Bolton et
-al. 2008 as bSIE. Lenses that are fitted in OUT already are not fitted again.
+    make docs-results SLACS=DIR OUT=DIR
+
+DIR holds a folder a lens (image.fits, noise.fits, psf.fits) and table.csv with the Einstein radii of Bolton
+et al. 2008 as bSIE. Lenses that are fitted in OUT already are not fitted again.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ WIDTH = 900
 
 
 def main(lenses: Path, out: Path) -> None:
+    """Fit what is not fitted yet, and draw what the page shows."""
     pl.pipeline.survey(lenses, out, options=["--pixel-scale", "0.05"], report=print)
     with (lenses / "table.csv").open() as file:
         published = {row["lens_name"]: row["bSIE"] for row in csv.DictReader(file)}
