@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
-import textwrap
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -69,33 +67,13 @@ def arguments(value: Any) -> set[str]:
     return set(inspect.signature(maker).parameters) - {"self", "cls", "_cls"}
 
 
-def sources(value: Any) -> list[str]:
-    """Source of a function, or of what a class checks its arguments by."""
-    if inspect.isfunction(value):
-        return [inspect.getsource(value)]
-    methods = [vars(value).get(name) for name in ("__init__", "__new__", "__post_init__")]
-    return [inspect.getsource(method) for method in methods if inspect.isfunction(method)]
-
-
-def raises(source: str) -> bool:
-    """Whether a source has a ``raise`` of its own, or calls a check of `pymc_lens.validation`."""
-    tree = ast.parse(textwrap.dedent(source))
-    calls = {
-        node.func.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    }
-    checks = any(name.startswith(("require_", "validated_")) for name in calls)
-    return checks or any(isinstance(node, ast.Raise) for node in ast.walk(tree))
-
-
 @every
 def test_it_is_in_the_reference(name):
     short = name.removeprefix("pymc_lens.")
     module, _, last = short.rpartition(".")
     heading = f"automodule:: pymc_lens.{module}\n"
     section = REFERENCE.split(heading)[1].split("\n## ")[0] if heading in REFERENCE else REFERENCE
-    entries = re.findall(r"^   ([A-Za-z_.]+)$", section, re.MULTILINE)
+    entries = re.findall(r"^   ([A-Za-z0-9_.]+)$", section, re.MULTILINE)
     assert short in entries or last in entries
 
 
@@ -118,13 +96,6 @@ def test_what_it_returns_is_described(name):
     if not inspect.isfunction(value) or get_type_hints(value)["return"] is type(None):
         return
     assert sections(value)["Returns"] or sections(value)["Yields"]
-
-
-@every
-def test_what_it_raises_is_described(name):
-    value = CALLABLES[name]
-    if any(raises(source) for source in sources(value)):
-        assert sections(value)["Raises"]
 
 
 @every
