@@ -46,11 +46,13 @@ class AdaptTo(NamedTuple):
     def fit(cls, fit: FitImaging, centre: np.ndarray, reach: float) -> AdaptTo:
         """Adapt to the source of a fit, as far as it is within reach (arcsec) of a centre (y, x)."""
         lensed = fit.dataset.plane.slim("adapt_image", fit.adapt_image)
-        near = np.hypot(*(fit.source.rays.reshape(lensed.size, -1, 2).mean(axis=1) - centre).T) < reach
+        rays = fit.source.rays.reshape(lensed.size, -1, 2)
+        # All rays of a pixel: those around the middle of the lens go everywhere.
+        near = (np.hypot(*np.moveaxis(rays - centre, -1, 0)) < reach).all(axis=1)
         bright = near & (lensed > _WINDOW_LEVEL * lensed[near].max(initial=0.0))
-        bright = fit.source.rays.reshape(lensed.size, -1, 2)[bright].reshape(-1, 2)
-        y, x = (0.5 * (bright.min(axis=0) + bright.max(axis=0))).tolist()
-        half = float(0.5 * np.ptp(bright, axis=0).max() + _WINDOW_MARGIN)
+        seen = rays[bright].reshape(-1, 2) if bright.any() else centre + reach * np.array([[-1, -1], [1, 1]])
+        y, x = (0.5 * (seen.min(axis=0) + seen.max(axis=0))).tolist()
+        half = float(0.5 * np.ptp(seen, axis=0).max() + _WINDOW_MARGIN)
         return cls(fit.adapt_image, (y - half, y + half, x - half, x + half))
 
 
