@@ -297,7 +297,9 @@ def test_part_is_told_by_its_content(name: str) -> None:
 
 
 def test_parts_that_differ_are_told_apart() -> None:
-    assert len({assembled(name, with_holes())[0].digest for name in IMAGES}) == len(IMAGES)
+    # Of a mixture there is one column like that of any profile: what differs is an input.
+    different = IMAGES.keys() - {"mixture"}
+    assert len({assembled(name, with_holes())[0].digest for name in different}) == len(different)
     # Light of one name, in front of the lens and behind it: its pixels come in another order.
     named = pl.Galaxy(0.5, light=LIGHT, name="it"), pl.Galaxy(1.0, light=LIGHT, name="it")
     front, behind = (
