@@ -91,7 +91,7 @@ def find_mode(
     then all is released, at once for a start that names every free variable. A start 10-25 % off in Einstein
     radius often ends in a lower mode.
 
-    What is suspicious is said in a warning: a mode at the edge of a prior, at |ell_comps| > 0.9, below a
+    What is suspicious is said in a warning: a mode at the edge of a prior, at ``|ell_comps| > 0.9``, below a
     start, with a rival close by, or data that need no lens. Ctrl-C ends the search: the best point so far is
     returned.
 
