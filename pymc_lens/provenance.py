@@ -22,8 +22,9 @@ from pymc_lens.data.imaging import Imaging
 from pymc_lens.distributions import LensedImageRV, lensed_images
 from pymc_lens.pixels import pixel_coords
 
-# Groups whose variables have an image's pixels as a dimension.
+# Where an object is in memory, as its representation tells.
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+# Groups whose variables have an image's pixels as a dimension.
 _GROUPS = ("observed_data", "prior", "prior_predictive", "posterior_predictive")
 
 

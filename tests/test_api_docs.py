@@ -56,14 +56,8 @@ def arguments(value: Any) -> set[str]:
     """Arguments of a function or of what makes an instance."""
     maker = value
     if inspect.isclass(value):
-        maker = next(
-            (
-                getattr(value, m)
-                for m in ("__new__", "__init__")
-                if (m in vars(value) and m != "__init__") or m in vars(value)
-            ),
-            value,
-        )
+        own = (getattr(value, name) for name in ("__new__", "__init__") if name in vars(value))
+        maker = next(own, value)
     return set(inspect.signature(maker).parameters) - {"self", "cls", "_cls"}
 
 

@@ -16,6 +16,7 @@ from pytensor.tensor.variable import TensorVariable
 from pymc_lens.data.imaging import Imaging
 from pymc_lens.distributions import observed_data
 from pymc_lens.errors import InadmissibleError
+from pymc_lens.inference.values import point_info
 from pymc_lens.inversion.compact_source import CompactFit, CompactInputs, CompactSource
 from pymc_lens.parts import Light, parts_of
 
@@ -77,7 +78,7 @@ class CompactDensity:
         self.evaluations = 0
         self.images = [_image(model, rv) for rv in images]
         self.n_sources = sum(image.compact.n_sources for image in self.images)
-        self._info = DictToArrayBijection.map(model.initial_point()).point_map_info
+        self._info = point_info(model)
         self.n_model = sum(int(np.prod(shape)) for _, shape, _, _ in self._info)
         self.of_light = self._influences([part for image in self.images for part in image.light()])
         every = [part for image in self.images for part in (*image.columns, *image.rays)]

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pymc as pm
-from pymc.blocking import DictToArrayBijection
 from pytensor.tensor.variable import TensorVariable
 from scipy.optimize import minimize
 
 from pymc_lens.inference.compact_density import CompactDensity
+from pymc_lens.inference.values import point_info, value_variables
 from pymc_lens.inference.workers import shared_work
 from pymc_lens.inversion.compact_source import CompactFit, CompactInputs, CompactSource
 
@@ -35,8 +35,8 @@ _OUTLIER, _LIGHT_PASSES, _LIGHT_ITERATIONS = 3.0, 4, 25
 _CENTRE_STEP, _ELLIPTICITY_STEP = 1.0, 0.1
 # Relative difference of the mean deflection up to which two climbs are the same.
 _SAME_DEFLECTION = 0.02
-# Components that sources are given by and by, and places that are tried for each.
-_MORE_COMPONENTS, _PLACES = 1, 24
+# Places that are tried for another component of a source.
+_PLACES = 24
 # Quantile of the residuals over the light from which pixels count as arcs.
 _BRIGHT = 0.97
 _VERY_LOW = 1e12
@@ -135,10 +135,8 @@ def compact_candidates(
         return _ascend(density, end, _scales(density, end, steps, of_lens), _SECOND)
 
     def climbed_on(start: np.ndarray) -> np.ndarray:
-        for _ in range(_MORE_COMPONENTS):
-            start = _with_another_component(density, start)
-            start = _ascend(density, start, _scales(density, start, steps, of_lens), _LAST)
-        return start
+        start = _with_another_component(density, start)
+        return _ascend(density, start, _scales(density, start, steps, of_lens), _LAST)
 
     ends = _shared(climbed, starts, "compact source", report, cores)
     ends.sort(key=density.value, reverse=True)
@@ -157,18 +155,14 @@ def prior_draws(model: pm.Model, n_draws: int, rng: np.random.Generator) -> np.n
     NotImplementedError
         If a prior cannot be drawn from, such as a flat one.
     """
-    variables = []
-    for rv in model.free_RVs:
-        transform = model.rvs_to_transforms[rv]
-        variables.append(rv if transform is None else transform.forward(rv, *rv.owner.inputs))
     with warnings.catch_warnings():
         # Which priors numba compiles is nothing that a user can change.
         warnings.filterwarnings("ignore", message="Numba will use object mode")
-        values = pm.draw(variables, n_draws, random_seed=rng)
+        values = pm.draw(value_variables(model), n_draws, random_seed=rng)
     names = [model.rvs_to_values[rv].name for rv in model.free_RVs]
     by_name = dict(zip(names, values, strict=True))
-    order = DictToArrayBijection.map(model.initial_point()).point_map_info
-    return np.concatenate([np.reshape(by_name[name], (n_draws, -1)) for name, *_ in order], axis=1)
+    order = [name for name, *_ in point_info(model)]
+    return np.concatenate([np.reshape(by_name[name], (n_draws, -1)) for name in order], axis=1)
 
 
 def _steps(density: CompactDensity, draws: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from pymc.vartypes import discrete_types
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.inference.preflight import compile_density
+from pymc_lens.inference.values import point_info
 from pymc_lens.inference.workers import n_workers, shared_work
 
 
@@ -44,7 +45,7 @@ class Density:
         _require_continuous(model)
         self.model, self.cores = model, cores
         self.function = compile_density(model)
-        self._info = DictToArrayBijection.map(model.initial_point()).point_map_info
+        self._info = point_info(model)
         self.evaluations = 0
         self.best: np.ndarray | None = None
         self._best_value = -np.inf

@@ -188,8 +188,10 @@ def _weighted(
             stacklevel=3,
         )
         return weighted
-    n_values = sum(len(batch.points) for batch in weighted_draws.batches)
-    found = f"{weighted.effective:.0f} effective draws of {n_values} values, Pareto k {weighted.pareto_k:.2f}"
+    found = (
+        f"{weighted.effective:.0f} effective draws of {weighted_draws.n_values} values, "
+        f"Pareto k {weighted.pareto_k:.2f}"
+    )
     if weighted.pareto_k < RELIABLE_K and weighted.effective >= effective:
         _log.info("Importance sampling: %s, ln Z %.2f +- %.2f.", found, weighted.log_z, weighted.log_z_error)
         return weighted

@@ -10,6 +10,7 @@ import pymc as pm
 import pytensor
 import xarray as xr
 from pymc.blocking import DictToArrayBijection, RaveledVars
+from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.inference.workers import shared_work
 
@@ -59,15 +60,19 @@ def point_info(model: pm.Model) -> Any:
     return DictToArrayBijection.map(model.initial_point()).point_map_info
 
 
+def value_variables(model: pm.Model) -> list[TensorVariable]:
+    """Return a model's value variables as functions of its free variables, in the order of these."""
+    transforms = [(rv, model.rvs_to_transforms[rv]) for rv in model.free_RVs]
+    return [rv if way is None else way.forward(rv, *rv.owner.inputs) for rv, way in transforms]
+
+
 def points_of(model: pm.Model, draws: xr.Dataset) -> np.ndarray:
     """Return draws along ``sample``, in the parameters' own units, as flat vectors (sample, n).
 
     Value variables are in the order of `point_info`.
     """
-    transforms = [(rv, model.rvs_to_transforms[rv]) for rv in model.free_RVs]
-    values = [rv if way is None else way.forward(rv, *rv.owner.inputs) for rv, way in transforms]
     names = [model.rvs_to_values[rv].name for rv in model.free_RVs]
-    function = pytensor.function(model.free_RVs, values, on_unused_input="ignore")
+    function = pytensor.function(model.free_RVs, value_variables(model), on_unused_input="ignore")
     arrays = [draws[rv.name].transpose("sample", ...).values for rv in model.free_RVs]
     order = [name for name, *_ in point_info(model)]
     points = []

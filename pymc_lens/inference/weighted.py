@@ -55,7 +55,7 @@ class WeightedDraws:
         """Draw until there are so many effective draws, or that is not worthwhile."""
         values = Values(self.model, self._info, self.cores)
         state = "finding the proposal"
-        before, begin = sum(len(batch.points) for batch in self.batches), time.perf_counter()
+        before, begin = self.n_values, time.perf_counter()
 
         def log_target(points: np.ndarray) -> np.ndarray:
             batch = len(self.batches) + 1
@@ -64,13 +64,18 @@ class WeightedDraws:
         def settled(weighted: Weighted) -> None:
             nonlocal state
             state = f"{weighted.effective:.0f} of {effective} effective draws, k {weighted.pareto_k:.2f}"
-            drawn = sum(len(batch.points) for batch in self.batches) - before
+            drawn = self.n_values - before
             if drawn and weighted.effective < effective:
                 missing = (effective / weighted.effective - 1.0) * len(weighted.points)
                 state += f", about {missing * (time.perf_counter() - begin) / drawn:.0f} s left"
             self._save()
 
         return importance_sample(log_target, self.batches, self._first, effective, rng, settled)
+
+    @property
+    def n_values(self) -> int:
+        """Points so far, in batches that count and others."""
+        return sum(len(batch.points) for batch in self.batches)
 
     def metric(self) -> np.ndarray:
         """Covariance (n, n) that the proposals have found."""
@@ -97,7 +102,7 @@ class WeightedDraws:
         idata["posterior"].attrs.update(
             sampler="importance sampling", pareto_k=weighted.pareto_k, effective_draws=weighted.effective,
             log_z=weighted.log_z, log_z_error=weighted.log_z_error,
-            n_values=int(sum(len(batch.points) for batch in self.batches)),
+            n_values=self.n_values,
         )  # fmt: skip
         idata["weighted_points"] = DataTree(
             Dataset(

@@ -7,13 +7,13 @@ from typing import Any, ClassVar, override
 
 import numpy as np
 import pytensor.tensor as pt
-from pytensor.graph.basic import Variable
+from pytensor.graph.basic import Constant
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.data.image_plane import CENTRED, Frame
 from pymc_lens.light.base import LightProfile
 from pymc_lens.symbolic import vector
-from pymc_lens.validation import is_symbolic, require_instance
+from pymc_lens.validation import require_instance
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +43,8 @@ class Mixture(LightProfile):
 
     def __post_init__(self) -> None:
         require_instance("profile", self.profile, LightProfile)
-        vector("proportions", self.proportions, self.profile.n_columns)
-        if (
-            not is_symbolic(self.proportions)
-            and not _is_mixed(self.proportions)
-            and np.sum(self.proportions) <= 0
-        ):
+        proportions = vector("proportions", self.proportions, self.profile.n_columns)
+        if isinstance(proportions, Constant) and proportions.data.sum() <= 0:
             raise ValueError(f"proportions: expected a positive sum, got {self.proportions!r}.")
 
     @property
@@ -87,7 +83,3 @@ class Mixture(LightProfile):
         total = proportions.sum()
         shares = pt.switch(total > 0.0, proportions / pt.switch(total > 0.0, total, 1.0), np.nan)
         return (shares @ columns)[None]
-
-
-def _is_mixed(values: Any) -> bool:
-    return isinstance(values, (list, tuple)) and any(isinstance(value, Variable) for value in values)

@@ -18,6 +18,7 @@ from pymc_lens.fit import FitImaging
 from pymc_lens.galaxy import Pixelization
 from pymc_lens.inference.compact_search import compact_candidates, prior_draws
 from pymc_lens.inference.mode import Mode, find_mode
+from pymc_lens.inference.values import point_info
 from pymc_lens.mesh import RectangularWindow
 from pymc_lens.pipeline.models import (
     SPLINES,
@@ -157,7 +158,7 @@ def search(start: Field, redshifts: Redshifts, cores: int | None, progressbar: b
     draws = prior_draws(model, _DRAWS, np.random.default_rng(0))
     with shown("Searching for the lens", progressbar) as report:
         found = compact_candidates(model, list(lensed_images(model).values()), draws, report, cores)
-    info = DictToArrayBijection.map(model.initial_point()).point_map_info
+    info = point_info(model)
     values_of = model.compile_fn(
         model.replace_rvs_by_values(model.free_RVs), inputs=model.value_vars, on_unused_input="ignore"
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 from pymc_lens.evaluate import evaluate_once
 from pymc_lens.fit import FitImaging
+from pymc_lens.inference.importance import RELIABLE_K
 from pymc_lens.pipeline.places import distances
 
 # Thresholds: beyond the first a human should look, beyond the second it is no lens or no posterior.
@@ -19,7 +20,6 @@ _COUNTER_IMAGE, _NO_COUNTER_IMAGE = 0.03, 0.003
 _ARC_RATIO, _NO_ARC_RATIO = 1.6, 2.5
 _AGREEMENT, _NO_AGREEMENT = 0.05, 0.3
 _RIVAL = 0.05
-_PARETO_K = 0.7
 _R_HAT, _NO_R_HAT = 1.01, 1.1
 # Pixels at the arcs: sigma of the noise.
 _AT_ARCS = 2.0
@@ -169,7 +169,7 @@ def of_sampling(attrs: Mapping[Any, Any], effective: float, wanted: float, r_hat
         k = float(attrs["pareto_k"])
         return [
             few,
-            at_most("pareto_k", "posterior", k, _PARETO_K, 1.0, "weights cannot be trusted (Pareto k)"),
+            at_most("pareto_k", "posterior", k, RELIABLE_K, 1.0, "weights cannot be trusted (Pareto k)"),
         ]
     return [few, at_most("r_hat", "posterior", r_hat, _R_HAT, _NO_R_HAT, "chains disagree (R-hat)")]
 

@@ -11,12 +11,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from xarray import DataTree
 
+from pymc_lens.inference.importance import RELIABLE_K
 from pymc_lens.pixels import as_image
 from pymc_lens.plot.images import frame, intensity_norm, panels, show_image, show_residuals
 from pymc_lens.validation import require_instance
-
-# Vehtari et al. 2024 (JMLR 25, 72).
-_RELIABLE_K = 0.7
 
 
 def subplot_elpd_difference(
@@ -70,7 +68,7 @@ def subplot_elpd_difference(
     title = f"{first} against {second}\nelpd {float(difference.sum()):+.1f} ± {error:.1f}"
     label = "difference of a pixel's elpd"
     show_residuals(axes[0, 1], as_image(difference).values, title=title, label=label, **where)
-    norm = Normalize(0.0, max(_RELIABLE_K, float(np.nanmax(worst))))
+    norm = Normalize(0.0, max(RELIABLE_K, float(np.nanmax(worst))))
     show_image(axes[0, 2], worst, title="Pareto k", label="k", norm=norm, **where)
     return figure
 
