@@ -41,6 +41,8 @@ def ell_comps_from(axis_ratio: Any, angle: Any) -> Any:
 
     Raises
     ------
+    TypeError
+        If an argument holds no numbers.
     ValueError
         If an axis ratio is outside (0, 1].
     """
@@ -70,6 +72,8 @@ def axis_ratio_and_angle_from_ell_comps(ell_comps: Any) -> tuple[Any, Any]:
 
     Raises
     ------
+    TypeError
+        If an argument holds no numbers.
     ValueError
         If ``|ell_comps| >= 1``, or there are not two components.
     """
@@ -97,6 +101,8 @@ def effective_einstein_radius(einstein_radius: Any, ell_comps: Any) -> Any:
 
     Raises
     ------
+    TypeError
+        If an argument holds no numbers.
     ValueError
         If ``|ell_comps| >= 1``, there are not two components, or the shapes do not fit.
 
@@ -130,6 +136,8 @@ def isothermal_to_lenstronomy(
 
     Raises
     ------
+    TypeError
+        If an argument holds no numbers.
     ValueError
         If ``|ell_comps| >= 1``, there are not two components, or the shapes do not fit.
     """
@@ -165,6 +173,8 @@ def isothermal_from_lenstronomy(
 
     Raises
     ------
+    TypeError
+        If an argument holds no numbers.
     ValueError
         If the components are not below one, or the shapes do not fit.
     """
@@ -196,6 +206,8 @@ def power_law_to_lenstronomy(
 
     Raises
     ------
+    TypeError
+        If an argument holds no numbers.
     ValueError
         If ``|ell_comps| >= 1``, there are not two components, or the shapes do not fit.
     """
@@ -228,6 +240,8 @@ def power_law_from_lenstronomy(
 
     Raises
     ------
+    TypeError
+        If an argument holds no numbers.
     ValueError
         If the components are not below one, or the shapes do not fit.
     """
@@ -257,6 +271,8 @@ def isothermal_core_to_lenstronomy(
 
     Raises
     ------
+    TypeError
+        If an argument holds no numbers.
     ValueError
         If ``|ell_comps| >= 1``, there are not two components, or the shapes do not fit.
     """
@@ -286,6 +302,8 @@ def isothermal_core_from_lenstronomy(
 
     Raises
     ------
+    TypeError
+        If an argument holds no numbers.
     ValueError
         If the components are not below one, or the shapes do not fit.
     """
@@ -314,6 +332,8 @@ def nfw_to_lenstronomy(kappa_s: Any, scale_radius: Any, centre: Any = (0.0, 0.0)
 
     Raises
     ------
+    TypeError
+        If an argument holds no numbers.
     ValueError
         If there are not two components of the centre, or the shapes do not fit.
     """
@@ -340,6 +360,8 @@ def nfw_from_lenstronomy(Rs: Any, alpha_Rs: Any, center_x: Any = 0.0, center_y: 
 
     Raises
     ------
+    TypeError
+        If an argument holds no numbers.
     ValueError
         If the shapes do not fit.
     """
@@ -375,6 +397,8 @@ def sersic_to_lenstronomy(
 
     Raises
     ------
+    TypeError
+        If an argument holds no numbers.
     ValueError
         If ``|ell_comps| >= 1``, there are not two components, or the shapes do not fit.
     """
@@ -412,6 +436,8 @@ def sersic_from_lenstronomy(
 
     Raises
     ------
+    TypeError
+        If an argument holds no numbers.
     ValueError
         If the shapes do not fit.
     """
@@ -444,6 +470,8 @@ def isothermal_to_coolest(einstein_radius: Any, ell_comps: Any, centre: Any = (0
 
     Raises
     ------
+    TypeError
+        If an argument holds no numbers.
     ValueError
         If ``|ell_comps| >= 1``, there are not two components, or the shapes do not fit.
     """
@@ -481,6 +509,8 @@ def isothermal_from_coolest(
 
     Raises
     ------
+    TypeError
+        If an argument holds no numbers.
     ValueError
         If an axis ratio is outside (0, 1], or the shapes do not fit.
     """

@@ -45,16 +45,48 @@ class Distances(ABC):
         Parameters
         ----------
         at : Sources
+
+        Returns
+        -------
+        float or variable
+            NaN where variables are outside their domain.
+
+        Raises
+        ------
+        ValueError
+            If there is no such ratio.
         """
 
     @property
     @abstractmethod
     def hubble_distance(self) -> Any:
-        """Mpc."""
+        """Mpc.
+
+        Raises
+        ------
+        TypeError
+            If there are no distances.
+        """
 
     @abstractmethod
     def transverse_distance(self, near: Any, far: Any) -> Any:
-        """Transverse comoving distance between two redshifts in Hubble distances."""
+        """Transverse comoving distance between two redshifts in Hubble distances.
+
+        Parameters
+        ----------
+        near, far : float or variable
+            Redshifts.
+
+        Returns
+        -------
+        float or variable
+            NaN where variables are outside their domain.
+
+        Raises
+        ------
+        TypeError
+            If there are no distances, or none for redshifts that are variables.
+        """
 
 
 class _FromDistances(Distances):

@@ -119,10 +119,10 @@ class LensedImage(pm.Continuous):
     show. For a posterior predictive check, `pymc_lens.sample_posterior_predictive` draws it from its
     posterior.
 
-    An image is *one* observation with one log-likelihood, the log evidence: there is nothing to leave out,
-    and `arviz.loo` of a model with one image means nothing. Compare models by their marginal likelihoods
-    (``log_marginal_likelihood`` of `pymc.sample_smc`) and by posterior predictive checks. The log evidence of
-    a fit compares pixelizations at the same lens.
+    To PyMC an image is *one* observation with one log-likelihood, the log evidence: there is nothing to leave
+    out. `pymc_lens.compute_log_likelihood` gives one a pixel, with which `arviz.loo` means something;
+    `pymc_lens.log_marginal_likelihood` is the evidence of the whole model. The log evidence of a fit compares
+    pixelizations at the same lens.
     """
 
     rv_type = LensedImageRV
@@ -164,7 +164,26 @@ class LensedImage(pm.Continuous):
 
     @classmethod
     def dist(cls, tracer: Tracer, dataset: Imaging, sky: Sky | None = None, **kwargs: Any) -> TensorVariable:
-        """Return an image that is not registered in a model; see the class for the parameters."""
+        """Image that is not registered in a model.
+
+        Parameters
+        ----------
+        tracer, dataset, sky
+            See the class.
+        **kwargs
+            As of ``dist`` of any PyMC distribution.
+
+        Returns
+        -------
+        (n_fitted,) TensorVariable
+
+        Raises
+        ------
+        TypeError
+            If an argument is of another kind.
+        ValueError
+            If nothing of the tracer shines.
+        """
         inversion, inputs = assemble(tracer, dataset, sky)
         pixelized = [part for part in inversion.parts if isinstance(part, PixelizedScheme)]
         if any(part.jumps_at_flips for part in pixelized):

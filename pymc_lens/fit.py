@@ -37,7 +37,9 @@ class FitImaging:
     Raises
     ------
     TypeError
-        If the tracer holds random or symbolic variables.
+        If an argument is of another kind, or the tracer holds random or symbolic variables.
+    ValueError
+        If nothing of the tracer shines, or its parts are confined to positive values in different ways.
     InadmissibleError
         (a ValueError) If these numbers have no likelihood, such as rays that leave a fixed mesh.
 
@@ -64,6 +66,15 @@ class FitImaging:
             All of whose parameters are numbers.
         arrays : Arrays
             What the tracer gives there.
+
+        Returns
+        -------
+        FitImaging
+
+        Raises
+        ------
+        InadmissibleError
+            If these numbers have no likelihood.
         """
         fit = cls.__new__(cls)
         fit._solve(inversion, dataset, tracer, arrays)
@@ -189,6 +200,8 @@ class FitImaging:
 
         Raises
         ------
+        TypeError
+            If the folder is no path.
         FileExistsError
             If a file exists and `overwrite` is False.
         """

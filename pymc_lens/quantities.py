@@ -301,7 +301,9 @@ def image_positions(
     Raises
     ------
     TypeError
-        If the tracer depends on variables, or the position is no pair of numbers.
+        If the tracer depends on variables, or the position consists of other things than numbers.
+    ValueError
+        If the position is no pair of finite numbers, or the redshift is beyond the farthest galaxy.
     """
     mapping, point = _Mapping(tracer, redshift), np.array(pair("source", source))
     x, y = np.linspace(extent[0], extent[1], _POINTS), np.linspace(extent[2], extent[3], _POINTS)

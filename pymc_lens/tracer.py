@@ -110,11 +110,36 @@ class Tracer:
         return pixelized[-1] if pixelized else self.galaxies[-1].redshift
 
     def lens_redshifts(self, redshift: float | None = None) -> list[float]:
-        """Redshifts of the planes with mass in front of a redshift, by default `source_redshift`."""
+        """Redshifts of the planes with mass in front of a redshift.
+
+        Parameters
+        ----------
+        redshift : float, optional
+            By default `source_redshift`.
+
+        Returns
+        -------
+        list of float
+            Increasing.
+
+        Raises
+        ------
+        ValueError
+            If the redshift is negative, or beyond the farthest galaxy.
+        """
         return [plane.redshift for plane in self._planes_before(self._target(redshift))]
 
     def lenses(self, redshift: float) -> bool:
-        """Whether there is a mass in front of a redshift."""
+        """Whether there is a mass in front of a redshift.
+
+        Parameters
+        ----------
+        redshift : float
+
+        Returns
+        -------
+        bool
+        """
         return bool(self._planes_before(redshift))
 
     def _is_source(self, galaxy: Galaxy) -> bool:
@@ -138,7 +163,8 @@ class Tracer:
         Raises
         ------
         ValueError
-            If the redshift is beyond the farthest galaxy, for which the deflections are not known.
+            If the redshift is beyond the farthest galaxy, for which the deflections are not known, or the
+            grid has another shape.
         """
         target = self._target(redshift)
         y, x = split_positions(grid)
@@ -162,6 +188,12 @@ class Tracer:
         Returns
         -------
         (...) TensorVariable
+
+        Raises
+        ------
+        ValueError
+            If the redshift is beyond the farthest galaxy, for which the deflections are not known, or the
+            grid has another shape.
         """
         jacobian = self.jacobian(grid, redshift)
         return 1.0 - 0.5 * (jacobian.yy + jacobian.xx)
@@ -179,6 +211,12 @@ class Tracer:
         Returns
         -------
         (...) TensorVariable
+
+        Raises
+        ------
+        ValueError
+            If the redshift is beyond the farthest galaxy, for which the deflections are not known, or the
+            grid has another shape.
         """
         jacobian = self.jacobian(grid, redshift)
         return 1.0 / (jacobian.yy * jacobian.xx - jacobian.yx * jacobian.xy)
@@ -202,7 +240,9 @@ class Tracer:
         ------
         ValueError
             If there is no mass in front of the redshift, or masses in several planes: their joint mapping is
-            not a gradient.
+            not a gradient. If the redshift is beyond the farthest galaxy.
+        NotImplementedError
+            If a profile is known by its deflections only.
         """
         target = self._target(redshift)
         planes = self._planes_before(target)
@@ -243,6 +283,12 @@ class Tracer:
         -------
         Jacobian
             Four TensorVariables (...).
+
+        Raises
+        ------
+        ValueError
+            If the redshift is beyond the farthest galaxy, for which the deflections are not known, or the
+            grid has another shape.
         """
         target = self._target(redshift)
         y, x = split_positions(grid)
@@ -279,11 +325,34 @@ class Tracer:
         return self.distances.scale(Sources(*map(self.redshift_of, (lens, target, farthest))))
 
     def redshift_of(self, redshift: float) -> Any:
-        """Redshift that distances to a galaxy of a redshift are computed with: itself, or a variable."""
+        """Redshift that distances to a galaxy of a redshift are computed with: itself, or a variable.
+
+        Parameters
+        ----------
+        redshift : float
+
+        Returns
+        -------
+        float or variable
+        """
         return self.redshifts.get(redshift, redshift)
 
     def with_galaxies(self, galaxies: Sequence[Galaxy]) -> Tracer:
-        """Return other galaxies of the same redshifts in the same universe."""
+        """Return other galaxies of the same redshifts in the same universe.
+
+        Parameters
+        ----------
+        galaxies : sequence of Galaxy
+
+        Returns
+        -------
+        Tracer
+
+        Raises
+        ------
+        TypeError, ValueError
+            As of the class.
+        """
         return Tracer(galaxies, self.cosmology, self.redshifts)
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +13,7 @@ from typing import Any, get_type_hints
 
 import pytest
 from numpydoc.docscrape import NumpyDocString
+from raised import errors_of, function_of
 
 import pymc_lens as pl
 
@@ -50,6 +52,10 @@ def described(document: NumpyDocString, *names: str) -> set[str]:
     """Names under headings; ``a, b : float`` are two."""
     entries = [entry.name or entry.type for name in names for entry in document[name]]
     return {part.strip().lstrip("*") for entry in entries for part in entry.split(",")}
+
+
+def described_errors(document: NumpyDocString) -> set[str]:
+    return {name.strip() for entry in document["Raises"] for name in entry.type.split(",")}
 
 
 def arguments(value: Any) -> set[str]:
@@ -93,10 +99,46 @@ def test_what_it_returns_is_described(name):
 
 
 @every
-def test_its_methods_have_docstrings(name):
+def test_what_it_raises_is_described(name):
     value = CALLABLES[name]
-    if not inspect.isclass(value):
+    assert errors_of(value) <= described_errors(sections(value))
+
+
+def methods(value: Any) -> Iterator[tuple[str, Any]]:
+    """Public methods and properties that a class of the package defines itself, by name."""
+    for name, member in vars(value).items():
+        is_method = inspect.isroutine(member) or isinstance(member, (property, cached_property))
+        if name[0] != "_" and is_method:
+            yield name, member
+
+
+METHODS = {
+    f"{name}.{method}": (value, method, member)
+    for name, value in CALLABLES.items()
+    if inspect.isclass(value)
+    for method, member in methods(value)
+}
+every_method = pytest.mark.parametrize("name", METHODS)
+
+
+@every_method
+def test_a_method_has_a_docstring(name):
+    owner, method, _ = METHODS[name]
+    assert inspect.getdoc(getattr(owner, method))
+
+
+@every_method
+def test_the_docstring_of_a_method_is_complete(name):
+    owner, _, member = METHODS[name]
+    function = function_of(member)
+    # Of an override that says nothing new the contract's docstring is shown, and checked there.
+    if function is None or not function.__doc__ or function.__doc__.startswith("See `"):
         return
-    for method, member in vars(value).items():
-        if method[0] != "_" and (inspect.isroutine(member) or isinstance(member, property)):
-            assert inspect.getdoc(getattr(value, method)), method
+    document = NumpyDocString(inspect.cleandoc(function.__doc__))
+    assert " ".join(document["Summary"]).endswith(".")
+    assert errors_of(member, owner) <= described_errors(document)
+    if isinstance(member, (property, cached_property)):
+        return
+    assert set(inspect.signature(function).parameters) - {"self", "cls"} <= described(document, "Parameters")
+    if function.__annotations__.get("return") != "None":
+        assert document["Returns"]

@@ -199,13 +199,20 @@ class Imaging:
         offset, rotation
             See the class.
 
+        Returns
+        -------
+        Imaging
+
         Raises
         ------
         FileNotFoundError
             If a file does not exist.
+        TypeError
+            If a path is none, or the pixel scale no number.
         ValueError
             If an extension does not exist or holds no two-dimensional image, `pixel_scales` is neither
-            given nor in the header, the units of noise map and data do not fit, or the kind is unknown.
+            given nor in the header, the units of noise map and data do not fit, or the kind is unknown;
+            and as of the class.
         """
         data = read_fits(data_path, data_hdu, "data_path")
         psf = read_fits(psf_path, psf_hdu, "psf_path")
@@ -268,6 +275,11 @@ class Imaging:
         Returns
         -------
         Imaging
+
+        Raises
+        ------
+        ValueError
+            If a size is no integer >= 1, or an array has another shape than the image.
         """
         source_size = _or_default(over_sample_size_pixelization, self.over_sample_size_pixelization)
         light_size = _or_default(over_sample_size_lp, self.over_sample_size_lp)
@@ -290,6 +302,13 @@ class Imaging:
         Returns
         -------
         Imaging
+
+        Raises
+        ------
+        TypeError
+            If an image holds other things than real numbers.
+        ValueError
+            If it is not two-dimensional, or has no pixel that can be fitted.
         """
         images = {"data": image_array("data", data), "noise_map": image_array("noise_map", noise_map)}
         return self._changed(**images, unit=unit)
@@ -320,6 +339,8 @@ class Imaging:
 
         Raises
         ------
+        ValueError
+            If there are more or fewer than three files.
         FileExistsError
             If a file exists and `overwrite` is False.
         """

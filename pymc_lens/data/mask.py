@@ -145,6 +145,17 @@ class Mask2D:
         shape_native : (ny, nx)
         pixel_scales : float
             Arcsec.
+
+        Returns
+        -------
+        Mask2D
+
+        Raises
+        ------
+        TypeError
+            If a number is of another kind.
+        ValueError
+            If the shape is no pair of positive integers, or the pixel scale is not positive.
         """
         return cls(np.zeros(checked_shape(shape_native), dtype=bool), pixel_scales)
 
@@ -167,6 +178,18 @@ class Mask2D:
             Arcsec, inclusive.
         centre : (y, x)
             Arcsec.
+
+        Returns
+        -------
+        Mask2D
+
+        Raises
+        ------
+        TypeError
+            If a number is of another kind.
+        ValueError
+            If the shape is no pair of positive integers, the pixel scale is not positive, the radius is
+            negative, or no pixel is left.
         """
         radius = _checked_radius("radius", radius)
         y, x = _offsets(shape_native, pixel_scales, centre)
@@ -192,6 +215,18 @@ class Mask2D:
             Arcsec, inclusive.
         centre : (y, x)
             Arcsec.
+
+        Returns
+        -------
+        Mask2D
+
+        Raises
+        ------
+        TypeError
+            If a number is of another kind.
+        ValueError
+            If the shape is no pair of positive integers, the pixel scale is not positive, a radius is
+            negative, the inner one is not the smaller, or no pixel is left.
         """
         inner = _checked_radius("inner_radius", inner_radius)
         outer = _checked_radius("outer_radius", outer_radius)
@@ -225,6 +260,18 @@ class Mask2D:
             Of the major axis, degrees counter-clockwise from +x.
         centre : (y, x)
             Arcsec.
+
+        Returns
+        -------
+        Mask2D
+
+        Raises
+        ------
+        TypeError
+            If a number is of another kind.
+        ValueError
+            If the shape is no pair of positive integers, the pixel scale is not positive, the radius is
+            negative, the axis ratio is outside (0, 1], the angle is not finite, or no pixel is left.
         """
         radius = _checked_radius("major_axis_radius", major_axis_radius)
         if not 0.0 < real_number("axis_ratio", axis_ratio) <= 1.0:
@@ -245,11 +292,21 @@ class Mask2D:
         pixel_scales : float, optional
             Arcsec; by default from the header's world coordinates.
         hdu : int or str
+            Number or name of the extension.
+
+        Returns
+        -------
+        Mask2D
 
         Raises
         ------
-        FileNotFoundError, ValueError
-            If there is no such file, extension, two-dimensional image or world coordinates; or NaN is in it.
+        TypeError
+            If the path is none, or the pixel scale no number.
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If there is no such extension, two-dimensional image or world coordinates; if NaN is in it, or no
+            pixel is left.
         """
         image = read_fits(path, hdu, "path")
         if np.isnan(image.array).any():

@@ -94,6 +94,8 @@ class RadialBins:
 
     Raises
     ------
+    TypeError
+        If sizes or radii are no sequences of numbers.
     ValueError
         If the lengths do not fit, sizes are not positive integers or radii do not increase.
     """
@@ -131,11 +133,25 @@ class RadialBins:
         ----------
         pixel_scales : float
             Arcsec.
+
+        Returns
+        -------
+        RadialBins
         """
         return cls(sizes=(8, 4, 2, 1), radii=tuple(n * pixel_scales for n in _LIGHT_RADII))
 
     def at(self, points: np.ndarray) -> np.ndarray:
-        """Sizes (n,) int64 of the pixels centred at points (n, 2), arcsec."""
+        """Sizes of pixels.
+
+        Parameters
+        ----------
+        points : (n, 2) float64
+            (y, x) of their centres, arcsec.
+
+        Returns
+        -------
+        (n,) int64 array
+        """
         distance = np.hypot(points[:, 0] - self.centre[0], points[:, 1] - self.centre[1])
         return np.array(self.sizes)[np.searchsorted(self.radii, distance, side="left")]
 

@@ -17,7 +17,17 @@ class ImageMesh(ABC):
 
     @abstractmethod
     def vertices(self, plane: ImagePlane) -> np.ndarray:
-        """Return (y, x) of the points for an image, (n, 2), arcsec.
+        """Points for an image.
+
+        Parameters
+        ----------
+        plane : ImagePlane
+            Where the pixels of the image lie.
+
+        Returns
+        -------
+        (n, 2) float64 array
+            (y, x), arcsec.
 
         Raises
         ------

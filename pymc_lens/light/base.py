@@ -81,6 +81,11 @@ class LightProfile(ABC):
         Returns
         -------
         (n_columns, n_pixels) TensorVariable
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `averages_at`.
         """
         return self.averages_at(points, sub_size**2)
 
@@ -96,6 +101,13 @@ class LightProfile(ABC):
         Returns
         -------
         (n_columns, n_pixels) TensorVariable
+
+        Raises
+        ------
+        TypeError
+            If `images` fails on symbolic variables, or does not return one.
+        ValueError
+            If `images` does not return an image for each amplitude.
         """
         images = images_of(self, positions)
         if per_pixel == 1:
@@ -103,12 +115,16 @@ class LightProfile(ABC):
         return images.reshape((self.n_columns, images.shape[1] // per_pixel, per_pixel)).mean(axis=-1)
 
     def relative_scales(self, pixel_scales: float) -> np.ndarray:
-        """Default prior standard deviations (n_columns,) of the amplitudes, in units of an extended image's.
+        """Default prior standard deviations of the amplitudes, in units of an extended image's.
 
         Parameters
         ----------
         pixel_scales : float
             Arcsec.
+
+        Returns
+        -------
+        (n_columns,) float64 array
         """
         return np.ones(self.n_columns)
 
@@ -119,6 +135,10 @@ class LightProfile(ABC):
         ----------
         pixel_scales : float
             Arcsec.
+
+        Returns
+        -------
+        int
         """
         return _SUB_SIZE
 

@@ -106,6 +106,10 @@ class MultiGaussian(LightProfile):
             Smallest and largest width, arcsec.
         n_per_group : int
 
+        Returns
+        -------
+        MultiGaussian
+
         Raises
         ------
         TypeError
@@ -212,12 +216,24 @@ class MultiGaussian(LightProfile):
 
     @property
     def ellipticities(self) -> list[tuple[Any, Any]]:
-        """Of each group, (e_y, e_x)."""
+        """Of each group, (e_y, e_x).
+
+        Raises
+        ------
+        ValueError
+            If the number of groups is not known, or a pair is none.
+        """
         return _ellipticities(self.ell_comps)
 
     @property
     def widths(self) -> list[np.ndarray]:
-        """Of each group, arcsec."""
+        """Of each group, arcsec.
+
+        Raises
+        ------
+        TypeError
+            If widths are no real numbers.
+        """
         nested = isinstance(self.sigmas, (list, tuple)) and any(np.ndim(item) for item in self.sigmas)
         flat = isinstance(self.sigmas, Variable) or (not nested and np.ndim(self.sigmas) != 2)
         groups: Sequence[Any] = [self.sigmas] if flat else self.sigmas

@@ -58,7 +58,17 @@ class MassProfile:
             raise TypeError(f"{cls.__name__}: a mass profile defines deflections_yx or potential_yx.")
 
     def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
-        """Lensing potential (...) in arcsec^2 at y and x, each (...).
+        """Lensing potential.
+
+        Parameters
+        ----------
+        y, x : (...) TensorVariable
+            Positions, arcsec.
+
+        Returns
+        -------
+        (...) TensorVariable
+            Arcsec^2.
 
         Raises
         ------
@@ -68,14 +78,41 @@ class MassProfile:
         raise NotImplementedError(f"{type(self).__name__} has no potential; define potential_yx.")
 
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-        """Deflection angles (alpha_y, alpha_x), each (...), in arcsec at y and x, each (...)."""
+        """Deflection angles.
+
+        Parameters
+        ----------
+        y, x : (...) TensorVariable
+            Positions, arcsec.
+
+        Returns
+        -------
+        alpha_y, alpha_x : (...) TensorVariable
+            Arcsec.
+
+        Raises
+        ------
+        NotImplementedError
+            If neither they nor the potential are defined.
+        """
         alpha_y, alpha_x = _gradient(self.potential_yx, y, x)
         # The derivative of what is NaN outside a domain would be zero there: no lens at all.
         known = ~pt.isnan(self.potential_yx(y, x))
         return nan_unless(known, alpha_y), nan_unless(known, alpha_x)
 
     def hessian_yx(self, y: TensorVariable, x: TensorVariable) -> Hessian:
-        """Second derivatives of the potential at y and x, each (...)."""
+        """Second derivatives of the potential.
+
+        Parameters
+        ----------
+        y, x : (...) TensorVariable
+            Positions, arcsec.
+
+        Returns
+        -------
+        Hessian
+            Three TensorVariables (...).
+        """
         yy, xy = _gradient(lambda y, x: self.deflections_yx(y, x)[0], y, x)
         xx = _gradient(lambda y, x: self.deflections_yx(y, x)[1], y, x)[1]
         return Hessian(yy, xy, xx)
@@ -92,19 +129,80 @@ class MassProfile:
         -------
         (..., 2) TensorVariable
             (alpha_y, alpha_x).
+
+        Raises
+        ------
+        TypeError
+            If the grid holds no real numbers.
+        ValueError
+            If its last axis has not length two.
         """
         return join_positions(*self.deflections_yx(*split_positions(grid)))
 
     def potential(self, grid: Any) -> TensorVariable:
-        """Lensing potential (...) in arcsec^2 at (..., 2) positions; its gradient is the deflection."""
+        """Lensing potential, whose gradient is the deflection.
+
+        Parameters
+        ----------
+        grid : (..., 2) array or tensor
+            Positions (y, x), arcsec.
+
+        Returns
+        -------
+        (...) TensorVariable
+            Arcsec^2.
+
+        Raises
+        ------
+        NotImplementedError
+            If the profile is known by its deflections only.
+        TypeError
+            If the grid holds no real numbers.
+        ValueError
+            If its last axis has not length two.
+        """
         return self.potential_yx(*split_positions(grid))
 
     def convergence(self, grid: Any) -> TensorVariable:
-        """Surface density over the critical one, (...), at (..., 2) positions."""
+        """Surface density over the critical one.
+
+        Parameters
+        ----------
+        grid : (..., 2) array or tensor
+            Positions (y, x), arcsec.
+
+        Returns
+        -------
+        (...) TensorVariable
+
+        Raises
+        ------
+        TypeError
+            If the grid holds no real numbers.
+        ValueError
+            If its last axis has not length two.
+        """
         return self.hessian_yx(*split_positions(grid)).convergence
 
     def magnification(self, grid: Any) -> TensorVariable:
-        """Signed magnification (...) at (..., 2) positions; negative where the image is mirrored."""
+        """Signed magnification; negative where the image is mirrored.
+
+        Parameters
+        ----------
+        grid : (..., 2) array or tensor
+            Positions (y, x), arcsec.
+
+        Returns
+        -------
+        (...) TensorVariable
+
+        Raises
+        ------
+        TypeError
+            If the grid holds no real numbers.
+        ValueError
+            If its last axis has not length two.
+        """
         return self.hessian_yx(*split_positions(grid)).magnification
 
     def __add__(self, other: object) -> MassSum:

@@ -134,7 +134,16 @@ class Mesh(ABC):
 
     @abstractmethod
     def scheme(self, plane: ImagePlane) -> MeshScheme:
-        """Return the numerics of this mesh for an image.
+        """Numerics of this mesh for an image.
+
+        Parameters
+        ----------
+        plane : ImagePlane
+            Where the pixels of the image lie.
+
+        Returns
+        -------
+        MeshScheme
 
         Raises
         ------
@@ -193,6 +202,10 @@ class MeshScheme(Mesh):
             Source-plane positions of `image_plane_vertices`.
         workspace : Workspace
             Owns the interpolation until the next call.
+
+        Returns
+        -------
+        MeshGeometry
 
         Raises
         ------

@@ -19,7 +19,18 @@ class Border(ABC):
 
     @abstractmethod
     def ring(self, plane: ImagePlane) -> np.ndarray:
-        """Return (y, x) of fixed source-plane vertices whose value is zero, (n, 2), arcsec."""
+        """Lay out fixed source-plane vertices whose value is zero.
+
+        Parameters
+        ----------
+        plane : ImagePlane
+            Where the pixels of the image lie.
+
+        Returns
+        -------
+        (n, 2) float64 array
+            (y, x), arcsec.
+        """
 
 
 @dataclass(frozen=True)

@@ -195,7 +195,17 @@ class RectangularBox(MeshScheme):
         return self._laid_out(rays, workspace)
 
     def place(self, points: np.ndarray) -> np.ndarray:
-        """Places of points (n, 2) in units of the spacing from the first node."""
+        """Places of points in units of the spacing from the first node.
+
+        Parameters
+        ----------
+        points : (n, 2) float64
+            (y, x), arcsec.
+
+        Returns
+        -------
+        (n, 2) float64 array
+        """
         return (points - self._first) / self.spacing
 
     def _laid_out(self, rays: np.ndarray, workspace: Workspace) -> MeshGeometry:

@@ -39,8 +39,15 @@ class VoronoiNN(TracedMesh):
 
     Parameters
     ----------
-    image_mesh, border
-        See `TracedMesh`.
+    image_mesh : ImageMesh
+        Whose points are traced to the source plane.
+    border : Border
+        What lies beyond the outermost vertices: a `ZeroRing`, or `NearestVertex`.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another kind.
     """
 
     numerics = NaturalNeighborScheme

@@ -62,8 +62,10 @@ def survey(
 
     Raises
     ------
+    TypeError
+        If the number of workers is no integer.
     ValueError
-        If there is no lens in the folder.
+        If there is no lens in the folder, or less than one worker.
     OSError
         If ``out`` cannot be written to: before anything else is done.
     """

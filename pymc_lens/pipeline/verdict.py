@@ -65,7 +65,16 @@ class Verdict(NamedTuple):
 
     @classmethod
     def of(cls, criteria: Sequence[Criterion]) -> Verdict:
-        """Return the worst of all grades."""
+        """Return the worst of all grades.
+
+        Parameters
+        ----------
+        criteria : sequence of Criterion
+
+        Returns
+        -------
+        Verdict
+        """
         worst = max((each.grade for each in criteria), key=("keep", "review", "fail").index, default="keep")
         return cls(worst, [each.reason for each in criteria if each.grade != "keep"], list(criteria))
 

@@ -67,6 +67,13 @@ class Regularization(ABC):
 
     A subclass is a dataclass that names its parameters in order, all positive, and owns a scheme. Priors add:
     the sum has the precision that is the sum of theirs.
+
+    Raises
+    ------
+    TypeError
+        If a parameter is no real number or variable.
+    ValueError
+        If a parameter is not positive, or a variable that is not scalar.
     """
 
     parameter_names: ClassVar[tuple[str, ...]]
@@ -91,7 +98,16 @@ class Regularization(ABC):
 
     @abstractmethod
     def scheme(self, plane: ImagePlane) -> RegularizationScheme:
-        """Return the numerics of this prior for an image.
+        """Numerics of this prior for an image.
+
+        Parameters
+        ----------
+        plane : ImagePlane
+            Where the pixels of the image lie.
+
+        Returns
+        -------
+        RegularizationScheme
 
         Raises
         ------
@@ -110,7 +126,22 @@ class Regularization(ABC):
         return self.parameter_names
 
     def with_parameters(self, values: Sequence[float]) -> Self:
-        """Return this prior with other parameters, in their order."""
+        """Exchange the parameters.
+
+        Parameters
+        ----------
+        values : sequence of float
+            In the order of `parameters`.
+
+        Returns
+        -------
+        Regularization
+
+        Raises
+        ------
+        TypeError, ValueError
+            As of the class; ValueError also if there are more or fewer.
+        """
         return replace(self, **dict(zip(self.parameter_names, values, strict=True)))  # type: ignore[type-var]
 
     def __add__(self, other: Regularization) -> RegularizationSum:

@@ -42,11 +42,31 @@ class Ridge:
             require_not_negative(name, number(name, getattr(self, name)))
 
     def added_to(self, diagonal: np.ndarray) -> np.ndarray:
-        """Return a diagonal (n,) with the ridge."""
+        """Diagonal with the ridge.
+
+        Parameters
+        ----------
+        diagonal : (n,) float64
+
+        Returns
+        -------
+        (n,) float64 array
+        """
         return (1.0 + self.relative) * diagonal + self.absolute
 
     def pullback(self, diagonal_bar: np.ndarray) -> np.ndarray:
-        """Adjoint of `added_to`."""
+        """Adjoint of `added_to`.
+
+        Parameters
+        ----------
+        diagonal_bar : (n,) float64
+            Cotangent of what `added_to` returns.
+
+        Returns
+        -------
+        (n,) float64 array
+            Cotangent of the diagonal.
+        """
         return (1.0 + self.relative) * diagonal_bar
 
 
