@@ -51,7 +51,8 @@ class LensedImageRV(RandomVariable):
 
     def __init__(self, inversion: Inversion, **kwargs: Any) -> None:
         self.inversion = inversion
-        super().__init__(signature=_signature(inversion), **kwargs)
+        # A rewrite of PyTensor's makes it anew of all its properties, the signature among them.
+        super().__init__(**kwargs | {"signature": _signature(inversion)})
 
     def _supp_shape_from_params(self, dist_params: Any, param_shapes: Any = None) -> list[Any]:
         return [pt.constant(self.inversion.response.noise.size, dtype="int64")]

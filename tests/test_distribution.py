@@ -109,6 +109,12 @@ def test_unobserved_image():
     assert pm.draw(built["image"], random_seed=1).shape == (dataset.fitted.size,)
 
 
+def test_draws_compile_without_a_complaint(caplog):
+    """PyTensor makes the random variable anew of its properties, to draw in place."""
+    assert np.isfinite(pm.draw(pl.LensedImage.dist(tracer(), simulated()), random_seed=1)).all()
+    assert "Rewrite failure" not in caplog.text
+
+
 def test_bad_arguments():
     dataset = simulated()
     with pm.Model():

@@ -385,6 +385,16 @@ class Inversion:
         drawn = draw_positive(mean, solution.factor, solution.solved.coefficients, self.confined, rng)
         return solution.with_amplitudes(drawn)
 
+    def draw_prior_coefficients(self, solution: Solution, rng: np.random.Generator) -> np.ndarray:
+        """Draw coefficients (n,) from their priors at a solution's parameters, whatever its data."""
+        sources = [
+            _draw_source(prior.precision, part.confined, rng)
+            for part, prior in zip(self.mapped, solution.priors, strict=True)
+        ]
+        amplitudes = rng.standard_normal(self.scales.size) * self.scales
+        amplitudes = np.where(self.confined[self.n_mapped :], np.abs(amplitudes), amplitudes)
+        return np.concatenate([*sources, amplitudes])
+
     def draw_prior_image(self, arrays: Arrays, rng: np.random.Generator) -> np.ndarray:
         """Draw data (n_data,) of parts drawn from their priors, with noise.
 
@@ -394,13 +404,7 @@ class Inversion:
             As `invert`.
         """
         solution = self.invert(arrays)
-        sources = [
-            _draw_source(prior.precision, part.confined, rng)
-            for part, prior in zip(self.mapped, solution.priors, strict=True)
-        ]
-        amplitudes = rng.standard_normal(self.scales.size) * self.scales
-        amplitudes = np.where(self.confined[self.n_mapped :], np.abs(amplitudes), amplitudes)
-        image = self.model_image(solution, np.concatenate([*sources, amplitudes]))
+        image = self.model_image(solution, self.draw_prior_coefficients(solution, rng))
         return image + rng.standard_normal(image.size) * self.response.noise
 
     # --- helpers
