@@ -33,6 +33,7 @@ from pymc_lens.results import reconstruct, sample_posterior_predictive, sample_p
 from pymc_lens.sensitivity import sensitivity
 from pymc_lens.simulate import Image, simulate_imaging
 from pymc_lens.storage import make_folder, save
+from pymc_lens.surveys import SimulatedLens, simulate_survey, write_survey
 from pymc_lens.tracer import Tracer
 from pymc_lens.tuning import TunedRegularization, tune_regularization
 
@@ -56,6 +57,7 @@ __all__ = [
     "Pixelization",
     "RadialBins",
     "ScalingFactors",
+    "SimulatedLens",
     "Sky",
     "Tracer",
     "TunedRegularization",
@@ -87,7 +89,9 @@ __all__ = [
     "save",
     "sensitivity",
     "simulate_imaging",
+    "simulate_survey",
     "tune_regularization",
+    "write_survey",
 ]
 
 
