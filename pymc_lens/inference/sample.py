@@ -19,6 +19,7 @@ from pymc_lens.inference.datatree import has_draws
 from pymc_lens.inference.importance import RELIABLE_K, Weighted, weigh
 from pymc_lens.inference.mode import Mode, find_mode
 from pymc_lens.inference.nuts import SAMPLERS
+from pymc_lens.inference.pieces import sample_until_agreed
 from pymc_lens.inference.weighted import WeightedDraws
 from pymc_lens.progress import shown
 from pymc_lens.provenance import stamp
@@ -59,7 +60,8 @@ def sample(
     (``posterior.attrs["log_z"]``). It goes on until the weights of its draws are worth ``draws * chains``
     draws of the posterior, and their Pareto k is below 0.7 (Vehtari et al. 2024, JMLR 25, 72). Draws of equal
     weight are returned. Where the posterior is so bent that k stays high, or that few draws hold the weight,
-    this is said and NUTS takes over.
+    this is said and NUTS takes over, in pieces of so many draws a chain, until R-hat is below 1.01 and there
+    are as many effective draws, or until it has drawn four pieces, and says so.
 
     *NUTS* starts there with the inverse Hessian as its metric. PyMC's goes on adapting it; other samplers are
     given the model in coordinates scaled by it, in which their own first metric is right.
@@ -80,7 +82,8 @@ def sample(
         Processes; by default one for each core, and for NUTS at most one for each chain.
     checkpoint : path, optional
         File that keeps every batch of importance sampling as soon as it is there. If it exists, sampling goes
-        on from it. NUTS does not use it.
+        on from it. Where NUTS takes over, it keeps its pieces in the same way, in a file beside it that ends
+        in ``.nuts.nc``. NUTS that was asked for does not use it.
     tune : int
         Draws of each chain of NUTS before those that count. Few are needed, since the metric is known.
     nuts_sampler : {"pymc", "nutpie", "numpyro"}, optional
@@ -140,18 +143,47 @@ def sample(
             idata = weighted_draws.posterior(weighted, draws, chains, rng)
             stamp(idata, model, random_seed)
             return _finished(idata, mode, discard_tuned_samples)
-        mode = replace(mode, covariance=weighted_draws.metric())
-    # PyMC counts physical cores; kernels on two threads of one core still beat one chain after the other.
-    kwargs.update(draws=draws, tune=tune, chains=chains, progressbar=progressbar)
-    kwargs["cores"] = cores or min(chains, os.cpu_count() or 1)
-    # PyMC leaves every forked chain all BLAS threads; on small blocks they only wait for one another.
-    kwargs.setdefault("blas_cores", None)
-    with threadpool_limits(1, user_api="blas"):
-        idata = SAMPLERS[nuts_sampler or "pymc"](model, mode, rng, target_accept, max_treedepth, kwargs)
+        idata = _taken_over(
+            model, replace(mode, covariance=weighted_draws.metric()), rng, weighted_draws, target_accept,
+            max_treedepth, {"draws": draws, "chains": chains, "progressbar": progressbar, "cores": cores}, tune,
+        )  # fmt: skip
+    else:
+        kwargs.update(draws=draws, tune=tune, chains=chains, progressbar=progressbar, cores=cores)
+        idata = _nuts(nuts_sampler or "pymc", model, mode, rng, target_accept, max_treedepth, kwargs)
     if not isinstance(idata, DataTree):  # return_inferencedata=False
         return idata
     stamp(idata, model, random_seed)
     return _finished(idata, mode, discard_tuned_samples)
+
+
+def _nuts(
+    sampler: str, model: pm.Model, mode: Mode, rng: np.random.Generator, target_accept: float,
+    max_treedepth: int, kwargs: dict[str, Any],
+) -> Any:  # fmt: skip
+    # PyMC counts physical cores; kernels on two threads of one core still beat one chain after the other.
+    kwargs["cores"] = kwargs["cores"] or min(kwargs["chains"], os.cpu_count() or 1)
+    # PyMC leaves every forked chain all BLAS threads; on small blocks they only wait for one another.
+    kwargs.setdefault("blas_cores", None)
+    with threadpool_limits(1, user_api="blas"):
+        return SAMPLERS[sampler](model, mode, rng, target_accept, max_treedepth, kwargs)
+
+
+def _taken_over(
+    model: pm.Model, mode: Mode, rng: np.random.Generator, weighted_draws: WeightedDraws,
+    target_accept: float, max_treedepth: int, options: dict[str, Any], tune: int,
+) -> DataTree:  # fmt: skip
+    """Sample by NUTS what importance sampling could not, until there are as many effective draws."""
+
+    def piece(begun: Mode, tune: int, ends: list[dict[str, np.ndarray]] | None) -> DataTree:
+        kwargs = {**options, "tune": tune, "compute_convergence_checks": False}
+        if ends is not None:
+            kwargs["initvals"] = ends
+        return _nuts("pymc", model, begun, rng, target_accept, max_treedepth, kwargs)
+
+    draws, chains = options["draws"], options["chains"]
+    return sample_until_agreed(
+        piece, model, mode, draws, draws * chains, tune, weighted_draws.nuts_checkpoint, weighted_draws.digest
+    )
 
 
 def _checked_method(method: str | None, nuts_sampler: str | None, kwargs: Mapping[str, Any]) -> str:

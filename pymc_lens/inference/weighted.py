@@ -49,7 +49,8 @@ class WeightedDraws:
         self._info = flat.point_map_info
         self._first = StudentT(flat.data, np.linalg.cholesky(mode.covariance), _FIRST_DEGREES)
         self._checkpoint = None if checkpoint is None else Path(checkpoint)
-        self.batches = _read(self._checkpoint, self._digest()) if self._checkpoint else []
+        self.digest = self._digest()
+        self.batches = _read(self._checkpoint, self.digest) if self._checkpoint else []
 
     def sample(self, effective: int, rng: np.random.Generator, report: Report) -> Weighted:
         """Draw until there are so many effective draws, or that is not worthwhile."""
@@ -71,6 +72,11 @@ class WeightedDraws:
             self._save()
 
         return importance_sample(log_target, self.batches, self._first, effective, rng, settled)
+
+    @property
+    def nuts_checkpoint(self) -> Path | None:
+        """File beside the checkpoint, for what NUTS draws where it takes over."""
+        return None if self._checkpoint is None else self._checkpoint.with_suffix(".nuts.nc")
 
     @property
     def n_values(self) -> int:
@@ -136,7 +142,7 @@ class WeightedDraws:
     def _save(self) -> None:
         if self._checkpoint is None:
             return
-        arrays: dict[str, Any] = {"digest": self._digest()}
+        arrays: dict[str, Any] = {"digest": self.digest}
         for k, batch in enumerate(self.batches):
             arrays |= {f"{k}_{name}": value for name, value in batch._asdict().items() if name != "proposal"}
             arrays |= {f"{k}_{name}": value for name, value in batch.proposal._asdict().items()}

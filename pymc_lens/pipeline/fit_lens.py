@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 # Draws that are reconstructed.
 _RECONSTRUCTED = 100
-_DRAWS = "draws.npz"
+_DRAWS, _ALL_DRAWS = "draws.npz", "draws.*"
 # Another lens is one whose Einstein radius differs by more, relative.
 _OTHER = 0.03
 _QUANTILES = {"low": 0.16, "median": 0.5, "high": 0.84}
@@ -214,7 +214,8 @@ class _Stages:
                 return result
         result = self.timed(name, stage)
         if path is not None:
-            path.with_name(_DRAWS).unlink(missing_ok=True)  # they belong to what the stage found before
+            for draws in path.parent.glob(_ALL_DRAWS):  # they belong to what the stage found before
+                draws.unlink()
             with complete_or_not(path) as unfinished:
                 unfinished.write_bytes(pickle.dumps((self.digest, self.seconds[name], result)))
         return result
