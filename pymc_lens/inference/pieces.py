@@ -121,7 +121,9 @@ def _joined(idata: DataTree, more: DataTree) -> DataTree:
         return idata
     joined = idata.copy()
     for group in _GROUPS:
-        both = xr.concat([idata[group].to_dataset(), more[group].to_dataset()], "draw", combine_attrs="override")
+        both = xr.concat(
+            [idata[group].to_dataset(), more[group].to_dataset()], "draw", combine_attrs="override"
+        )
         joined[group] = DataTree(both.assign_coords(draw=np.arange(both.sizes["draw"])))
     return joined
 

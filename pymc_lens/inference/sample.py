@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,8 @@ def sample(
     require_instance("mode", mode, Mode)
     _require_same_variables(mode, model)
     rng = np.random.default_rng(random_seed)
+    options = {"draws": draws, "tune": tune, "chains": chains, "cores": cores, "progressbar": progressbar}
+    nuts = partial(_nuts, nuts_sampler or "pymc", model, rng, target_accept, max_treedepth)
     if method == "importance":
         weighted_draws = WeightedDraws(model, mode, cores, checkpoint)
         weighted = _weighted(weighted_draws, draws * chains, rng, progressbar)
@@ -143,13 +146,9 @@ def sample(
             idata = weighted_draws.posterior(weighted, draws, chains, rng)
             stamp(idata, model, random_seed)
             return _finished(idata, mode, discard_tuned_samples)
-        idata = _taken_over(
-            model, replace(mode, covariance=weighted_draws.metric()), rng, weighted_draws, target_accept,
-            max_treedepth, {"draws": draws, "chains": chains, "progressbar": progressbar, "cores": cores}, tune,
-        )  # fmt: skip
+        idata = _taken_over(weighted_draws, replace(mode, covariance=weighted_draws.metric()), nuts, options)
     else:
-        kwargs.update(draws=draws, tune=tune, chains=chains, progressbar=progressbar, cores=cores)
-        idata = _nuts(nuts_sampler or "pymc", model, mode, rng, target_accept, max_treedepth, kwargs)
+        idata = nuts(mode, kwargs | options)
     if not isinstance(idata, DataTree):  # return_inferencedata=False
         return idata
     stamp(idata, model, random_seed)
@@ -157,33 +156,31 @@ def sample(
 
 
 def _nuts(
-    sampler: str, model: pm.Model, mode: Mode, rng: np.random.Generator, target_accept: float,
-    max_treedepth: int, kwargs: dict[str, Any],
+    sampler: str, model: pm.Model, rng: np.random.Generator, target_accept: float, max_treedepth: int,
+    mode: Mode, kwargs: dict[str, Any],
 ) -> Any:  # fmt: skip
     # PyMC counts physical cores; kernels on two threads of one core still beat one chain after the other.
-    kwargs["cores"] = kwargs["cores"] or min(kwargs["chains"], os.cpu_count() or 1)
+    cores = kwargs["cores"] or min(kwargs["chains"], os.cpu_count() or 1)
     # PyMC leaves every forked chain all BLAS threads; on small blocks they only wait for one another.
-    kwargs.setdefault("blas_cores", None)
+    kwargs = {"blas_cores": None, **kwargs, "cores": cores}
     with threadpool_limits(1, user_api="blas"):
         return SAMPLERS[sampler](model, mode, rng, target_accept, max_treedepth, kwargs)
 
 
 def _taken_over(
-    model: pm.Model, mode: Mode, rng: np.random.Generator, weighted_draws: WeightedDraws,
-    target_accept: float, max_treedepth: int, options: dict[str, Any], tune: int,
-) -> DataTree:  # fmt: skip
+    weighted_draws: WeightedDraws, mode: Mode, nuts: Callable[..., Any], options: dict[str, Any]
+) -> DataTree:
     """Sample by NUTS what importance sampling could not, until there are as many effective draws."""
 
     def piece(begun: Mode, tune: int, ends: list[dict[str, np.ndarray]] | None) -> DataTree:
         kwargs = {**options, "tune": tune, "compute_convergence_checks": False}
-        if ends is not None:
-            kwargs["initvals"] = ends
-        return _nuts("pymc", model, begun, rng, target_accept, max_treedepth, kwargs)
+        return nuts(begun, kwargs if ends is None else {**kwargs, "initvals": ends})
 
-    draws, chains = options["draws"], options["chains"]
+    draws, chains, tune = (options[name] for name in ("draws", "chains", "tune"))
     return sample_until_agreed(
-        piece, model, mode, draws, draws * chains, tune, weighted_draws.nuts_checkpoint, weighted_draws.digest
-    )
+        piece, weighted_draws.model, mode, draws, draws * chains, tune, weighted_draws.nuts_checkpoint,
+        weighted_draws.digest,
+    )  # fmt: skip
 
 
 def _checked_method(method: str | None, nuts_sampler: str | None, kwargs: Mapping[str, Any]) -> str:

@@ -60,10 +60,11 @@ def bent(strength):
     return model
 
 
+@pytest.mark.filterwarnings("ignore:NUTS ends without agreement")
 def test_bent_posterior_is_seen_and_nuts_takes_over(caplog):
     with caplog.at_level(logging.WARNING, logger="pymc_lens"):
         idata = pl.sample(
-            800, starts={"x": np.zeros(6)}, random_seed=1, target_accept=0.95, progressbar=False,
+            250, starts={"x": np.zeros(6)}, random_seed=1, target_accept=0.95, progressbar=False,
             model=bent(1.5),
         )  # fmt: skip
     assert "NUTS takes over" in caplog.text

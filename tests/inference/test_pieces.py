@@ -36,7 +36,7 @@ class Pieces:
         self.told.append((mode, tune, ends))
         kwargs = {"draws": DRAWS, "tune": tune, "chains": 2, "cores": 1, "progressbar": False}
         kwargs |= {"compute_convergence_checks": False} | ({} if ends is None else {"initvals": ends})
-        return _nuts("pymc", self.model, mode, self.rng, 0.8, 8, kwargs)
+        return _nuts("pymc", self.model, self.rng, 0.8, 8, mode, kwargs)
 
 
 def sampled(problem, pieces, effective, checkpoint=None, digest="of this"):
