@@ -5,6 +5,14 @@ from pathlib import Path
 import pymc_lens
 
 HERE = Path(__file__).parent
+# Classes by the name that docstrings use.
+OURS = {
+    name: f"{module.__name__}.{name}"
+    for module in (pymc_lens.image_mesh, pymc_lens.light, pymc_lens.mass, pymc_lens.mesh,
+                   pymc_lens.pipeline, pymc_lens.quantities, pymc_lens.regularization, pymc_lens)
+    for name in module.__all__
+    if isinstance(getattr(module, name), type)
+}  # fmt: skip
 
 project = "pymc_lens"
 author = "The pymc_lens developers"
@@ -29,7 +37,7 @@ default_role = "py:obj"
 # Pages of code cells are run; what has not changed since the last build comes from the cache.
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(HERE / "_jupyter_cache")
-nb_execution_timeout = 900
+nb_execution_timeout = 3600
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
@@ -40,14 +48,38 @@ autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 numpydoc_attributes_as_param_list = True
+# Types of parameters and returns are links, where they are a name of ours or one of these.
+numpydoc_xref_param_type = True
+numpydoc_xref_ignore = "all"
+numpydoc_xref_aliases = {
+    "Axes": "matplotlib.axes.Axes",
+    "DataArray": "xarray.DataArray",
+    "DataFrame": "pandas.DataFrame",
+    "DataTree": "xarray.DataTree",
+    "Figure": "matplotlib.figure.Figure",
+    "Generator": "numpy.random.Generator",
+    "Path": "pathlib.Path",
+    "Quantity": "astropy.units.Quantity",
+    "TensorVariable": "pytensor.tensor.TensorVariable",
+    "WCS": "astropy.wcs.WCS",
+    "pm.Model": "pymc.Model",
+} | OURS
 
-# Inventories are kept here, so that no build needs the network.
+# Inventories are kept here, so that no build needs the network; _inventories/make.py writes the small ones.
 intersphinx_mapping = {
     name: (url, str(HERE / "_inventories" / f"{name}.inv"))
     for name, url in {
+        "arviz_plots": "https://python.arviz.org/projects/plots/en/stable/",
+        "arviz_stats": "https://python.arviz.org/projects/stats/en/stable/",
         "astropy": "https://docs.astropy.org/en/stable/",
+        "matplotlib": "https://matplotlib.org/stable/",
+        "numpy": "https://numpy.org/doc/stable/",
+        "pandas": "https://pandas.pydata.org/docs/",
+        "pymc": "https://www.pymc.io/projects/docs/en/stable/",
+        "pytensor": "https://pytensor.readthedocs.io/en/latest/",
         "python": "https://docs.python.org/3/",
         "scipy": "https://docs.scipy.org/doc/scipy/",
+        "xarray": "https://docs.xarray.dev/en/stable/",
     }.items()
 }
 

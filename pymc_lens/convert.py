@@ -45,6 +45,11 @@ def ell_comps_from(axis_ratio: Any, angle: Any) -> Any:
         If an argument holds no numbers.
     ValueError
         If an axis ratio is outside (0, 1].
+
+    Examples
+    --------
+    >>> pl.convert.ell_comps_from(axis_ratio=0.6, angle=0.0)
+    (0.0, 0.25)
     """
     ratio, degrees = _values("axis_ratio", axis_ratio), _values("angle", angle)
     if not _known_to(ratio, lambda values: (values > 0.0) & (values <= 1.0)):
@@ -76,6 +81,11 @@ def axis_ratio_and_angle_from_ell_comps(ell_comps: Any) -> tuple[Any, Any]:
         If an argument holds no numbers.
     ValueError
         If ``|ell_comps| >= 1``, or there are not two components.
+
+    Examples
+    --------
+    >>> pl.convert.axis_ratio_and_angle_from_ell_comps((0.25, 0.0))
+    (0.6, 45.0)
     """
     e_y, e_x = _ellipticity(ell_comps)
     functions, size = _functions(e_y, e_x), _size(ell_comps)
@@ -140,6 +150,11 @@ def isothermal_to_lenstronomy(
         If an argument holds no numbers.
     ValueError
         If ``|ell_comps| >= 1``, there are not two components, or the shapes do not fit.
+
+    Examples
+    --------
+    >>> pl.convert.isothermal_to_lenstronomy(1.2, (0.0, 0.2), centre=(0.05, 0.0))
+    {'theta_E': 1.1757550765359255, 'e1': 0.2, 'e2': 0.0, 'center_x': 0.0, 'center_y': 0.05}
     """
     e_y, e_x = _ellipticity(ell_comps)
     y, x = _components("centre", centre, POSITION)
@@ -177,6 +192,11 @@ def isothermal_from_lenstronomy(
         If an argument holds no numbers.
     ValueError
         If the components are not below one, or the shapes do not fit.
+
+    Examples
+    --------
+    >>> pl.convert.isothermal_from_lenstronomy(theta_E=1.2, e1=0.2, e2=0.0)
+    {'centre': (0.0, 0.0), 'ell_comps': (0.0, 0.2), 'einstein_radius': 1.2247448713915892}
     """
     ell_comps = _joined(_values("e2", e2), _values("e1", e1), ELL_COMPS)
     return _isothermal(theta_E, ell_comps, center_x, center_y)
@@ -474,6 +494,11 @@ def isothermal_to_coolest(einstein_radius: Any, ell_comps: Any, centre: Any = (0
         If an argument holds no numbers.
     ValueError
         If ``|ell_comps| >= 1``, there are not two components, or the shapes do not fit.
+
+    Examples
+    --------
+    >>> pl.convert.isothermal_to_coolest(1.2, (0.0, 0.2))
+    {'theta_E': 1.1757550765359255, 'q': 0.6666666666666667, 'phi': 90.0, 'center_x': 0.0, 'center_y': 0.0}
     """
     axis_ratio, angle = axis_ratio_and_angle_from_ell_comps(ell_comps)
     y, x = _components("centre", centre, POSITION)

@@ -84,6 +84,11 @@ class Galaxy:
     ValueError
         If the redshift is negative or not finite, or a profile of the user's own has deflections of another
         shape than the positions, or no amplitude.
+
+    Examples
+    --------
+    >>> pl.Galaxy(redshift=0.5, mass=pl.mass.Isothermal(einstein_radius=1.2)).mass.einstein_radius
+    1.2
     """
 
     redshift: float

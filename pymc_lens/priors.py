@@ -61,6 +61,11 @@ def ell_comps(name: str, sigma: float = 0.3) -> TensorVariable:
         If ``sigma`` is not a number.
     ValueError
         If ``sigma`` is not positive, or the model has another dimension of that name.
+
+    Examples
+    --------
+    >>> with pm.Model():
+    ...     mass = pl.mass.Isothermal(ell_comps=pl.priors.ell_comps("ell_comps", sigma=0.2))
     """
     return EllComps(name, positive_number("sigma", sigma), dims=_registered(ELL_COMPS))
 
@@ -87,6 +92,11 @@ def position(name: str, sigma: float, mu: Any = (0.0, 0.0)) -> TensorVariable:
         If ``sigma`` or a component of ``mu`` is not a number.
     ValueError
         If ``sigma`` is not positive or ``mu`` is no pair.
+
+    Examples
+    --------
+    >>> with pm.Model():
+    ...     centre = pl.priors.position("centre", sigma=0.05)
     """
     mean, width = pt.stack(pair("mu", mu)), positive_number("sigma", sigma)
     return pm.Normal(name, mean, width, dims=_registered(POSITION))

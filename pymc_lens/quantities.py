@@ -180,6 +180,12 @@ def einstein_radius(
         If the tracer depends on variables.
     ValueError
         If there is no closed critical curve in the extent.
+
+    Examples
+    --------
+    >>> lens = pl.Galaxy(0.5, mass=pl.mass.Isothermal(einstein_radius=1.2))
+    >>> round(pl.quantities.einstein_radius(pl.Tracer([lens, pl.Galaxy(1.0)]), (-2.0, 2.0, -2.0, 2.0)), 6)
+    1.2
     """
     critical = critical_curves(tracer, extent, CENTRED, redshift).critical
     areas = [_area(curve) for curve in critical if np.allclose(curve[0], curve[-1], atol=_SAME)]
@@ -212,6 +218,12 @@ def mean_convergence(
         If the tracer depends on variables, or an argument is no number.
     ValueError
         If the radius is not positive.
+
+    Examples
+    --------
+    >>> lens = pl.Galaxy(0.5, mass=pl.mass.Isothermal(einstein_radius=1.2))
+    >>> round(pl.quantities.mean_convergence(pl.Tracer([lens, pl.Galaxy(1.0)]), 1.2), 6)
+    1.0
     """
     radius = positive_number("radius", radius)
     mapping, outwards = _Mapping(tracer, redshift), _circle()
@@ -304,6 +316,15 @@ def image_positions(
         If the tracer depends on variables, or the position consists of other things than numbers.
     ValueError
         If the position is no pair of finite numbers, or the redshift is beyond the farthest galaxy.
+
+    Examples
+    --------
+    >>> lens = pl.Galaxy(0.5, mass=pl.mass.Isothermal(einstein_radius=1.2))
+    >>> tracer = pl.Tracer([lens, pl.Galaxy(1.0)])
+    >>> images = pl.quantities.image_positions(tracer, (0.0, 0.1), (-2.0, 2.0, -2.0, 2.0))
+    >>> images.positions.round(3)
+    array([[ 0. ,  1.3],
+           [-0. , -1.1]])
     """
     mapping, point = _Mapping(tracer, redshift), np.array(pair("source", source))
     x, y = np.linspace(extent[0], extent[1], _POINTS), np.linspace(extent[2], extent[3], _POINTS)

@@ -70,6 +70,12 @@ class Tracer:
         If there is no galaxy, two have the same name, or a mass lenses nothing: it lies neither in front of a
         pixelized galaxy (or, where there is none, the farthest one) nor of any light. If no galaxy has one of
         the ``redshifts``.
+
+    Examples
+    --------
+    >>> lens = pl.Galaxy(0.5, mass=pl.mass.Isothermal(einstein_radius=1.2))
+    >>> pl.Tracer([lens, pl.Galaxy(1.0)])
+    Tracer(redshift 0.5: Isothermal; redshift 1: nothing)
     """
 
     def __init__(

@@ -98,6 +98,11 @@ class RadialBins:
         If sizes or radii are no sequences of numbers.
     ValueError
         If the lengths do not fit, sizes are not positive integers or radii do not increase.
+
+    Examples
+    --------
+    >>> pl.RadialBins(sizes=(8, 4, 1), radii=(0.1, 0.3)).at(np.array([[0.0, 0.05], [0.0, 0.2], [1.0, 1.0]]))
+    array([8, 4, 1])
     """
 
     sizes: tuple[int, ...]

@@ -38,6 +38,11 @@ class Overlay(ImageMesh):
         If an argument is of another kind: text, a boolean, a Quantity.
     ValueError
         If an argument is outside its domain.
+
+    Examples
+    --------
+    >>> pl.image_mesh.Overlay((30, 30))
+    Overlay(shape=(30, 30), rotation=0.0)
     """
 
     shape: tuple[int, int]

@@ -34,6 +34,11 @@ class Mixture(LightProfile):
     ValueError
         If there are more or fewer proportions than amplitudes; for numbers: if one is not finite, or their
         sum is not positive. Random variables of another sum give NaN.
+
+    Examples
+    --------
+    >>> pl.light.Mixture(pl.light.MultiGaussian((0.0, 0.0), (0.0, 0.0), [0.1, 0.3]), [2.0, 1.0]).n_columns
+    1
     """
 
     n_columns: ClassVar[int] = 1

@@ -57,6 +57,13 @@ class MultiGaussian(LightProfile):
     ValueError
         If the numbers of groups differ, a width is not positive, or for numbers ``|ell_comps| >= 1`` or a
         centre that is not finite. Random variables with ``|ell_comps| >= 1`` give NaN.
+
+    Examples
+    --------
+    >>> two = [(0.1, 0.0), (0.2, 0.1)]
+    >>> light = pl.light.MultiGaussian.log_spaced((0.0, 0.0), two, 0.02, 2.0, n_per_group=8)
+    >>> light.n_columns
+    16
     """
 
     centre: Any

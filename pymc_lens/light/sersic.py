@@ -53,6 +53,11 @@ class Sersic(EllipticalLight):
     ValueError
         For numbers: a radius that is not positive, an index outside 0.3 to 12, ``|ell_comps| >= 1``, a centre
         that is not finite. Random variables outside these domains give NaN.
+
+    Examples
+    --------
+    >>> pl.light.Sersic(centre=(0.0, 0.0), effective_radius=0.8, sersic_index=4.0).n_columns
+    1
     """
 
     domain: ClassVar[dict[str, tuple[float, float, float]]] = {

@@ -26,6 +26,11 @@ class ExternalShear(MassProfile):
         If an argument is of another kind: text, a boolean, a Quantity.
     ValueError
         For numbers that are not finite.
+
+    Examples
+    --------
+    >>> pl.mass.ExternalShear(0.03, -0.01).deflections([[0.0, 1.0]]).eval()
+    array([[-0.01,  0.03]])
     """
 
     gamma_1: Any = 0.0

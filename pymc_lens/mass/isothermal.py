@@ -153,6 +153,12 @@ class Isothermal(MassProfile):
     ValueError
         For numbers: a negative or non-finite Einstein radius, ``|ell_comps| >= 1``, a centre that is not
         finite. Random variables outside these domains give NaN.
+
+    Examples
+    --------
+    >>> mass = pl.mass.Isothermal(einstein_radius=1.6) + pl.mass.ExternalShear(0.03, 0.0)
+    >>> mass.deflections([[0.0, 1.0]]).eval()
+    array([[0.  , 1.63]])
     """
 
     centre: Any = (0.0, 0.0)

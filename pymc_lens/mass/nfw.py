@@ -228,6 +228,11 @@ class NFW(MassProfile):
     ValueError
         For numbers: a negative or non-finite ``kappa_s``, a scale radius that is not positive,
         ``|ell_comps| >= 1``, a centre that is not finite. Random variables outside these domains give NaN.
+
+    Examples
+    --------
+    >>> pl.mass.NFW(kappa_s=0.1, scale_radius=10.0, ell_comps=(0.1, 0.0))
+    NFW(centre=(0.0, 0.0), ell_comps=(0.1, 0.0), kappa_s=0.1, scale_radius=10.0)
     """
 
     centre: Any = (0.0, 0.0)

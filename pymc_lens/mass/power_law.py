@@ -146,6 +146,11 @@ class PowerLaw(MassProfile):
     ValueError
         For numbers: a negative or non-finite Einstein radius, ``|ell_comps| >= 0.98``, a slope outside
         (1, 3), a centre that is not finite. Random variables outside these domains give NaN.
+
+    Examples
+    --------
+    >>> pl.mass.PowerLaw(einstein_radius=1.6, ell_comps=(0.1, 0.0), slope=2.1)
+    PowerLaw(centre=(0.0, 0.0), ell_comps=(0.1, 0.0), einstein_radius=1.6, slope=2.1)
     """
 
     centre: Any = (0.0, 0.0)

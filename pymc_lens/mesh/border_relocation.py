@@ -36,6 +36,11 @@ class BorderRelocation(Mesh):
     ------
     TypeError
         If ``mesh`` is not a mesh.
+
+    Examples
+    --------
+    >>> pl.mesh.BorderRelocation(pl.mesh.Rectangular((40, 40)))
+    BorderRelocation(mesh=Rectangular(shape=(40, 40)))
     """
 
     mesh: Mesh

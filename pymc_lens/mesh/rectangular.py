@@ -264,6 +264,11 @@ class RectangularWindow(RectangularBox):
     ------
     TypeError, ValueError
         As `RectangularBox`.
+
+    Examples
+    --------
+    >>> pl.mesh.RectangularWindow((30, 30), extent=(-0.6, 0.6, -0.6, 0.6), degree=3)
+    RectangularWindow(shape=(30, 30), extent=(-0.6, 0.6, -0.6, 0.6), degree=3)
     """
 
     def geometry(self, rays: np.ndarray, vertices: np.ndarray, workspace: Workspace) -> MeshGeometry:

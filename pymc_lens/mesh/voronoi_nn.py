@@ -48,6 +48,11 @@ class VoronoiNN(TracedMesh):
     ------
     TypeError
         If an argument is of another kind.
+
+    Examples
+    --------
+    >>> pl.mesh.VoronoiNN(pl.image_mesh.Overlay((30, 30))).image_mesh
+    Overlay(shape=(30, 30), rotation=0.0)
     """
 
     numerics = NaturalNeighborScheme

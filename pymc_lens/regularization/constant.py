@@ -64,6 +64,11 @@ class Constant(RidgedRegularization):
         If an argument is of another kind: text, a boolean, a Quantity.
     ValueError
         If ``coefficient`` is a number that is not positive and finite.
+
+    Examples
+    --------
+    >>> pl.regularization.Constant(2.0).with_parameters([3.0]).parameters
+    (3.0,)
     """
 
     parameter_names: ClassVar[tuple[str, ...]] = ("coefficient",)

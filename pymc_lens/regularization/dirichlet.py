@@ -61,6 +61,11 @@ class Dirichlet(Regularization):
         If an argument is of another kind: text, a boolean, a Quantity.
     ValueError
         If ``coefficient`` is a number that is not positive and finite.
+
+    Examples
+    --------
+    >>> (pl.regularization.Dirichlet(2.0) + pl.regularization.Zeroth(0.1)).parameters
+    (2.0, 0.1)
     """
 
     parameter_names: ClassVar[tuple[str, ...]] = ("coefficient",)

@@ -116,6 +116,11 @@ class MaternSPDE(Regularization):
         If ``nu`` is not an integer.
     ValueError
         If a number is outside its domain.
+
+    Examples
+    --------
+    >>> pl.regularization.MaternSPDE(scale=0.15, amplitude=0.5).names
+    ('scale', 'amplitude')
     """
 
     parameter_names: ClassVar[tuple[str, ...]] = ("scale", "amplitude")
