@@ -139,6 +139,7 @@ def sample(
     rng = np.random.default_rng(random_seed)
     options = {"draws": draws, "tune": tune, "chains": chains, "cores": cores, "progressbar": progressbar}
     nuts = partial(_nuts, nuts_sampler or "pymc", model, rng, target_accept, max_treedepth)
+    idata: Any
     if method == "importance":
         weighted_draws = WeightedDraws(model, mode, cores, checkpoint)
         weighted = _weighted(weighted_draws, draws * chains, rng, progressbar)

@@ -182,8 +182,8 @@ def _signal_to_noise(
     # What half of the light covers, which the PSF widens.
     area = magnification * np.pi * (pairs["source_radius"] ** 2 + (0.5 * instrument.psf_fwhm) ** 2)
     lens = Sersic(instrument.rate(pairs["lens_magnitude"]), pairs["lens_radius"], 4.0)
-    noise = instrument.background_noise**2 / instrument.pixel_scale**2
-    noise = noise + lens(pairs["theta_e"]) / instrument.exposure_time
+    sky = instrument.background_noise**2 / instrument.pixel_scale**2
+    noise = sky + lens(pairs["theta_e"]) / instrument.exposure_time
     return signal / np.sqrt(signal / instrument.exposure_time + area * noise)
 
 
