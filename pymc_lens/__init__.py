@@ -24,6 +24,7 @@ from pymc_lens.errors import InadmissibleError
 from pymc_lens.evidence import LogMarginalLikelihood, compare_evidence, log_marginal_likelihood
 from pymc_lens.fit import FitImaging
 from pymc_lens.galaxy import Galaxy, Pixelization
+from pymc_lens.image_positions import ImagePositions
 from pymc_lens.inference import Mode, find_mode, find_modes, sample
 from pymc_lens.parts import Sky
 from pymc_lens.pipeline import LensFit, Verdict, fit_lens
@@ -47,6 +48,7 @@ __all__ = [
     "FlatWCDM",
     "Galaxy",
     "Image",
+    "ImagePositions",
     "Imaging",
     "InadmissibleError",
     "LensFit",

@@ -908,6 +908,7 @@ ELSEWHERE = {
     "test_cross_validation.py": ("compute_log_likelihood", "sample_loo_predictive"),
     "test_evidence.py": ("compare_evidence", "log_marginal_likelihood"),
     "test_fit_lens.py": ("fit_lens", "pipeline.fit_lens", "pipeline.read_folder", "pipeline.survey"),
+    "test_image_positions.py": ("ImagePositions",),
     "test_inference.py": ("find_mode", "find_modes", "sample"),
     "test_plot.py": ("plot",),
     "test_point.py": ("fit_at",),
