@@ -84,7 +84,8 @@ def test_density_is_normalised_over_positions() -> None:
     """Importance sampling of its integral from a wider Gaussian around its own draws."""
     near = QUAD[:2]
     variable = pl.ImagePositions.dist(lens(), near, 0.05, source_sigma=0.05)
-    draws = pm.draw(variable, 4000, random_seed=1, mode=ONCE).reshape(4000, 4)
+    several = pl.ImagePositions.dist(lens(), near, 0.05, source_sigma=0.05, shape=(4000, 2, 2))
+    draws = pm.draw(several, random_seed=1, mode=ONCE).reshape(4000, 4)
     proposal = multivariate_normal(draws.mean(axis=0), 1.5 * np.cov(draws.T), seed=2)
     points = proposal.rvs(4000)
     densities = pm.logp(variable, pt.as_tensor_variable(points.reshape(-1, 2, 2))).eval(mode=ONCE)
@@ -103,9 +104,9 @@ def exact_chi_squared(positions: np.ndarray, sigma: float, **changes: float) -> 
     return 2.0 * float(least_squares(residual, SOURCE, diff_step=1e-4, xtol=1e-6).cost)
 
 
-@pytest.mark.parametrize("changes", [{"einstein_radius": 1.201}, {"gamma_1": 0.0405}], ids=str)
+@pytest.mark.parametrize("changes", [{"einstein_radius": 1.2001}, {"gamma_1": 0.04005}], ids=str)
 def test_small_errors_count_as_in_the_image_plane(changes: dict[str, float]) -> None:
-    sigma, scale = 0.005, 10.0
+    sigma, scale = 0.0005, 10.0
     _, covariance = moments(QUAD, lens(**changes), sigma, scale)
     density = log_density(QUAD, lens(**changes), sigma=sigma, source_sigma=scale)
     constant = np.linalg.slogdet(covariance)[1] + 8.0 * np.log(2.0 * np.pi)
