@@ -468,11 +468,8 @@ def _arrival_times(mapping: _Mapping, positions: np.ndarray, point: np.ndarray) 
     tracer, redshift = mapping.tracer, mapping.redshift
     if len(tracer.lens_redshifts(redshift)) != 1:
         return None
-    potential = pytensor.function([], tracer.potential(positions, redshift), mode=_COMPILE)()
-    fermat = 0.5 * ((positions - point) ** 2).sum(axis=-1) - potential
-    d_lens, d_source, d_between, lens_redshift = _distances(tracer, redshift)
-    distance = (1.0 + lens_redshift) * d_lens * d_source / d_between
-    return (distance / astropy.constants.c * fermat * u.arcsec.to(u.rad) ** 2).to_value(u.day)
+    times = tracer.arrival_times(positions, point, redshift)
+    return np.asarray(pytensor.function([], times, mode=_COMPILE)())
 
 
 def _distances(tracer: Tracer, redshift: float | None) -> tuple[u.Quantity, u.Quantity, u.Quantity, float]:

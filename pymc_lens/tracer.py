@@ -9,14 +9,20 @@ from operator import add
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import astropy.constants
+import astropy.units as u
+import pytensor.tensor as pt
 from astropy.cosmology import FLRW, Planck15
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.cosmology import Distances, FromAstropy, Sources
 from pymc_lens.galaxy import Galaxy, validated_redshift
 from pymc_lens.mass.base import Hessian, MassProfile, MassSum
-from pymc_lens.symbolic import join_positions, scalar, split_positions
+from pymc_lens.symbolic import join_positions, pair, scalar, split_positions
 from pymc_lens.validation import require_instance
+
+# Days that light takes for a Mpc, times a square arcsec.
+_DAYS = float((u.Mpc / astropy.constants.c).to_value(u.day) * u.arcsec.to(u.rad) ** 2)
 
 
 class _Plane(NamedTuple):
@@ -251,12 +257,88 @@ class Tracer:
             If a profile is known by its deflections only.
         """
         target = self._target(redshift)
-        planes = self._planes_before(target)
-        if len(planes) != 1:
-            raise ValueError(
-                f"galaxies: a potential needs exactly one plane with mass, there are {len(planes)}."
-            )
-        return self._scale(planes[0].redshift, target) * planes[0].mass.potential(grid)
+        plane = self._only_plane(target)
+        return self._scale(plane.redshift, target) * plane.mass.potential(grid)
+
+    def fermat_potential(
+        self, grid: Any, source: Any = None, redshift: float | None = None
+    ) -> TensorVariable:
+        """Arrival time in units of `time_delay_distance` over c: ``|theta - beta|^2 / 2 - psi(theta)``.
+
+        Schneider, Ehlers & Falco 1992, eq. 5.11. Its differences between images of a point are their delays.
+
+        Parameters
+        ----------
+        grid : (..., 2) array or tensor
+            Positions theta, (y, x), arcsec.
+        source : (y, x), optional
+            The position beta of the source, arcsec; by default what each position is traced to, which for
+            positions with errors is not the same for all.
+        redshift : float, optional
+            By default `source_redshift`.
+
+        Returns
+        -------
+        (...) TensorVariable
+            Arcsec^2.
+
+        Raises
+        ------
+        ValueError
+            As `potential`.
+        """
+        y, x = split_positions(grid)
+        traced = self.traced_grid(grid, redshift)
+        source_y, source_x = split_positions(traced) if source is None else pair("source", source)
+        return 0.5 * ((y - source_y) ** 2 + (x - source_x) ** 2) - self.potential(grid, redshift)
+
+    def time_delay_distance(self, redshift: float | None = None) -> TensorVariable:
+        """Return ``(1 + z) D(lens) D(source) / D(lens, source)`` in angular diameter distances (Refsdal 1964).
+
+        Parameters
+        ----------
+        redshift : float, optional
+            Of the source; by default `source_redshift`.
+
+        Returns
+        -------
+        TensorVariable
+            Mpc; inversely proportional to H0.
+
+        Raises
+        ------
+        TypeError
+            If the cosmology has no distances.
+        ValueError
+            As `potential`.
+        """
+        target = self._target(redshift)
+        lens, source = map(self.redshift_of, (self._only_plane(target).redshift, target))
+        distance = self.distances.transverse_distance
+        # Factors 1 + z cancel.
+        product = distance(0.0, lens) * distance(0.0, source) / distance(lens, source)
+        return pt.as_tensor_variable(self.distances.hubble_distance * product)
+
+    def arrival_times(self, grid: Any, source: Any = None, redshift: float | None = None) -> TensorVariable:
+        """Arrival times behind light that is not lensed, a constant left out: their differences are delays.
+
+        Parameters
+        ----------
+        grid, source, redshift
+            See `fermat_potential`.
+
+        Returns
+        -------
+        (...) TensorVariable
+            Days.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `time_delay_distance`.
+        """
+        delays = self.time_delay_distance(redshift) * self.fermat_potential(grid, source, redshift)
+        return _DAYS * delays
 
     def __repr__(self) -> str:
         return f"Tracer({'; '.join(_summary(galaxy) for galaxy in self.galaxies)})"
@@ -274,6 +356,14 @@ class Tracer:
 
     def _planes_before(self, redshift: float) -> list[_Plane]:
         return [plane for plane in self._planes if plane.redshift < redshift]
+
+    def _only_plane(self, redshift: float) -> _Plane:
+        planes = self._planes_before(redshift)
+        if len(planes) != 1:
+            raise ValueError(
+                f"galaxies: a potential needs exactly one plane with mass, there are {len(planes)}."
+            )
+        return planes[0]
 
     def jacobian(self, grid: Any, redshift: float | None = None) -> Jacobian:
         """Differentiate `traced_grid` in (y, x) of the image plane.

@@ -7,10 +7,12 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 from astropy.cosmology import FlatLambdaCDM, LambdaCDM, Planck15
+from lenstronomy.Cosmo.lens_cosmo import LensCosmo
 from lenstronomy.LensModel.lens_model import LensModel
 from pytensor.compile.mode import Mode
 
 from pymc_lens.convert import isothermal_to_lenstronomy
+from pymc_lens.cosmology import FlatWCDM, ScalingFactors
 from pymc_lens.galaxy import Galaxy, Pixelization
 from pymc_lens.light import MultiGaussian
 from pymc_lens.mass import ExternalShear, Isothermal, MassSheet, PointMass
@@ -274,3 +276,61 @@ class TestGalaxy:
     def test_pixelization_with_swapped_parts(self) -> None:
         with pytest.raises(TypeError, match="mesh: expected a Mesh, got Constant"):
             Pixelization(Constant(1.0), PIXELIZATION.mesh)  # type: ignore[arg-type]
+
+
+def delaying(cosmology: Any = COSMOLOGY) -> Tracer:
+    mass = NEAR + ExternalShear(0.03, -0.02)
+    return Tracer([Galaxy(0.5, mass=mass), Galaxy(1.2), Galaxy(2.0)], cosmology)
+
+
+def delaying_lenstronomy(redshift: float) -> tuple[LensModel, list[dict[str, Any]]]:
+    lens = LensModel(
+        ["SIE", "SHEAR"], z_lens=0.5, z_source=redshift, z_source_convention=2.0, cosmo=COSMOLOGY
+    )
+    return lens, [NEAR_KWARGS, {"gamma1": 0.03, "gamma2": -0.02}]
+
+
+@pytest.mark.parametrize("redshift", [1.2, 2.0])
+@pytest.mark.parametrize("source", [None, (0.1, -0.05)])
+def test_arrival_times_are_those_of_lenstronomy(
+    grid: np.ndarray, redshift: float, source: tuple[float, float] | None
+) -> None:
+    lens, kwargs = delaying_lenstronomy(redshift)
+    (y, x), beta = grid.T, {} if source is None else {"y_source": source[0], "x_source": source[1]}
+    fermat = lens.fermat_potential(x, y, kwargs, **beta)
+    ours = number(delaying().fermat_potential(grid, source, redshift))
+    np.testing.assert_allclose(ours - ours[0], fermat - fermat[0], rtol=1e-8, atol=1e-8)
+    times = lens.arrival_time(x, y, kwargs, **beta)
+    ours = number(delaying().arrival_times(grid, source, redshift))
+    np.testing.assert_allclose(ours - ours[0], times - times[0], rtol=1e-8, atol=1e-8 * np.ptp(times))
+
+
+def test_time_delay_distance_is_that_of_lenstronomy() -> None:
+    expected = LensCosmo(0.5, 2.0, cosmo=COSMOLOGY).ddt
+    assert number(delaying().time_delay_distance()) == pytest.approx(expected, rel=1e-10)
+    hubble = pt.scalar("hubble")
+    distance = delaying(FlatWCDM(hubble, 0.3)).time_delay_distance()
+    # Theirs has radiation.
+    assert distance.eval({hubble: 70.0}, mode=ONCE) == pytest.approx(expected, rel=1e-3)
+    slope = pytensor.grad(distance, hubble).eval({hubble: 70.0}, mode=ONCE)
+    assert slope == pytest.approx(-distance.eval({hubble: 70.0}, mode=ONCE) / 70.0, rel=1e-10)
+
+
+def test_images_of_a_point_are_where_the_arrival_time_is_stationary(grid: np.ndarray) -> None:
+    positions = pt.matrix("positions", shape=(30, 2))
+    source = number(delaying().traced_grid(grid))
+    for place in range(3):
+        times = delaying().arrival_times(positions, tuple(source[place]))[place]
+        slope = pytensor.grad(times, positions).eval({positions: grid}, mode=ONCE)
+        np.testing.assert_allclose(slope, 0.0, atol=1e-9)
+
+
+def test_arrival_times_want_a_single_plane() -> None:
+    for method in (two_planes().arrival_times, two_planes().fermat_potential):
+        with pytest.raises(ValueError, match="exactly one plane with mass, there are 2"):
+            method(np.zeros((1, 2)))
+    with pytest.raises(ValueError, match="exactly one plane with mass, there are 2"):
+        two_planes().time_delay_distance()
+    factors = ScalingFactors({(0.5, 1.2): 0.8})
+    with pytest.raises(TypeError, match="cosmology: ScalingFactors have no distances"):
+        delaying(factors).time_delay_distance()
