@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any, NamedTuple, override
 
 import numpy as np
@@ -163,6 +165,16 @@ class LensedLight(Light):
         return self._on_pixels(dataset, grid.pixel_index, averages)
 
 
+class PointImages(Light):
+    """Images of points behind a lens, at positions in the image.
+
+    Parameters
+    ----------
+    name, light
+        See `Light`.
+    """
+
+
 @dataclass(frozen=True)
 class Sky(LinearPart):
     """A background of the image: a level of any sign, and a gradient if asked for.
@@ -208,16 +220,28 @@ class Sky(LinearPart):
 def parts_of(tracer: Tracer) -> list[LinearPart]:
     """Return the linear parts of a tracer's galaxies, nearest first.
 
-    A pixelized source has its galaxy's name, light that with ``_light`` behind it.
+    A pixelized source has its galaxy's name, light that with ``_light`` behind it, and points that a lens
+    does not move with ``_points``.
     """
     parts: list[LinearPart] = []
     for galaxy, name in zip(tracer.galaxies, tracer.names, strict=True):
         if galaxy.light is not None and tracer.lenses(galaxy.redshift):
-            parts.append(LensedLight(f"{name}_light", galaxy.light, tracer, galaxy.redshift))
+            parts.extend(_behind_a_lens(name, galaxy.light, tracer, galaxy.redshift))
         elif galaxy.light is not None:
             parts.append(Light(f"{name}_light", galaxy.light))
         if galaxy.pixelization is not None:
             parts.append(PixelizedSource(name, galaxy.pixelization, tracer, galaxy.redshift))
+    return parts
+
+
+def _behind_a_lens(name: str, light: LightProfile, tracer: Tracer, redshift: float) -> list[LinearPart]:
+    parts: list[LinearPart] = []
+    lensed = [profile for profile in light.parts if profile.is_lensed]
+    if lensed:
+        parts.append(LensedLight(f"{name}_light", reduce(add, lensed), tracer, redshift))
+    if len(lensed) < len(light.parts):
+        points = [profile for profile in light.parts if not profile.is_lensed]
+        parts.append(PointImages(f"{name}_points", reduce(add, points)))
     return parts
 
 

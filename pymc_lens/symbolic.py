@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from operator import and_
 from typing import Any
@@ -86,6 +86,30 @@ def pair(name: str, value: Any) -> tuple[Any, Any]:
     except (TypeError, ValueError):
         raise ValueError(f"{name}: expected a pair (y, x) or a length-2 vector, got {value!r}.") from None
     return scalar(name, first), scalar(name, second)
+
+
+def pairs(name: str, value: Any) -> list[tuple[Any, Any]]:
+    """Take a pair, or a sequence of pairs, apart; see `pair`.
+
+    Raises
+    ------
+    ValueError
+        As `pair`, or if the number of pairs in a variable is not known.
+    """
+    if isinstance(value, Variable) and value.type.ndim == 2:
+        n_pairs = value.type.shape[0]
+        if n_pairs is None:
+            raise ValueError(f"{name}: expected a variable whose number of pairs is known, got shape (?, 2).")
+        value = [value[place] for place in range(n_pairs)]
+    single = isinstance(value, Variable) or not isinstance(value, Iterable)
+    # An array without axes is iterable by its type only.
+    if single or getattr(value, "ndim", 1) == 0 or all(map(_is_scalar, value)):
+        value = [value]
+    return [pair(name, each) for each in value]
+
+
+def _is_scalar(value: Any) -> bool:
+    return value.type.ndim == 0 if isinstance(value, Variable) else np.ndim(value) == 0
 
 
 def _length(vector: TensorVariable) -> int | None:

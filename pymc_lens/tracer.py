@@ -293,7 +293,7 @@ class Tracer:
         return 0.5 * ((y - source_y) ** 2 + (x - source_x) ** 2) - self.potential(grid, redshift)
 
     def time_delay_distance(self, redshift: float | None = None) -> TensorVariable:
-        """Return ``(1 + z) D(lens) D(source) / D(lens, source)`` in angular diameter distances (Refsdal 1964).
+        """Return ``(1 + z) D(lens) D(source) / D(lens, source)`` in angular diameter distances.
 
         Parameters
         ----------

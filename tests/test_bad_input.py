@@ -912,6 +912,7 @@ ELSEWHERE = {
     "test_inference.py": ("find_mode", "find_modes", "sample"),
     "test_plot.py": ("plot",),
     "test_point.py": ("fit_at",),
+    "test_point_source.py": ("light.PointSource",),
     "test_quantities.py": tuple(f"quantities.{name}" for name in pl.quantities.__all__ if name.islower()),
     "test_results.py": ("reconstruct", "sample_posterior_predictive", "save", "make_folder"),
     "test_sensitivity.py": ("sensitivity",),

@@ -231,6 +231,7 @@ def lens(light: pl.light.LightProfile | None = None) -> pl.Galaxy:
     return pl.Galaxy(0.5, mass=mass(), light=light)
 
 
+POINT = pl.light.PointSource((0.02, -0.01))
 SERSIC = extending().Sersic((0.0, 0.1), (0.1, 0.0), 0.3, 1.5)
 IMAGES = {
     "pixelized": ([lens(), source()], None),
@@ -240,6 +241,10 @@ IMAGES = {
     "light of docs/extending.md": ([lens(SERSIC), pl.Galaxy(1.0, light=SERSIC)], None),
     "mixture": ([pl.Galaxy(0.5, light=pl.light.Mixture(LIGHT, [1.0, 0.5, 0.2]))], None),
     "light with a cusp": ([pl.Galaxy(0.5, light=pl.light.Sersic((0.01, 0.02), (0.1, 0.0), 0.3, 4.0))], None),
+    "points": (
+        [lens(POINT), pl.Galaxy(1.0, light=pl.light.PointSource([(0.9, 0.3), (-0.7, 0.42)]) + LIGHT)],
+        None,
+    ),
     "sky": ([pl.Galaxy(0.5, light=LIGHT)], pl.Sky()),
     "all, one of them positive": (
         [lens(LIGHT), source("map"), pl.Galaxy(1.0, light=SERSIC), source(redshift=2.0)],

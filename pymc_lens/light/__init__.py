@@ -3,6 +3,7 @@
 from pymc_lens.light.base import LightProfile
 from pymc_lens.light.mixture import Mixture
 from pymc_lens.light.multi_gaussian import MultiGaussian
+from pymc_lens.light.point_source import PointSource
 from pymc_lens.light.sersic import DevVaucouleurs, Exponential, Sersic, SersicCore
 from pymc_lens.light.simple import Gaussian, Moffat
 
@@ -14,6 +15,7 @@ __all__ = [
     "Mixture",
     "Moffat",
     "MultiGaussian",
+    "PointSource",
     "Sersic",
     "SersicCore",
 ]

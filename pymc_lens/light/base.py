@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, override
+from typing import Any, ClassVar, override
 
 import numpy as np
 import pytensor.tensor as pt
@@ -32,8 +32,11 @@ class LightProfile(ABC):
         fitted pixel, times `relative_scales`.
     positivity : str or None
         Whether amplitudes may be negative; "nnls", or as of `pymc_lens.Pixelization`.
+    is_lensed : bool
+        Whether a lens in front of it moves it; otherwise its positions are those in the image.
     """
 
+    is_lensed: ClassVar[bool] = True
     intensity_scale: float | None = None
     positivity: str | None = None
 

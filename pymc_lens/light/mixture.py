@@ -60,6 +60,10 @@ class Mixture(LightProfile):
     def positivity(self) -> str | None:  # type: ignore[override]
         return self.profile.positivity
 
+    @property
+    def is_lensed(self) -> bool:  # type: ignore[override]
+        return self.profile.is_lensed
+
     @override
     def images(self, grid: Any) -> TensorVariable:
         return self._mixed(self.profile.images(grid))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import and_
@@ -16,7 +16,7 @@ from pytensor.tensor.variable import TensorVariable
 from pymc_lens.data.image_plane import CENTRED, Frame
 from pymc_lens.light.base import LightProfile, require_positivity
 from pymc_lens.ops.gaussian_columns import GaussianColumns
-from pymc_lens.symbolic import moderate, nan_unless, pair, split_positions, zero_unless
+from pymc_lens.symbolic import moderate, nan_unless, pair, pairs, split_positions, zero_unless
 from pymc_lens.validation import integer, positive_number, real_numbers, require_ell_comps
 
 # Of the distance of the points where light is evaluated: a narrower Gaussian may be missed by all of them.
@@ -249,28 +249,13 @@ class MultiGaussian(LightProfile):
 
 def _ellipticities(ell_comps: Any) -> list[tuple[Any, Any]]:
     """Take ell_comps apart: one pair, or a pair for each group."""
-    if isinstance(ell_comps, Variable) and ell_comps.type.ndim == 2:
-        n_groups = ell_comps.type.shape[0]
-        if n_groups is None:
-            raise ValueError(
-                "ell_comps: expected a variable whose number of groups is known, got shape (?, 2)."
-            )
-        ell_comps = [ell_comps[group] for group in range(n_groups)]
-    single = isinstance(ell_comps, Variable) or not isinstance(ell_comps, Iterable)
-    # An array without axes is iterable by its type only.
-    if single or getattr(ell_comps, "ndim", 1) == 0 or all(map(_is_scalar, ell_comps)):
-        ell_comps = [ell_comps]
-    return [pair("ell_comps", ellipticity) for ellipticity in ell_comps]
+    return pairs("ell_comps", ell_comps)
 
 
 def turned(y: Any, x: Any, degrees: float) -> tuple[Any, Any]:
     """Turn a vector (y, x) counter-clockwise."""
     cosine, sine = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     return cosine * y + sine * x, cosine * x - sine * y
-
-
-def _is_scalar(value: Any) -> bool:
-    return value.type.ndim == 0 if isinstance(value, Variable) else np.ndim(value) == 0
 
 
 def _root(e_y: Any, e_x: Any, conditions: list[TensorVariable]) -> tuple[TensorVariable, ...]:
