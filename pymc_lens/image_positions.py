@@ -211,7 +211,24 @@ class ImagePositions(pm.Continuous):
         source_sigma: Any = 1.0,
         **kwargs: Any,
     ) -> TensorVariable:
-        """Return positions that are not registered in a model; see the class for the parameters."""
+        """Positions that are not registered in a model.
+
+        Parameters
+        ----------
+        tracer, near, sigma, redshift, source_centre, source_sigma
+            See the class.
+        **kwargs
+            As of ``dist`` of any PyMC distribution.
+
+        Returns
+        -------
+        (n, 2) TensorVariable
+
+        Raises
+        ------
+        TypeError, ValueError
+            As the class.
+        """
         require_instance("tracer", tracer, Tracer)
         positions = _positions("near", near)
         jacobian = tracer.jacobian(positions, redshift)

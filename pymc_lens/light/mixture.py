@@ -62,6 +62,7 @@ class Mixture(LightProfile):
 
     @property
     def is_lensed(self) -> bool:  # type: ignore[override]
+        """See `LightProfile`: as the profile's."""
         return self.profile.is_lensed
 
     @override

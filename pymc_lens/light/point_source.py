@@ -76,7 +76,7 @@ class PointSource(LightProfile):
 
     @override
     def images(self, grid: Any) -> TensorVariable:
-        """Raise TypeError: a point has a flux, and no surface brightness."""
+        """See `LightProfile`: a point has a flux but no surface brightness, and this raises TypeError."""
         raise TypeError("light: a PointSource has no surface brightness, only averages over pixels.")
 
     @override
