@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +19,7 @@ from pytensor.tensor.variable import TensorVariable
 from pymc_lens.symbolic import pair
 from pymc_lens.validation import is_symbolic, positive_number, real_numbers
 
-__all__ = ["ell_comps", "position"]
+__all__ = ["ell_comps", "position", "profile"]
 
 # Keeps ratios below away from 0 / 0 at the mode, where they are stationary.
 _OFFSET = 1e-8
@@ -100,6 +102,95 @@ def position(name: str, sigma: float, mu: Any = (0.0, 0.0)) -> TensorVariable:
     """
     mean, width = pt.stack(pair("mu", mu)), positive_number("sigma", sigma)
     return pm.Normal(name, mean, width, dims=_registered(POSITION))
+
+
+def profile(kind: type, name: str, **known: Any) -> Any:
+    """Return a profile with priors that a modeller would start from, in the model on the context stack.
+
+    Its parameters become random variables, ``<name>_einstein_radius`` and so on; what is given stays. They
+    suit a massive galaxy as a lens, in arcsec. Medians, and in brackets by which factor a standard deviation
+    is:
+
+    - ``einstein_radius``, ``b0``: 1.1 (1.6); ``ra``, ``core_radius``: 0.05 (2), ``rs``: 5 (2)
+    - ``kappa_s``: 0.1 (2.7); ``scale_radius``: 5 (2); ``truncation_radius``: 10 (2.7)
+    - ``effective_radius``: 0.8 (1.8); ``sigma``: 0.5 (2); ``mass_to_light_ratio``: 1 (2.7)
+
+    Normal, with mean and standard deviation, within the domain: ``slope`` 2, 0.2; ``inner_slope`` 1, 0.3;
+    ``sersic_index`` 3, 1.5; ``gamma_1`` and ``gamma_2`` 0, 0.05; ``tau_1`` to ``delta_2`` 0, 0.01; ``kappa``
+    0, 0.05; ``multipole_comps`` 0, 0.01 each; ``centre`` 0, 0.05 each, as `position`; ``ell_comps`` 0.2 each,
+    as `ell_comps`.
+
+    Parameters
+    ----------
+    kind : type
+        Of a mass or light, such as ``pl.mass.PowerLaw``.
+    name : str
+    **known
+        Arguments of the profile that are given: numbers, other random variables.
+
+    Returns
+    -------
+    MassProfile or LightProfile
+
+    Raises
+    ------
+    TypeError
+        If ``kind`` is no profile, or ``known`` has what it does not take.
+    ValueError
+        If there is no prior of a parameter, such as an intensity, whose unit is that of the data; names it.
+
+    Examples
+    --------
+    >>> mass = pl.priors.profile(pl.mass.PowerLaw, "lens", centre=light_centre)  # doctest: +SKIP
+    >>> mass += pl.priors.profile(pl.mass.ExternalShear, "shear")  # doctest: +SKIP
+    """
+    if not isinstance(kind, type) or not is_dataclass(kind):
+        raise TypeError(f"kind: expected a profile such as pl.mass.PowerLaw, got {kind!r}.")
+    unknown = [field for field in fields(kind) if field.name not in known and field.default is not None]
+    missing = [field.name for field in unknown if field.name not in _STARTING]
+    if missing:
+        raise ValueError(f"known: expected {missing} of {kind.__name__}, of which there is no prior.")
+    values = {field.name: _STARTING[field.name](f"{name}_{field.name}") for field in unknown}
+    return kind(**known, **values)
+
+
+def _about(median: float, factor: float) -> Callable[[str], TensorVariable]:
+    """Log-normal of a median and a standard deviation that is a factor."""
+    return lambda name: pm.LogNormal(name, np.log(median), np.log(factor))
+
+
+def _normal(mu: float, sigma: float) -> Callable[[str], TensorVariable]:
+    return lambda name: pm.Normal(name, mu, sigma)
+
+
+def _between(mu: float, sigma: float, low: float, high: float) -> Callable[[str], TensorVariable]:
+    return lambda name: pm.TruncatedNormal(name, mu, sigma, lower=low, upper=high)
+
+
+# For the parameters of `profile`, by their names.
+_STARTING: dict[str, Callable[[str], TensorVariable]] = {
+    "centre": lambda name: position(name, 0.05),
+    "ell_comps": lambda name: ell_comps(name, 0.2),
+    "einstein_radius": _about(1.1, 1.6),
+    "b0": _about(1.1, 1.6),
+    "slope": _between(2.0, 0.2, 1.0, 3.0),
+    "core_radius": _about(0.05, 2.0),
+    "ra": _about(0.05, 2.0),
+    "rs": _about(5.0, 2.0),
+    "kappa_s": _about(0.1, 2.7),
+    "scale_radius": _about(5.0, 2.0),
+    "truncation_radius": _about(10.0, 2.7),
+    "inner_slope": _between(1.0, 0.3, 0.0, 2.0),
+    "effective_radius": _about(0.8, 1.8),
+    "sersic_index": _between(3.0, 1.5, 0.3, 12.0),
+    "mass_to_light_ratio": _about(1.0, 2.7),
+    "sigma": _about(0.5, 2.0),
+    "gamma_1": _normal(0.0, 0.05),
+    "gamma_2": _normal(0.0, 0.05),
+    "kappa": _normal(0.0, 0.05),
+    "multipole_comps": lambda name: pm.Normal(name, 0.0, 0.01, shape=2),
+    **{f"{order}_{axis}": _normal(0.0, 0.01) for order in ("tau", "delta") for axis in (1, 2)},
+}
 
 
 class EllCompsRV(SymbolicRandomVariable):

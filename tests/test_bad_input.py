@@ -186,6 +186,7 @@ BAD = {
         {"nan": [np.nan, 1.0], "one": [1.0], "dark": [1.0, -1.0], "variable of three": VECTOR},
     ),
     "share": _numbers(negative=-0.1, above_one=1.1),
+    "inner slope": _numbers(core=0.0, two=2.0),
     "factors": Bad(
         {"list": [1.0], "none": None, "number": 1.0, "text": {(0.5, 1.0): "a"}, "key": {("a", 1.0): 0.5}},
         {"no pair": {0.5: 0.7}, "nan": {(0.5, 1.0): np.nan}, "several": {(0.5, 1.0): [0.1, 0.2]}},
@@ -348,6 +349,18 @@ MODEL = [
         "mass.PowerLawCore",
         {},
         {"centre": "pair", "ell_comps": "ell_comps", "einstein_radius": "not negative", "slope": "slope"}
+        | {"core_radius": "positive"},
+    ),
+    Constructor(
+        "mass.gNFW",
+        {},
+        {"centre": "pair", "ell_comps": "ell_comps", "kappa_s": "not negative", "scale_radius": "positive"}
+        | {"inner_slope": "inner slope"},
+    ),
+    Constructor(
+        "mass.cNFW",
+        {},
+        {"centre": "pair", "ell_comps": "ell_comps", "kappa_s": "not negative", "scale_radius": "positive"}
         | {"core_radius": "positive"},
     ),
     Constructor(
@@ -913,6 +926,7 @@ ELSEWHERE = {
     "test_plot.py": ("plot",),
     "test_point.py": ("fit_at",),
     "test_point_source.py": ("light.PointSource",),
+    "test_priors.py": ("priors.profile",),
     "test_quantities.py": tuple(f"quantities.{name}" for name in pl.quantities.__all__ if name.islower()),
     "test_results.py": ("reconstruct", "sample_posterior_predictive", "save", "make_folder"),
     "test_sensitivity.py": ("sensitivity",),

@@ -578,6 +578,8 @@ PROFILES: dict[str, pl.mass.MassProfile] = {
     "MultiGaussian": pl.mass.MultiGaussian(values[:2], values[2:4], [0.1, 1.0], (values[4], 1.0), values[4]),
     "NFWSph": pl.mass.NFWSph(values[:2], 0.1, values[4]),
     "PowerLawCore": pl.mass.PowerLawCore(values[:2], values[2:4], values[4], 1.0 + values[4], values[4]),
+    "cNFW": pl.mass.cNFW(values[:2], values[2:4], 0.1, values[4], values[4] - 1.0),
+    "gNFW": pl.mass.gNFW(values[:2], values[2:4], 0.1, values[4], values[4]),
     "NFWTruncatedSph": pl.mass.NFWTruncatedSph(values[:2], 0.1, values[4], 2.0 * values[4]),
     "ExternalPotential": pl.mass.ExternalPotential(values[:2], *(values[i] for i in (2, 3, 4, 2, 3, 4))),
     "PointMass": pl.mass.PointMass(values[:2], values[4]),

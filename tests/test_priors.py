@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import arviz as az
@@ -7,9 +8,10 @@ import numpy as np
 import pymc as pm
 import pytensor
 import pytest
+from pytensor.compile.mode import Mode
 from scipy.integrate import dblquad
 
-from pymc_lens import priors
+from pymc_lens import light, mass, priors
 
 
 def compiled(sigma: float) -> tuple[Any, Any]:
@@ -144,3 +146,51 @@ def test_bad_widths_are_named(sigma: Any) -> None:
 def test_a_random_width_is_refused() -> None:
     with pm.Model(), pytest.raises(TypeError, match="sigma: expected plain numbers, got the variable"):
         priors.ell_comps("e", sigma=pm.HalfNormal("sigma"))
+
+
+# What is given of profiles that have parameters without a prior.
+GIVEN = {mass.Sersic: {"intensity": 0.3}, mass.PowerLawMultipole: {"m": 3}}
+KINDS = [
+    kind
+    for kind in (getattr(mass, name) for name in mass.__all__)
+    if issubclass(kind, mass.MassProfile)
+    and kind not in (mass.MassProfile, mass.MassSum, mass.FromPotential, mass.FromDeflections)
+    and kind is not mass.MultiGaussian  # whose widths are no random variables
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_profile_with_starting_priors(kind: Any) -> None:
+    with pm.Model() as model:
+        profile = priors.profile(kind, "lens", **GIVEN.get(kind, {}))
+    assert isinstance(profile, kind)
+    assert {rv.name.removeprefix("lens_") for rv in model.free_RVs} == {
+        field.name for field in fields(kind) if field.name not in GIVEN.get(kind, {})
+    }
+    alphas = pm.draw(profile.deflections([[0.7, -0.9]]), 50, random_seed=1, mode=Mode("py", None))
+    assert np.isfinite(alphas).all()
+    assert np.abs(alphas).max() < 100.0
+
+
+def test_what_is_given_stays_and_the_rest_has_its_medians() -> None:
+    with pm.Model() as model:
+        profile = priors.profile(mass.PowerLaw, "lens", slope=2.1, centre=(0.1, 0.2))
+        priors.profile(light.Sersic, "bulge")
+    assert (profile.slope, profile.centre) == (2.1, (0.1, 0.2))
+    assert {rv.name for rv in model.free_RVs} == {
+        "lens_einstein_radius", "lens_ell_comps", "bulge_centre", "bulge_ell_comps",
+        "bulge_effective_radius", "bulge_sersic_index",
+    }  # fmt: skip
+    radii = pm.draw(profile.einstein_radius, 4000, random_seed=2, mode=Mode("py", None))
+    np.testing.assert_allclose(np.median(radii), 1.1, rtol=0.03)
+    np.testing.assert_allclose(np.log(radii).std(), np.log(1.6), rtol=0.05)
+
+
+def test_bad_starting_priors_are_named() -> None:
+    with pm.Model():
+        with pytest.raises(TypeError, match="kind: expected a profile"):
+            priors.profile("PowerLaw", "lens")  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match=r"known: expected \['intensity'\] of Sersic"):
+            priors.profile(mass.Sersic, "stars")
+        with pytest.raises(TypeError, match="radius"):
+            priors.profile(mass.Isothermal, "lens", radius=1.0)

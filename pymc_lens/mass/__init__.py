@@ -10,6 +10,7 @@ from pymc_lens.mass.mass_sheet import MassSheet
 from pymc_lens.mass.multi_gaussian import MultiGaussian
 from pymc_lens.mass.multipole import PowerLawMultipole
 from pymc_lens.mass.nfw import NFW, NFWSph
+from pymc_lens.mass.nfw_generalised import cNFW, gNFW
 from pymc_lens.mass.nfw_truncated import NFWTruncatedSph
 from pymc_lens.mass.point_mass import PointMass
 from pymc_lens.mass.power_law import PowerLaw
@@ -36,5 +37,7 @@ __all__ = [
     "PowerLawCore",
     "PowerLawMultipole",
     "Sersic",
+    "cNFW",
     "dPIEMass",
+    "gNFW",
 ]

@@ -24,7 +24,15 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.mass.base import Hessian, MassProfile
 from pymc_lens.mass.isothermal import SOFTENING, direction
-from pymc_lens.mass.power_law import MOST_ELLIPTICAL, number_of_terms, term, term_with_slopes
+from pymc_lens.mass.power_law import (
+    MOST_ELLIPTICAL,
+    number_of_terms,
+    series,
+    series_with_slope,
+    slope_in_z,
+    term,
+    term_with_slope,
+)
 from pymc_lens.ops.formulas import choose, exp, log, repeat
 from pymc_lens.ops.ray_op import RayOp, formula
 from pymc_lens.symbolic import nan_unless, pair, scalar, within
@@ -35,21 +43,9 @@ _ORDERS = (1, 3, 4)
 _PRECISION = 1e-10
 # Keeps the logarithm of a radius of zero finite.
 _TINY = 1e-300
-# Of (e^x - 1) / x where x is small.
-_FACTORIALS = (
-    1.0,
-    2.0,
-    6.0,
-    24.0,
-    120.0,
-    720.0,
-    5040.0,
-    40320.0,
-    362880.0,
-    3628800.0,
-    39916800.0,
-    479001600.0,
-)
+# Of (e^x - 1) / x where x is small, and where that is.
+_FACTORIALS = (1.0, 2.0, 6.0, 24.0, 120.0, 720.0, 5040.0)
+_SMALL = 0.03
 
 
 @formula
@@ -65,7 +61,7 @@ def once_more(m: Any, power: tuple, factor: tuple) -> tuple:
 
 
 @formula
-def small_growth(x: Any) -> tuple:
+def small_growth(x: Any, power: Any) -> tuple:
     """``(e^x - 1) / x`` and its derivative for a small x."""
     value, slope = 0.0 * x, 0.0 * x
     for factorial in _FACTORIALS[::-1]:
@@ -75,16 +71,16 @@ def small_growth(x: Any) -> tuple:
 
 
 @formula
-def large_growth(x: Any) -> tuple:
+def large_growth(x: Any, power: Any) -> tuple:
     """``(e^x - 1) / x`` and its derivative for an x that is not small."""
-    value = (exp(x) - 1.0) / x
-    return value, (exp(x) - value) / x
+    value = (power - 1.0) / x
+    return value, (power - value) / x
 
 
 @formula
-def growth(x: Any) -> tuple:
-    """``(e^x - 1) / x`` and its derivative."""
-    return choose(abs(x) < 0.2, small_growth, large_growth, x)
+def growth(x: Any, power: Any) -> tuple:
+    """``(e^x - 1) / x`` and its derivative, of x and e^x."""
+    return choose(abs(x) < _SMALL, small_growth, large_growth, x, power)
 
 
 @formula
@@ -94,9 +90,9 @@ def shifted_term(m: Any, state: tuple, z_y: Any, z_x: Any, t: Any, shift: Any) -
 
 
 @formula
-def shifted_term_with_slopes(m: Any, state: tuple, z_y: Any, z_x: Any, t: Any, shift: Any) -> tuple:
-    """Add a term to such a series, to its derivative in z and to that in t."""
-    return term_with_slopes(m + shift, state, z_y, z_x, t)
+def shifted_term_with_slope(m: Any, state: tuple, z_y: Any, z_x: Any, t: Any, shift: Any) -> tuple:
+    """Add a term to such a series and to its derivative in t."""
+    return term_with_slope(m + shift, state, z_y, z_x, t)
 
 
 @formula
@@ -104,7 +100,7 @@ def directions(y: Any, x: Any, e_y: Any, e_x: Any, order: Any, tail_power: Any) 
     """E, E^(order + 1), E^(1 - order), z and z^(tail_power - 1) as (y, x), and 1 / |N|."""
     u_y, u_x, inverse = direction(y, x, e_y, e_x)
     u, one = (u_y, u_x), (0.0 * u_x, 0.0 * u_x + 1.0)
-    power = repeat(once_more, order, one, u)
+    power = repeat(once_more, order - 1.0, u, u)
     z = times(times(u, u), (e_y, -e_x))
     return (
         u,
@@ -149,19 +145,21 @@ def deflection(
 ) -> tuple[Any, Any]:
     """Deflection angles (alpha_y, alpha_x), arcsec."""
     u, up, down, z, lower, inverse = directions(y - centre_y, x - centre_x, e_y, e_x, order, tail_power)
-    one = (0.0 * inverse, 0.0 * inverse + 1.0)
-    series = repeat(shifted_term, terms, one, z[0], z[1], slope - 1.0, 0.5 * order)
-    rest = repeat(shifted_term, terms, one, z[0], z[1], slope - 1.0, tail_shift)
+    first = series(z[0], z[1], slope - 1.0, 0.5 * order, terms)
+    # The tail of -m begins so many terms earlier, and goes on as the series of m does.
+    steps = 0.5 * order - tail_shift
+    rest = repeat(shifted_term, steps, first, z[0], z[1], slope - 1.0, tail_shift)
     tail_y, tail_x = times(times(lower, z), rest)
-    forward = times(times((-c_y, c_x), up), series)
+    forward = times(times((-c_y, c_x), up), first)
     backward = times(
         times((c_y, c_x), down), (next_back * z[0] + tail * tail_y, back + next_back * z[1] + tail * tail_x)
     )
     uniform, _ = resonant(u, e_y, e_x, order)
     uniform = times((pole * c_y, pole * c_x), uniform)
     logarithm = log(strength * inverse + _TINY)
-    grown, _ = growth((slope - 2.0) * logarithm)
-    size, of_uniform = 0.25 * strength * exp((slope - 2.0) * logarithm), -0.25 * strength * logarithm * grown
+    power = exp((slope - 2.0) * logarithm)
+    grown, _ = growth((slope - 2.0) * logarithm, power)
+    size, of_uniform = 0.25 * strength * power, -0.25 * strength * logarithm * grown
     return (
         size * (ahead * forward[0] + backward[0]) + of_uniform * uniform[0],
         size * (ahead * forward[1] + backward[1]) + of_uniform * uniform[1],
@@ -196,12 +194,13 @@ def deflection_pullback(
     y, x = y - centre_y, x - centre_x
     u, up, down, z, lower, inverse = directions(y, x, e_y, e_x, order, tail_power)
     zero = 0.0 * inverse
-    start = (zero, zero + 1.0, zero, zero, zero, zero)
-    series = repeat(shifted_term_with_slopes, terms, start, z[0], z[1], slope - 1.0, 0.5 * order)
-    rest = repeat(shifted_term_with_slopes, terms, start, z[0], z[1], slope - 1.0, tail_shift)
+    t, shift = slope - 1.0, 0.5 * order
+    first = series_with_slope(z[0], z[1], t, shift, terms)
+    rest = repeat(shifted_term_with_slope, shift - tail_shift, first, z[0], z[1], t, tail_shift)
+    first_z, rest_z = slope_in_z(first, z[0], z[1], t, shift), slope_in_z(rest, z[0], z[1], t, tail_shift)
     upper = times(lower, z)
     shape, shape_t = times(upper, rest[:2]), times(upper, rest[4:])
-    of_lower, of_rest = times(lower, rest[:2]), times(upper, rest[2:4])
+    of_lower, of_rest = times(lower, rest[:2]), times(upper, rest_z)
     heads = (next_back * z[0] + tail * shape[0], back + next_back * z[1] + tail * shape[1])
     heads_z = (
         tail * (tail_power * of_lower[0] + of_rest[0]),
@@ -210,24 +209,24 @@ def deflection_pullback(
     uniform, uniform_slope = resonant(u, e_y, e_x, order)
     steep = slope - 2.0
     logarithm = log(strength * inverse + _TINY)
-    grown, grown_slope = growth(steep * logarithm)
     power = exp(steep * logarithm)
+    grown, grown_slope = growth(steep * logarithm, power)
     size, of_uniform = 0.25 * strength * power, -0.25 * strength * logarithm * grown
     # conj(bar) times the two parts and the uniform one, first without the amplitude
     bar = (-alpha_y_bar, alpha_x_bar)
     up, down, steady = times(bar, up), times(bar, down), times(bar, uniform)
-    forward, backward = times(up, series[:2]), times(down, heads)
+    forward, backward = times(up, first[:2]), times(down, heads)
     c_y_bar = size * (ahead * forward[0] - backward[0]) - of_uniform * pole * steady[0]
     c_x_bar = size * (ahead * forward[1] + backward[1]) + of_uniform * pole * steady[1]
     c = (c_y, c_x)
     up, down, steady = times((-c_y, c_x), up), times(c, down), times(c, steady)
-    forward, backward = times(up, series[:2]), times(down, heads)
+    forward, backward = times(up, first[:2]), times(down, heads)
     ahead_bar, back_bar, next_back_bar = size * forward[1], size * down[1], size * times(down, z)[1]
     tail_bar, pole_bar = size * times(down, shape)[1], of_uniform * steady[1]
     steady = (pole * steady[0], pole * steady[1])
     # and their derivatives in z and in t
-    forward_z, backward_z = times(up, series[2:4]), times(down, heads_z)
-    forward_t, backward_t = times(up, series[4:]), times(down, shape_t)
+    forward_z, backward_z = times(up, first_z), times(down, heads_z)
+    forward_t, backward_t = times(up, first[4:]), times(down, shape_t)
     both = ahead * forward[1] + backward[1]
     strength_bar = 0.25 * power * (1.0 + steep) * both - 0.25 * (logarithm * grown + power) * steady[1]
     slope_bar = size * (logarithm * both + ahead * forward_t[1] + tail * backward_t[1])

@@ -41,20 +41,85 @@ def term(m: Any, state: tuple, z_y: Any, z_x: Any, t: Any) -> tuple:
 
 
 @formula
-def term_with_slopes(m: Any, state: tuple, z_y: Any, z_x: Any, t: Any) -> tuple:
-    """Add a term to the series, to its derivative in z and to that in t."""
-    f_y, f_x, dz_y, dz_x, dt_y, dt_x = state
+def term_with_slope(m: Any, state: tuple, z_y: Any, z_x: Any, t: Any) -> tuple:
+    """Add a term to the series and to its derivative in t; between them is the series before."""
+    f_y, f_x, _, _, dt_y, dt_x = state
     inverse = 1.0 / (2.0 * m + 2.0 - t)
     ratio, ratio_slope = (2.0 * m - 2.0 + t) * inverse, 4.0 * m * inverse * inverse
     s_y, s_x, z_y, z_x = ratio_slope * z_y, ratio_slope * z_x, ratio * z_y, ratio * z_x
     return (
         z_x * f_y + z_y * f_x,
         1.0 + z_x * f_x - z_y * f_y,
-        ratio * f_y + z_x * dz_y + z_y * dz_x,
-        ratio * f_x + z_x * dz_x - z_y * dz_y,
+        f_y,
+        f_x,
         z_x * dt_y + z_y * dt_x + s_x * f_y + s_y * f_x,
         z_x * dt_x - z_y * dt_y + s_x * f_x - s_y * f_y,
     )
+
+
+@formula
+def two_terms(m: Any, state: tuple, z_y: Any, z_x: Any, zz_y: Any, zz_x: Any, t: Any, shift: Any) -> tuple:
+    """Add the terms 2 m + 1 and 2 m after a shift: half as many steps wait for one another."""
+    f_y, f_x = state
+    over, below = 4.0 * m + 2.0 * shift - 2.0 + t, 4.0 * m + 2.0 * shift + 2.0 - t
+    first = over / (below * (below + 2.0))
+    both, first = first * (over + 2.0), first * (below + 2.0)
+    zz_y, zz_x = both * zz_y, both * zz_x
+    return first * z_y + zz_x * f_y + zz_y * f_x, 1.0 + first * z_x + zz_x * f_x - zz_y * f_y
+
+
+@formula
+def two_terms_with_slope(
+    m: Any, state: tuple, z_y: Any, z_x: Any, zz_y: Any, zz_x: Any, t: Any, shift: Any
+) -> tuple:
+    """Add them to the series and to its derivative in t."""
+    f_y, f_x, dt_y, dt_x = state
+    over, below = 4.0 * m + 2.0 * shift - 2.0 + t, 4.0 * m + 2.0 * shift + 2.0 - t
+    next_over, next_below = over + 2.0, below + 2.0
+    inverse = 1.0 / (below * next_below)
+    first, both = over * next_below * inverse, over * next_over * inverse
+    inverse, total = inverse * inverse, over + below
+    first_slope = total * next_below * next_below * inverse
+    both_slope = (total * next_over * next_below + over * below * (total + 4.0)) * inverse
+    b_y, b_x, s_y, s_x = both * zz_y, both * zz_x, both_slope * zz_y, both_slope * zz_x
+    return (
+        first * z_y + b_x * f_y + b_y * f_x,
+        1.0 + first * z_x + b_x * f_x - b_y * f_y,
+        first_slope * z_y + b_x * dt_y + b_y * dt_x + s_x * f_y + s_y * f_x,
+        first_slope * z_x + b_x * dt_x - b_y * dt_y + s_x * f_x - s_y * f_y,
+    )
+
+
+@formula
+def series(z_y: Any, z_x: Any, t: Any, shift: Any, terms: Any) -> tuple:
+    """Sum a series whose indices begin after a shift, as (y, x)."""
+    zero, zz_y, zz_x = 0.0 * z_x, 2.0 * z_x * z_y, z_x * z_x - z_y * z_y
+    state = repeat(two_terms, 0.5 * terms, (zero, zero + 1.0), z_y, z_x, zz_y, zz_x, t, shift)
+    return term(1.0 + shift, state, z_y, z_x, t)
+
+
+@formula
+def series_with_slope(z_y: Any, z_x: Any, t: Any, shift: Any, terms: Any) -> tuple:
+    """Sum such a series, the same without its first term, over that, and its derivative in t."""
+    zero, zz_y, zz_x = 0.0 * z_x, 2.0 * z_x * z_y, z_x * z_x - z_y * z_y
+    start = (zero, zero + 1.0, zero, zero)
+    state = repeat(two_terms_with_slope, 0.5 * terms, start, z_y, z_x, zz_y, zz_x, t, shift)
+    f_y, f_x, dt_y, dt_x = state
+    return term_with_slope(1.0 + shift, (f_y, f_x, f_y, f_x, dt_y, dt_x), z_y, z_x, t)
+
+
+@formula
+def slope_in_z(state: tuple, z_y: Any, z_x: Any, t: Any, shift: Any) -> tuple[Any, Any]:
+    """Return the derivative in z of a series whose indices begin after a shift, as (y, x).
+
+    With b = shift + t/2 and c = shift + 2 - t/2 the series is ``2F1(1, b; c; z)``, and its derivative
+    ``b (F - (c - 1) / c F_1) / (1 - z)``, of which F_1 is the series without its first term, over that.
+    """
+    f_y, f_x, p_y, p_x, _, _ = state
+    b, after = shift + 0.5 * t, (shift + 1.0 - 0.5 * t) / (shift + 2.0 - 0.5 * t)
+    d_y, d_x = f_y - after * p_y, f_x - after * p_x
+    size = b / ((1.0 - z_x) * (1.0 - z_x) + z_y * z_y)
+    return size * (d_y * (1.0 - z_x) + d_x * z_y), size * (d_x * (1.0 - z_x) - d_y * z_y)
 
 
 @formula
@@ -66,8 +131,7 @@ def deflection(
     u_y, u_x, inverse = direction(y, x, e_y, e_x)
     uu_y, uu_x = 2.0 * u_x * u_y, u_x * u_x - u_y * u_y
     z_y, z_x = uu_x * e_y - uu_y * e_x, -uu_x * e_x - uu_y * e_y
-    zero = 0.0 * u_x
-    f_y, f_x = repeat(term, terms, (zero, zero + 1.0), z_y, z_x, slope - 1.0)
+    f_y, f_x = series(z_y, z_x, slope - 1.0, 0.0, terms)
     size = strength * exp((slope - 2.0) * log(strength * inverse + _TINY))
     return size * (u_x * f_y + u_y * f_x), size * (u_x * f_x - u_y * f_y)
 
@@ -91,9 +155,9 @@ def deflection_pullback(
     u_y, u_x, inverse = direction(y, x, e_y, e_x)
     uu_y, uu_x = 2.0 * u_x * u_y, u_x * u_x - u_y * u_y
     z_y, z_x = uu_x * e_y - uu_y * e_x, -uu_x * e_x - uu_y * e_y
-    zero = 0.0 * u_x
-    start = (zero, zero + 1.0, zero, zero, zero, zero)
-    f_y, f_x, dz_y, dz_x, dt_y, dt_x = repeat(term_with_slopes, terms, start, z_y, z_x, slope - 1.0)
+    summed = series_with_slope(z_y, z_x, slope - 1.0, 0.0, terms)
+    f_y, f_x, _, _, dt_y, dt_x = summed
+    dz_y, dz_x = slope_in_z(summed, z_y, z_x, slope - 1.0, 0.0)
     steep = slope - 2.0
     logarithm = log(strength * inverse + _TINY)
     power = exp(steep * logarithm)
@@ -114,7 +178,7 @@ def deflection_pullback(
     y_bar, x_bar = n_y_bar + e_x * n_y_bar - e_y * n_x_bar, n_x_bar - e_x * n_x_bar - e_y * n_y_bar
     e_y_bar = size * (p_x * dz_y + p_y * dz_x) - n_y_bar * x - n_x_bar * y
     e_x_bar = size * (p_x * dz_x - p_y * dz_y) + n_y_bar * y - n_x_bar * x
-    return y_bar, x_bar, -y_bar, -x_bar, e_y_bar, e_x_bar, strength_bar, slope_bar, zero
+    return y_bar, x_bar, -y_bar, -x_bar, e_y_bar, e_x_bar, strength_bar, slope_bar, 0.0 * u_x
 
 
 @dataclass(frozen=True, eq=False)

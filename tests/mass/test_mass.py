@@ -13,6 +13,8 @@ from documented import extending
 from hypothesis import given
 from hypothesis import strategies as st
 from lenstronomy.LensModel.lens_model import LensModel
+from lenstronomy.LensModel.Profiles.cnfw import CNFW
+from lenstronomy.LensModel.Profiles.gnfw import GNFW
 from pytensor.compile.mode import Mode
 from scipy.integrate import quad
 
@@ -43,7 +45,9 @@ from pymc_lens.mass import (
     PowerLawCore,
     PowerLawMultipole,
     Sersic,
+    cNFW,
     dPIEMass,
+    gNFW,
 )
 
 ONCE = Mode("py", None)
@@ -106,6 +110,16 @@ PROFILES: dict[str, tuple[MassProfile, list[str], list[dict[str, Any]]]] = {
         NFWTruncatedSph(CENTRE, 0.3, 1.2, 1.9),
         ["TNFW"],
         [{**nfw_to_lenstronomy(0.3, 1.2, CENTRE), "r_trunc": 1.9}],
+    ),
+    "nfw_generalised": (
+        gNFW(CENTRE, (0.0, 0.0), 0.3, 1.4, 3.0),
+        ["GNFW"],
+        [{"Rs": 3.0, "alpha_Rs": GNFW().kappa_s_to_alpha_Rs(0.3, 3.0, 1.4), "gamma_in": 1.4, **MIDDLE}],
+    ),
+    "nfw_core": (
+        cNFW(CENTRE, (0.0, 0.0), 0.3, 3.0, 0.2),
+        ["CNFW"],
+        [{"Rs": 3.0, "alpha_Rs": CNFW()._rho2alpha(0.1, 3.0, 0.2), "r_core": 0.2, **MIDDLE}],
     ),
     "power_law_core": (
         PowerLawCore(CENTRE, ELL_COMPS, 1.3, 2.0, 0.2),
