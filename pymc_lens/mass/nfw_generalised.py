@@ -224,9 +224,10 @@ def _cored_weights(ratio: TensorVariable) -> TensorVariable:
     c = 1.0 + a
     far = c / a**2 * pt.arctan(a * _CORES / (c + squared)) - _CORES / (a * (1.0 + squared))
     a = pt.switch(is_near, less, 0.0)
-    near = _INVERSE.imag - (1.0 + a) * sum(
-        (-a) ** k / (k + 2.0) * (_INVERSE ** (k + 2)).imag for k in range(_TERMS)
-    )
+    near = 0.0 * a
+    for k in reversed(range(_TERMS)):
+        near = (_INVERSE ** (k + 2)).imag / (k + 2.0) - a * near
+    near = _INVERSE.imag - (1.0 + a) * near
     return pt.switch(is_near, near, far)
 
 
