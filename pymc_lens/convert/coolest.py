@@ -170,7 +170,7 @@ def _isothermal(mass: Isothermal) -> Profile:
     return "SIE", convert.isothermal_to_coolest(mass.einstein_radius, mass.ell_comps, mass.centre)
 
 
-def _power_law(mass: PowerLaw) -> Profile:
+def _power_law(mass: PowerLaw | PowerLawCore) -> Profile:
     theirs = convert.power_law_to_lenstronomy(mass.einstein_radius, mass.slope, mass.ell_comps)
     return "PEMD", {"gamma": theirs["gamma"], "theta_E": theirs["theta_E"], **_shape(mass)}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -211,6 +211,7 @@ def _beside(path: Path, what: str, suffix: str) -> Path:
 
 def _template(lens: Tracer | FitImaging, path: Path, images: Images) -> dict[str, Any]:
     """Return the template; adds the images that it names to others."""
+    light: Callable[[str, Galaxy], list[dict[str, Any]]]
     if isinstance(lens, FitImaging):
         tracer, seen = lens.tracer, _seen(lens.dataset, path, images)
         light = partial(_light_of_fit, lens, path, images)
@@ -248,7 +249,7 @@ def _mass_parts(mass: MassProfile | None) -> tuple[MassProfile, ...]:
     return mass.profiles if isinstance(mass, MassSum) else (mass,)
 
 
-def _masses(parts: list[MassProfile]) -> list[dict[str, Any]]:
+def _masses(parts: Sequence[MassProfile]) -> list[dict[str, Any]]:
     return _profiles(*mass_to_coolest(MassSum(tuple(parts)))) if parts else []
 
 
@@ -322,8 +323,8 @@ def _seen_source(fit: FitImaging, source: Source) -> PixelImage:
         for start, stop in zip(low, high, strict=True)
     )
     half = 0.5 * scale
-    extent = (x[0] - half, x[-1] + half, y[0] - half, y[-1] + half)
-    return PixelImage(source.brightness(lattice(y, x)), tuple(map(float, extent)))
+    extent = (float(x[0]) - half, float(x[-1]) + half, float(y[0]) - half, float(y[-1]) + half)
+    return PixelImage(source.brightness(lattice(y, x)), extent)
 
 
 def _pixels(seen: PixelImage, fit: FitImaging, path: Path, images: Images) -> dict[str, Any]:

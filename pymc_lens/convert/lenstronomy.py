@@ -205,7 +205,7 @@ def _split(light: LightProfile, amplitudes: Any) -> list[np.ndarray | None]:
     values = np.atleast_1d(np.asarray(amplitudes, dtype=float))
     if values.shape != (sum(counts),):
         raise ValueError(f"amplitudes: expected {sum(counts)} of them, got shape {values.shape}.")
-    return np.split(values, np.cumsum(counts)[:-1])
+    return list(np.split(values, np.cumsum(counts)[:-1]))
 
 
 # --- masses, to lenstronomy
