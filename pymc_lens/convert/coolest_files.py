@@ -172,6 +172,8 @@ def read_coolest(path: str | Path) -> CoolestModel:
 
     Raises
     ------
+    TypeError
+        If ``path`` is no path.
     OSError
         If the file, or one that it names, is missing.
     ValueError
