@@ -34,7 +34,7 @@ from pymc_lens.results import reconstruct, sample_posterior_predictive, sample_p
 from pymc_lens.sensitivity import sensitivity
 from pymc_lens.simulate import Image, simulate_imaging
 from pymc_lens.storage import make_folder, save
-from pymc_lens.surveys import SimulatedLens, simulate_survey, write_survey
+from pymc_lens.surveys import Catalogue, SimulatedLens, simulate_survey, survey, write_survey
 from pymc_lens.tracer import Tracer
 from pymc_lens.tuning import TunedRegularization, tune_regularization
 
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Catalogue",
     "FitImaging",
     "FlatWCDM",
     "Galaxy",
@@ -92,6 +93,7 @@ __all__ = [
     "sensitivity",
     "simulate_imaging",
     "simulate_survey",
+    "survey",
     "tune_regularization",
     "write_survey",
 ]

@@ -7,7 +7,9 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 _log = logging.getLogger(__name__)
 
@@ -20,7 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.getLogger("pymc_lens").setLevel(logging.INFO)
     try:
         parsed.run(parsed)
-    except (OSError, TypeError, ValueError) as error:
+    except KeyboardInterrupt:
+        print("Stopped. What is finished stays: the same command goes on from there.", file=sys.stderr)
+        raise SystemExit(130) from None
+    except (ImportError, OSError, TypeError, ValueError) as error:
         print(f"{type(error).__name__}: {error}".replace("\n", " "), file=sys.stderr)
         raise SystemExit(1) from None
 
@@ -33,17 +38,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     fit.set_defaults(run=_fit)
     fit.add_argument("--quiet", action="store_true", help="no progress bars")
+    # Surveys of an earlier version that still run say so; to be removed.
     fit.add_argument("--ends-with-parent", action="store_true", help=argparse.SUPPRESS)
     fit.add_argument("--cores", type=int, help="processes; by default one for each core")
+    fit.add_argument("folder", type=Path, metavar="DIR")
     survey = commands.add_parser(
-        "survey", help="fit a folder of lenses", description="Fit every lens of a folder of such folders."
+        "survey",
+        help="fit a catalogue of lenses",
+        description="Fit every lens of a folder of such folders, or of a table (Parquet, CSV, FITS).",
     )
     survey.set_defaults(run=_survey)
+    survey.add_argument("catalogue", type=Path, metavar="CATALOGUE")
     survey.add_argument(
-        "--workers", type=int, default=1, help="lenses at a time; by default one, on all cores"
+        "--workers", type=int, help="lenses at a time, which share the cores; by default one a core"
     )
+    survey.add_argument("--memory-limit", default="auto", help='of a worker, as "4GB"; by default its share')
+    survey.add_argument("--scheduler", metavar="ADDRESS", help="of a cluster of Dask that runs already")
     for command in (fit, survey):
-        command.add_argument("folder", type=Path, metavar="DIR")
         command.add_argument(
             "--out", type=Path, required=True, help="folder for the results; goes on from there"
         )
@@ -55,10 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _fit(arguments: argparse.Namespace) -> None:
     import pymc_lens as pl
-    from pymc_lens.inference.workers import end_with_parent
 
-    if arguments.ends_with_parent:
-        end_with_parent()
     out, folder = pl.make_folder(arguments.out), arguments.folder
     dataset = pl.pipeline.read_folder(folder, arguments.pixel_scale)
     result = pl.fit_lens(
@@ -70,15 +78,22 @@ def _fit(arguments: argparse.Namespace) -> None:
 
 
 def _survey(arguments: argparse.Namespace) -> None:
-    from pymc_lens.pipeline.contact_sheet import save_contact_sheet
-    from pymc_lens.pipeline.survey import survey
+    import pymc_lens as pl
 
-    options = ["--draws", str(arguments.draws), "--seed", str(arguments.seed)]
-    if arguments.pixel_scale is not None:
-        options += ["--pixel-scale", str(arguments.pixel_scale)]
-    rows = survey(
-        arguments.folder, arguments.out, workers=arguments.workers, options=options,
-        report=lambda text: print(text, flush=True),
-    )  # fmt: skip
-    save_contact_sheet(arguments.out, rows)
-    print(f"Table: {arguments.out / 'lenses.csv'}; figures: {arguments.out / 'lenses.png'}")
+    # Dask tells what concerns it by a handler of its own.
+    logging.getLogger("distributed").propagate = False
+    with _client(arguments.scheduler) as client:
+        pl.survey(
+            arguments.catalogue, arguments.out, client=client, workers=arguments.workers,
+            memory_limit=arguments.memory_limit, pixel_scale=arguments.pixel_scale, draws=arguments.draws,
+            random_seed=arguments.seed, progressbar=sys.stdout.isatty(),
+        )  # fmt: skip
+    print(f"Table: {arguments.out / 'lenses.parquet'}; to look at: {arguments.out / 'report.html'}")
+
+
+def _client(scheduler: str | None) -> AbstractContextManager[Any]:
+    if scheduler is None:
+        return nullcontext()
+    from distributed import Client
+
+    return Client(scheduler)

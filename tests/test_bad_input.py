@@ -920,7 +920,7 @@ ELSEWHERE = {
     "test_convert.py": ("convert",),
     "test_cross_validation.py": ("compute_log_likelihood", "sample_loo_predictive"),
     "test_evidence.py": ("compare_evidence", "log_marginal_likelihood"),
-    "test_fit_lens.py": ("fit_lens", "pipeline.fit_lens", "pipeline.read_folder", "pipeline.survey"),
+    "test_fit_lens.py": ("fit_lens", "pipeline.fit_lens", "pipeline.read_folder"),
     "test_image_positions.py": ("ImagePositions",),
     "test_inference.py": ("find_mode", "find_modes", "sample"),
     "test_plot.py": ("plot",),
@@ -930,10 +930,13 @@ ELSEWHERE = {
     "test_quantities.py": tuple(f"quantities.{name}" for name in pl.quantities.__all__ if name.islower()),
     "test_results.py": ("reconstruct", "sample_posterior_predictive", "save", "make_folder"),
     "test_sensitivity.py": ("sensitivity",),
+    "test_catalogue.py": ("Catalogue",),
+    "test_simulate.py": ("simulate_survey", "write_survey"),
+    "test_survey.py": ("survey",),
     "test_tuning.py": ("tune_regularization",),
 }
 RESULTS = {"FitImaging", "InadmissibleError", "Mode", "mass.Hessian", "regularization.PYAUTOLENS_RIDGE"}
-RESULTS |= {"quantities.Curves", "quantities.PointImages", "TunedRegularization"}
+RESULTS |= {"quantities.Curves", "quantities.PointImages", "SimulatedLens", "TunedRegularization"}
 RESULTS |= {
     "LogMarginalLikelihood",
     "LensFit",

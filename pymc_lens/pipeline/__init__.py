@@ -2,7 +2,6 @@
 
 from pymc_lens.pipeline.fit_lens import LensFit, fit_lens
 from pymc_lens.pipeline.folders import read_folder
-from pymc_lens.pipeline.survey import survey
 from pymc_lens.pipeline.verdict import Criterion, Verdict
 
-__all__ = ["Criterion", "LensFit", "Verdict", "fit_lens", "read_folder", "survey"]
+__all__ = ["Criterion", "LensFit", "Verdict", "fit_lens", "read_folder"]

@@ -7,7 +7,7 @@ import logging
 import pickle
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,8 @@ _DRAWS, _ALL_DRAWS = "draws.npz", "draws.*"
 _OTHER = 0.03
 # What the corner figure shows: that of all variables takes longer to draw than some stages.
 _OF_MASS = ("theta_e", "ell_comps", "mass_centre", "gamma_1", "gamma_2")
+# What can be drawn of a fit: all on one page, and its parts.
+FIGURES = ("page", "fit", "source", "posterior")
 _QUANTILES = {"low": 0.16, "median": 0.5, "high": 0.84}
 
 
@@ -104,6 +106,7 @@ def fit_lens(
     cores: int | None = None,
     random_seed: int = 1,
     progressbar: bool = True,
+    figures: Sequence[str] = FIGURES,
 ) -> LensFit:
     """Fit an isothermal lens with shear, its light and a pixelized source, told nothing but the image.
 
@@ -131,6 +134,8 @@ def fit_lens(
         Processes; by default one for each core.
     random_seed : int
     progressbar : bool
+    figures : sequence of str
+        Those to be drawn into ``out``.
 
     Returns
     -------
@@ -144,8 +149,8 @@ def fit_lens(
     TypeError
         If an argument is of another type.
     ValueError
-        If nothing shines near the centre, the lens is not in front of the source, or ``out`` holds the
-        stages of another dataset.
+        If nothing shines near the centre, the lens is not in front of the source, ``out`` holds the
+        stages of another dataset, or there is no such figure.
     OSError
         If ``out`` cannot be written to: before anything else is done.
 
@@ -156,6 +161,8 @@ def fit_lens(
     """
     require_instance("dataset", dataset, Imaging)
     integer("random_seed", random_seed, 0)
+    if unknown := set(figures) - set(FIGURES):
+        raise ValueError(f"figures: expected some of {FIGURES}, got {sorted(unknown)}.")
     redshifts = Redshifts(lens_redshift, source_redshift)
     stages = _Stages(None if out is None else make_folder(out), dataset)
     start, found = stages("search", lambda: _searched(dataset, redshifts, cores, progressbar))
@@ -183,7 +190,7 @@ def fit_lens(
     result = LensFit(verdict, idata, model, mode, best, found, summary)
     folder = stages.folder
     if folder is not None:
-        stages.timed("files", lambda: _write(result, folder))
+        stages.timed("files", lambda: _write(result, folder, figures))
     _log.info("Verdict: %s. %s", verdict.grade, "; ".join(verdict.reasons))
     return result
 
@@ -348,27 +355,29 @@ def _mean_angle(angle: xr.DataArray) -> float:
     return float(0.5 * np.rad2deg(np.angle(doubled)))
 
 
-def _write(result: LensFit, folder: Path) -> None:
+def _write(result: LensFit, folder: Path, figures: Sequence[str]) -> None:
     save(result.idata, folder / "posterior.nc")
-    save_figures(result, folder)
+    save_figures(result, folder, figures)
     with complete_or_not(folder / "summary.json") as unfinished:
         unfinished.write_text(json.dumps(result.summary, indent=1))
 
 
-def save_figures(result: LensFit, folder: Path) -> None:
-    """Draw fit, source and posterior into a folder."""
+def save_figures(result: LensFit, folder: Path, figures: Sequence[str]) -> None:
+    """Draw a fit into a folder."""
     import matplotlib.pyplot as plt
 
     from pymc_lens import plot
     from pymc_lens.pipeline.page import save_page
 
-    save_page(folder.name, result.fit, result.summary, folder / "page.png")
-    figures = {
-        "fit": plot.subplot_fit(result.fit),
-        "source": plot.subplot_reconstruction(result.idata),
-        "posterior": plot.subplot_posterior(result.idata, _OF_MASS),
+    if "page" in figures:
+        save_page(folder.name, result.fit, result.summary, folder / "page.png")
+    parts: dict[str, Callable[[], Any]] = {
+        "fit": lambda: plot.subplot_fit(result.fit),
+        "source": lambda: plot.subplot_reconstruction(result.idata),
+        "posterior": lambda: plot.subplot_posterior(result.idata, _OF_MASS),
     }
-    for name, figure in figures.items():
+    for name in set(figures) & set(parts):
+        figure = parts[name]()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             figure.savefig(folder / f"{name}.png", dpi=110)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -108,6 +106,8 @@ def test_nothing_shines():
     dark = pl.Imaging(-np.ones((40, 40)), np.ones((40, 40)), np.ones((1, 1)), 0.05)
     with pytest.raises(ValueError, match="nothing shines"):
         pl.fit_lens(dark, progressbar=False)
+    with pytest.raises(ValueError, match=r"figures: expected some of .*, got \['pages'\]"):
+        pl.fit_lens(dark, figures=["page", "pages"])
     with pytest.raises(TypeError, match="dataset: expected"):
         pl.fit_lens(np.ones((40, 40)))
 
@@ -146,71 +146,9 @@ def test_the_command_says_what_is_wrong_at_once(image, tmp_path, capsys):
     lens = written(image, tmp_path / "lens")
     (tmp_path / "file").write_text("")
     assert run(capsys, "fit", lens, "--out", tmp_path / "file" / "out")[0] == 1
-    code, said = run(capsys, "survey", tmp_path / "nowhere", "--out", tmp_path / "out")
-    assert code == 1
-    assert "no folder with image.fits" in said
-    with pytest.raises(ValueError, match="workers: expected at least 1"):
-        pl.pipeline.survey(tmp_path, tmp_path / "out", workers=0)
     code, said = run(capsys, "fit", tmp_path, "--out", tmp_path / "out")
     assert code == 1
     assert "image.fits" in said
-
-
-@pytest.mark.slow
-def test_a_survey_survives_a_corrupt_lens(image, fitted, tmp_path):
-    """One is corrupt, one was finished before: a row each, and a sheet of figures."""
-    lenses, out = tmp_path / "lenses", tmp_path / "out"
-    written(image, lenses / "right")
-    broken = written(image, lenses / "broken")
-    (broken / "image.fits").write_bytes(b"SIMPLE  =  nothing of the kind")
-    (out).mkdir()
-    (out / "right").symlink_to(fitted[1])
-    command = [sys.executable, "-m", "pymc_lens", "survey", str(lenses), "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    with (out / "lenses.csv").open() as file:
-        rows = {row["name"]: row for row in csv.DictReader(file)}
-    assert rows["broken"]["verdict"] == "fail"
-    assert rows["broken"]["reason"].startswith("error:")
-    assert float(rows["right"]["theta_e"]) == pytest.approx(THETA_E, rel=0.02)
-    assert "1 of them finished before" in done.stdout
-    assert (out / "lenses.png").exists()
-
-
-@pytest.mark.slow
-def test_a_survey_that_is_killed_ends_with_the_same_table(image, tmp_path):
-    """Killed in the middle of each stage, as many times as it takes."""
-    lenses = tmp_path / "lenses"
-    for k in range(3):
-        noise = np.random.default_rng(k).standard_normal(image.shape_native) * image.noise_map
-        written(image.with_data(image.data + 0.1 * noise, image.noise_map, image.unit), lenses / f"lens_{k}")
-    tables = []
-    for name, seconds in (("whole", 10_000), ("killed", 25)):
-        out = tmp_path / name
-        command = [
-            sys.executable,
-            "-m",
-            "pymc_lens",
-            "survey",
-            str(lenses),
-            "--out",
-            str(out),
-            "--draws",
-            "50",
-        ]
-        for _ in range(60):
-            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            try:
-                process.wait(seconds)
-                break
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        with (out / "lenses.csv").open() as file:
-            tables.append(list(csv.DictReader(file)))
-    for whole, killed in zip(*tables, strict=True):
-        assert {k: v for k, v in whole.items() if k != "wall_s"} == {
-            k: v for k, v in killed.items() if k != "wall_s"
-        }
 
 
 def test_fits_of_the_simulator_are_read(image, tmp_path):
