@@ -931,7 +931,7 @@ ELSEWHERE = {
     "test_results.py": ("reconstruct", "sample_posterior_predictive", "save", "make_folder"),
     "test_sensitivity.py": ("sensitivity",),
     "test_catalogue.py": ("Catalogue",),
-    "test_simulate.py": ("simulate_survey", "write_survey"),
+    "test_simulate_survey.py": ("simulate_survey", "write_survey"),
     "test_survey.py": ("survey",),
     "test_tuning.py": ("tune_regularization",),
 }

@@ -82,6 +82,11 @@ class Catalogue:
     entries : tuple
         A lens each: ``name``, ``options`` of the fit that are its own, and ``read()``, which returns its
         `Imaging`.
+
+    Raises
+    ------
+    ValueError
+        If there is no lens, two have one name, or a name cannot be that of a folder.
     """
 
     entries: tuple[Entry, ...]
