@@ -17,7 +17,7 @@ from pymc_lens.data.imaging import Imaging
 from pymc_lens.distributions import observed_data
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.inference.values import point_info
-from pymc_lens.inversion.compact_source import CompactFit, CompactInputs, CompactSource
+from pymc_lens.inversion.compact_source import CompactFit, CompactInputs, CompactSource, ComponentFluxes
 from pymc_lens.parts import Light, parts_of
 
 # Standard deviations of the priors of a source's elliptical components, and of the distance (arcsec) between
@@ -135,6 +135,13 @@ class CompactDensity:
         """
         _, inputs = self._inputs(vector)
         return [solve(image.compact, part) for image, part in zip(self.images, inputs, strict=True)]
+
+    def component_fluxes(self, vector: np.ndarray) -> ComponentFluxes:
+        """Measure the components (n_sources, n_components) of the sources of all images."""
+        inputs = self._inputs(vector)[1]
+        pairs = [(image.compact, part) for image, part in zip(self.images, inputs, strict=True)]
+        of_images = [compact.component_fluxes(part, compact.fit(part)) for compact, part in pairs]
+        return ComponentFluxes(*map(np.concatenate, zip(*of_images, strict=True)))
 
     def rays(self, vector: np.ndarray) -> list[tuple[np.ndarray, ...]]:
         """Positions (n_rays, 2) of each image's sub-pixels in the planes of its pixelized sources."""

@@ -35,8 +35,10 @@ _OUTLIER, _LIGHT_PASSES, _LIGHT_ITERATIONS = 3.0, 4, 25
 _CENTRE_STEP, _ELLIPTICITY_STEP = 1.0, 0.1
 # Relative difference of the mean deflection up to which two climbs are the same.
 _SAME_DEFLECTION = 0.02
-# Places that are tried for another component of a source.
-_PLACES = 24
+# Places that are tried for another component of a source, and how far (arcsec) it is a part of it.
+_PLACES, _ONE_SOURCE = 24, 0.45
+# An isothermal sphere magnifies single images less, and the images of a source that has two of them more.
+_SEVERAL_IMAGES = 2.0
 # Quantile of the residuals over the light from which pixels count as arcs.
 _BRIGHT = 0.97
 _VERY_LOW = 1e12
@@ -58,7 +60,7 @@ class Candidate(NamedTuple):
     deflection : float
         Mean length of their deflections, arcsec.
     centres : (n_sources, 2) float64
-        Of the light of each compact source (y, x), arcsec.
+        Of the light of each compact source that is lensed (y, x), arcsec.
     """
 
     flat: np.ndarray
@@ -237,15 +239,18 @@ def _candidate(density: CompactDensity, vector: np.ndarray) -> Candidate:
 
 
 def _centres(density: CompactDensity, vector: np.ndarray) -> np.ndarray:
-    """Centres (n_sources, 2) of the light of all sources."""
-    sources = density.sources(vector)
-    fluxes: list[float] = []
-    for image, fit in zip(density.images, density.fits(vector, CompactSource.fit), strict=True):
-        of_components = fit.amplitudes[len(image.compact.dense) :]
-        fluxes += [float(amplitudes @ image.compact.widths**2) for amplitudes in of_components]
-    shares = np.reshape(fluxes, sources.shape[:2]) + 1e-30
+    """Centres (n_sources, 2) of the light of all sources, as far as it is near what lensing adds most to.
+
+    A component far from that, of which there is a single image, explains a neighbour.
+    """
+    centres, fluxes = density.sources(vector)[..., :2], density.component_fluxes(vector)
+    gained = fluxes.of_images - fluxes.of_source
+    multiple = fluxes.of_images > _SEVERAL_IMAGES * fluxes.of_source
+    lensed = np.argmax(np.where(multiple | ~multiple.any(axis=1, keepdims=True), gained, -np.inf), axis=1)
+    away = np.linalg.norm(centres - centres[np.arange(len(centres)), lensed][:, None], axis=2)
+    shares = np.where(away < _ONE_SOURCE, fluxes.of_source + 1e-30, 0.0)
     shares /= shares.sum(axis=1, keepdims=True)
-    return (shares[:, :, None] * sources[:, :, :2]).sum(axis=1)
+    return (shares[:, :, None] * centres).sum(axis=1)
 
 
 def _gain(density: CompactDensity, vector: np.ndarray) -> float:

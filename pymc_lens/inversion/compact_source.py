@@ -59,6 +59,18 @@ class CompactFit(NamedTuple):
     model: np.ndarray
 
 
+class ComponentFluxes(NamedTuple):
+    """Of each component of each source, surface brightness times arcsec^2: its flux, and its images'.
+
+    Attributes
+    ----------
+    of_source, of_images : (n_sources, n_components) float64
+    """
+
+    of_source: np.ndarray
+    of_images: np.ndarray
+
+
 class CompactSource:
     """An image of which elliptical Gaussians are in the place of each pixelized source.
 
@@ -84,6 +96,7 @@ class CompactSource:
         self.lensed = lensed
         self.n_sources = len(inversion.mapped)
         self.widths = np.geomspace(_NARROWEST, _WIDEST, _N_WIDTHS) * pixel_scales
+        self._pixel_area = pixel_scales**2
         self.weights = np.ones(data.size)
         self._workspace = Workspace()
         self._last: dict[str, tuple[np.ndarray, np.ndarray]] = {}
@@ -141,6 +154,18 @@ class CompactSource:
                 )
                 rays_bars[k] += rays_bar
         return CompactInputs(tuple(columns_bars), tuple(rays_bars), sources_bar)
+
+    def component_fluxes(self, inputs: CompactInputs, fit: CompactFit) -> ComponentFluxes:
+        """Measure how bright components are, and how bright their images within the mask."""
+        fluxes = ComponentFluxes(*np.zeros((2, *inputs.sources.shape[:2])))
+        of_components = iter(fit.amplitudes[len(self.dense) :])
+        n_pixels = self.response.root_weights.size
+        for k, j in np.ndindex(inputs.sources.shape[:2]):
+            amplitudes = next(of_components)
+            images = amplitudes @ _averages(inputs.rays[k], inputs.sources[k, j], self.widths, n_pixels)
+            fluxes.of_source[k, j] = 2.0 * np.pi * amplitudes @ self.widths**2
+            fluxes.of_images[k, j] = images.sum() * self._pixel_area
+        return fluxes
 
     # --- helpers
 

@@ -16,6 +16,7 @@ from problems import TRUTH, gaussian_psf, mass, model, simulated, tracer
 import pymc_lens as pl
 from pymc_lens.assembly import assemble
 from pymc_lens.inference.compact_density import CompactDensity
+from pymc_lens.inference.compact_search import _centres
 from pymc_lens.inversion.compact_source import CompactInputs, CompactSource
 from pymc_lens.pipeline.models import Redshifts
 from pymc_lens.pipeline.stages import field, search
@@ -77,7 +78,7 @@ def test_a_compact_source_is_the_best_positive_combination(rng):
     )
     components = np.array([[0.03, -0.02, 0.1, -0.2], [-0.1, 0.05, 0.0, 0.1]])
     fit = compact.fit(CompactInputs((), (rays,), components[None]))
-    columns = []
+    columns, lensed = [], []
     for source in components:
         y, x = rays[:, 0] - source[0], rays[:, 1] - source[1]
         angle = 0.5 * np.arctan2(source[2], source[3])
@@ -86,12 +87,39 @@ def test_a_compact_source_is_the_best_positive_combination(rng):
         squared = ratio * along**2 + across**2 / ratio
         for width in compact.widths:
             pixels = np.exp(-0.5 * squared / width**2).reshape(dataset.plane.n_pixels, -1).mean(axis=1)
+            lensed.append(pixels.sum() * dataset.pixel_scales**2)
             blurred = fftconvolve(dataset.plane.native(pixels, fill=0.0), dataset.psf, mode="same")
             columns.append(blurred[dataset.plane.pixel_rows, dataset.plane.pixel_cols])
     design = (np.array(columns) / dataset.noise_fitted).T
     amplitudes, norm = nnls(design, dataset.data_fitted / dataset.noise_fitted)
     assert fit.log_likelihood == pytest.approx(-0.5 * norm**2, rel=1e-6)
     np.testing.assert_allclose(fit.model / dataset.noise_fitted, design @ amplitudes, atol=1e-2)
+    fluxes = compact.component_fluxes(CompactInputs((), (rays,), components[None]), fit)
+    for j, of_component in enumerate(fit.amplitudes):
+        images = of_component @ np.array(lensed).reshape(2, -1)[j]
+        assert fluxes.of_images[0, j] == pytest.approx(images, rel=1e-8)
+        assert fluxes.of_source[0, j] == pytest.approx(2.0 * np.pi * of_component @ compact.widths**2)
+
+
+def test_a_component_that_explains_a_neighbour_is_no_part_of_the_source():
+    """A single image far out, brighter than the source that is imaged four times."""
+    dataset, place = simulated(), np.array([1.6, 1.7])
+    dataset = dataset.apply_mask(pl.Mask2D(np.zeros(dataset.shape_native, bool), 0.1))
+    away = dataset.plane.native(np.hypot(*(dataset.plane.grid - place).T), fill=9.0)
+    with_neighbour = dataset.data + 90.0 * np.exp(-0.5 * (away / 0.15) ** 2)
+    dataset = dataset.with_data(with_neighbour, dataset.noise_map, dataset.unit)
+    built = model(dataset)
+    density = CompactDensity(built, [built["image"]])
+    traced = pl.Tracer([pl.Galaxy(0.5, mass=mass()), pl.Galaxy(1.0)]).traced_grid(place[None]).eval()
+    components = np.array([[0.0, 0.0, 0.0, 0.0], [*traced[0], 0.0, 0.0]])
+    of_model = pm.blocking.DictToArrayBijection.map(built.initial_point()).data
+    vector = np.concatenate([of_model, components.ravel()])
+    fluxes = density.component_fluxes(vector)
+    assert fluxes.of_images[0, 1] > 2.0 * fluxes.of_images[0, 0]
+    np.testing.assert_array_equal(_centres(density, vector), [[0.0, 0.0]])
+    components[1, :2] = [0.1, 0.0]  # a part of the source counts
+    vector = np.concatenate([of_model, components.ravel()])
+    assert 0.0 < _centres(density, vector)[0, 0] < 0.1
 
 
 @pytest.mark.slow

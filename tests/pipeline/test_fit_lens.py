@@ -66,10 +66,6 @@ def test_the_truth_is_found_and_kept(fitted):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    strict=True,
-    reason="the first source may shine anywhere, and explains a bright neighbour as a part of itself",
-)
 def test_the_neighbour_is_left_out(fitted, image):
     result, _ = fitted
     away = 1.6 * 0.9 + 0.6
