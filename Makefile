@@ -19,7 +19,7 @@ SPHINX := $(VENV) -m sphinx -b html -W --keep-going -j 2
 USABLE := $(VENV) -c 'import pip, sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all lint format docs docs-test docs-results bench bench-peers clean FORCE
+.PHONY: help venv demo test test-all lint format docs docs-test docs-results docs-lens bench bench-peers clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -41,15 +41,20 @@ format: .venv/.installed ## Sort imports and format the code
 	$(VENV) -m ruff check --select I --fix .
 	$(VENV) -m ruff format .
 
-docs: .venv/.docs-installed ## Build the documentation into docs/_build/html
+docs: .venv/.docs-installed ## Build the documentation into docs/_build/html, check its links
 	$(SPHINX) docs docs/_build/html
+	$(VENV) docs/_links.py docs/_build/html
 
 docs-test: .venv/.docs-installed ## The same with every page run anew
 	rm -rf docs/_build docs/_jupyter_cache docs/api
 	$(SPHINX) docs docs/_build/html
+	$(VENV) docs/_links.py docs/_build/html
 
 docs-results: .venv/.docs-installed ## Fit the gallery of real lenses anew (SLACS=data OUT=results, two minutes a lens)
 	$(VENV) docs/results/gallery.py $(SLACS) $(OUT)
+
+docs-lens: .venv/.docs-installed ## Sample the posterior of the page on your own lens anew, some minutes
+	$(VENV) docs/results/own_lens.py
 
 bench: .venv/.installed ## Time the evidence and its gradient on the reference problem
 	$(VENV) benchmarks/evidence.py

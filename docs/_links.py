@@ -29,7 +29,8 @@ class Page(HTMLParser):
 
 def broken(folder: Path) -> Iterator[str]:
     """Say which links of a folder's pages lead nowhere."""
-    pages = {path.resolve(): Page(path) for path in sorted(folder.rglob("*.html"))}
+    written = (path for path in sorted(folder.rglob("*.html")) if "_static" not in path.parts)
+    pages = {path.resolve(): Page(path) for path in written}
     for path, page in pages.items():
         for link in sorted(page.links):
             parts = urlsplit(link)

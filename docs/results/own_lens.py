@@ -1,0 +1,58 @@
+"""The page on your own lens: ``python docs/results/own_lens.py`` samples its posterior anew, some minutes."""
+
+# [data]
+import pymc as pm
+
+import pymc_lens as pl
+
+folder = "examples/data/J0252+0039"
+dataset = pl.Imaging.from_fits(
+    f"{folder}/image.fits", f"{folder}/psf.fits", f"{folder}/noise.fits", pixel_scales=0.05
+)
+dataset = dataset.apply_mask(pl.Mask2D.circular(dataset.shape_native, dataset.pixel_scales, radius=2.0))
+
+
+# [tracer]
+def tracer(centre, einstein_radius, ell_comps, gamma_1, gamma_2, light_inner, light_outer, scale, amplitude):
+    """Lens and source, for numbers or random variables alike."""
+    mass = pl.mass.Isothermal(centre, ell_comps, einstein_radius) + pl.mass.ExternalShear(gamma_1, gamma_2)
+    light = pl.light.MultiGaussian.log_spaced(
+        centre, [light_inner, light_outer], sigma_min=0.02, sigma_max=2.0, n_per_group=8
+    )
+    source = pl.Pixelization(
+        pl.mesh.VoronoiNN(pl.image_mesh.Overlay((24, 24))),
+        pl.regularization.MaternSPDE(scale=scale, amplitude=amplitude),
+    )
+    return pl.Tracer(
+        [
+            pl.Galaxy(redshift=0.280, mass=mass, light=light),
+            pl.Galaxy(redshift=0.982, pixelization=source),
+        ]
+    )
+
+
+# [model]
+with pm.Model() as model:
+    pl.LensedImage(
+        "image",
+        tracer(
+            centre=pl.priors.position("centre", sigma=0.05),
+            einstein_radius=pm.LogNormal("einstein_radius", 0.0, 0.4),
+            ell_comps=pl.priors.ell_comps("ell_comps", sigma=0.2),
+            gamma_1=pm.Normal("gamma_1", 0.0, 0.05),
+            gamma_2=pm.Normal("gamma_2", 0.0, 0.05),
+            light_inner=pl.priors.ell_comps("light_inner", sigma=0.2),
+            light_outer=pl.priors.ell_comps("light_outer", sigma=0.2),
+            scale=pm.LogNormal("scale", -2.0, 0.5),
+            amplitude=pm.LogNormal("amplitude", -2.0, 2.0),
+        ),
+        observed=dataset,
+    )
+
+# [sample]
+if __name__ == "__main__":
+    with model:
+        mode = pl.find_mode()
+        print(mode)
+        idata = pl.sample(mode=mode, random_seed=1)
+    pl.save(idata, "docs/results/own_lens.nc")
