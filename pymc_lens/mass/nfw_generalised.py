@@ -118,9 +118,9 @@ class gNFW(_SumOfEllipsoids):
 
     The density is ``rho_s (r / scale_radius)^-inner_slope (1 + r / scale_radius)^(inner_slope - 3)``,
     projected and with r replaced by ``sqrt(x^2 + y^2 / q^2)`` in the major-axis frame: the convention of
-    PyAutoLens, and that of lenstronomy's round ``GNFW``. An inner slope of 1 is `NFW`, which is faster: this
-    is a sum of 78 cored steep ellipsoids, as slow as `Sersic`. Wrong by less than 1e-9 of itself from 0.001
-    to 100 scale radii, and 1e-7 further in. As the scale radius is that of the major axis, the mass has a
+    PyAutoLens, and that of lenstronomy's round ``GNFW``. An inner slope of 1 is `NFW`, which is faster:
+    this is a sum of 78 cored steep ellipsoids. Wrong by less than 1e-9 of itself from 0.001 to 100 scale
+    radii, and 1e-7 further in. As the scale radius is that of the major axis, the mass has a
     kink at q = 1.
 
     Parameters
@@ -175,7 +175,7 @@ class cNFW(_SumOfEllipsoids):
     The density is ``rho_s scale_radius^3 / ((r + core_radius) (r + scale_radius)^2)`` (Peñarrubia et al.
     2012, ApJ 759, L42), projected and with r replaced by ``sqrt(x^2 + y^2 / q^2)`` in the major-axis frame:
     the convention of PyAutoLens, and that of lenstronomy's round ``CNFW``. A sum of 78 cored steep
-    ellipsoids, as slow as `Sersic`; wrong by less than 1e-9 of itself up to 100 scale radii. As both radii
+    ellipsoids, wrong by less than 1e-9 of itself up to 100 scale radii. As both radii
     are those of the major axis, the mass has a kink at q = 1.
 
     Parameters
