@@ -1,7 +1,7 @@
 """What Dask costs, and how many lenses it carries.
 
     python benchmarks/survey.py compare DIR OUT [--draws 200]
-    python benchmarks/survey.py stubs [--lenses 10000] [--workers 100] [--faster 100]
+    python benchmarks/survey.py stubs [--lenses 10000] [--workers 50] [--faster 500]
 
 ``compare`` fits the lenses of a folder three times, one core a lens: in a plain loop of this process, by
 `survey` on one process of Dask, and on two. Times are from the call to the table, so that Dask's include the
@@ -27,10 +27,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import dask
 import numpy as np
 import psutil
 from distributed import Client, Worker
 
+# Seconds in which nothing is done: what processes take then is told apart.
+IDLE = 20.0
 ROOT = Path(__file__).parents[1]
 TIMES = ROOT / "docs" / "results" / "lenses.csv"
 
@@ -63,7 +66,9 @@ def workers(address: str, number: int) -> None:
         )
         await asyncio.gather(*(worker.finished() for worker in started))
 
-    asyncio.run(run())
+    # Otherwise each would look at the stacks of all threads a hundred times a second.
+    with dask.config.set({"distributed.worker.profile.enabled": False}):
+        asyncio.run(run())
 
 
 def stubs(n_lenses: int, n_workers: int, faster: float) -> None:
@@ -90,6 +95,9 @@ def stubs(n_lenses: int, n_workers: int, faster: float) -> None:
             with Client(address) as client:
                 client.wait_for_workers(n_workers)
                 before = [usage(process) for process in watched]
+                time.sleep(IDLE)
+                idle = [usage(process)[0] - cpu for process, (cpu, _) in zip(watched, before, strict=True)]
+                before = [usage(process) for process in watched]
                 begin = time.perf_counter()
                 journal = Journal(Path(folder))
                 run(client, Sleep(numbers), lenses, journal, False)
@@ -107,11 +115,13 @@ def stubs(n_lenses: int, n_workers: int, faster: float) -> None:
     print(f"{n_lenses} lenses, {n_workers} workers, {np.median(seconds):.2f} s a lens (median)")
     print(f"wall {wall:.0f} s, of which {ideal:.0f} s are sleep; {n_lenses / wall:.0f} lenses a second")
     print(f"tables and report from the journal: {tables:.2f} s")
-    for name, (cpu, memory), (cpu_after, peak) in zip(
-        ("scheduler", "workers", "client"), before, after, strict=True
-    ):
-        each = 1e3 * (cpu_after - cpu) / n_lenses
-        print(f"{name}: {each:.2f} ms of a core a lens; {memory:.0f} MB before, at most {peak:.0f} MB")
+    names = "scheduler", "workers", "client"
+    for name, at_rest, (cpu, memory), (cpu_after, peak) in zip(names, idle, before, after, strict=True):
+        each = 1e3 * (cpu_after - cpu - at_rest * wall / IDLE) / n_lenses
+        print(
+            f"{name}: {each:.2f} ms of a core a lens, and {1e3 * at_rest / IDLE:.1f} ms a second at rest; "
+            f"{memory:.0f} MB before, at most {peak:.0f} MB"
+        )
 
 
 def usage(process: psutil.Process) -> tuple[float, float]:
@@ -165,8 +175,8 @@ def main() -> None:
     comparing.set_defaults(run=lambda a: compare(a.folder, a.out, a.draws))
     sleeping = commands.add_parser("stubs")
     sleeping.add_argument("--lenses", type=int, default=10_000)
-    sleeping.add_argument("--workers", type=int, default=100)
-    sleeping.add_argument("--faster", type=float, default=100.0)
+    sleeping.add_argument("--workers", type=int, default=50)
+    sleeping.add_argument("--faster", type=float, default=500.0)
     sleeping.set_defaults(run=lambda a: stubs(a.lenses, a.workers, a.faster))
     of_stubs = commands.add_parser("workers")
     of_stubs.add_argument("address")

@@ -31,7 +31,10 @@ import unattended
 HERE = Path(__file__).parent
 # A survey in a process of its own: CATALOGUE OUT, and an address.
 SCRIPT = """
+import signal
 import sys
+# As of a terminal: what is started in the background ignores Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import pymc_lens as pl
 from distributed import Client
 from stand_ins import fit
@@ -72,7 +75,7 @@ def begun(tmp_path: Path, *arguments: object) -> subprocess.Popen:
     )  # fmt: skip
 
 
-def until(happened, seconds: float = 900.0) -> None:
+def until(happened, seconds: float = 1800.0) -> None:
     end = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < end
