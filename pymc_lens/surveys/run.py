@@ -62,7 +62,7 @@ def survey(
     memory_limit : str or float
         Of this machine: what one worker may take, as "4GB" or in bytes; by default its share.
     pixel_scale : float, optional
-        Arcsec; by default that of the headers.
+        Arcsec; by default that of the headers. Not for a Catalogue, which has its own.
     fit : callable
         Called as ``fit(dataset, out=folder, cores=n, random_seed=seed, progressbar=False, **options)``; has
         to leave ``summary.json`` in the folder when it is done, as `fit_lens` does. By default that, with
@@ -114,6 +114,8 @@ def survey(
         integer("workers", workers, 1)
     options["random_seed"] = integer("random_seed", random_seed, 0)
     _require_accepted(fit, options)
+    if isinstance(catalogue, Catalogue) and pixel_scale is not None:
+        raise ValueError("pixel_scale: the catalogue has been read. Give it to Catalogue.read instead.")
     lenses = catalogue if isinstance(catalogue, Catalogue) else Catalogue.read(catalogue, pixel_scale)
     out = make_folder(out).resolve()
     with only_one(out):

@@ -174,6 +174,8 @@ def test_what_is_wrong_is_said_before_anything_is_done(client, tmp_path):
         pl.survey(table, tmp_path / "out", client=client, drawz=3)
     with pytest.raises(TypeError, match="fit: expected a callable"):
         pl.survey(table, tmp_path / "out", client=client, fit=3)
+    with pytest.raises(ValueError, match="pixel_scale: the catalogue has been read"):
+        pl.survey(pl.Catalogue.read(table), tmp_path / "out", client=client, pixel_scale=0.1)
     with pytest.raises(TypeError, match="client: expected a Client, got str"):
         pl.survey(table, tmp_path / "out", client="tcp://127.0.0.1:8786")
     with pytest.raises(ValueError, match="workers: expected at least 1"):
