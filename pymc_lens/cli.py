@@ -38,8 +38,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     fit.set_defaults(run=_fit)
     fit.add_argument("--quiet", action="store_true", help="no progress bars")
-    # Surveys of an earlier version that still run say so; to be removed.
-    fit.add_argument("--ends-with-parent", action="store_true", help=argparse.SUPPRESS)
     fit.add_argument("--cores", type=int, help="processes; by default one for each core")
     fit.add_argument("folder", type=Path, metavar="DIR")
     survey = commands.add_parser(
