@@ -34,7 +34,16 @@ from pymc_lens.results import reconstruct, sample_posterior_predictive, sample_p
 from pymc_lens.sensitivity import sensitivity
 from pymc_lens.simulate import Image, simulate_imaging
 from pymc_lens.storage import make_folder, save
-from pymc_lens.surveys import Catalogue, SimulatedLens, simulate_survey, survey, write_survey
+from pymc_lens.surveys import (
+    Catalogue,
+    PopulationLikelihood,
+    Selection,
+    SimulatedLens,
+    check_population,
+    simulate_survey,
+    survey,
+    write_survey,
+)
 from pymc_lens.tracer import Tracer
 from pymc_lens.tuning import TunedRegularization, tune_regularization
 
@@ -58,14 +67,17 @@ __all__ = [
     "Mask2D",
     "Mode",
     "Pixelization",
+    "PopulationLikelihood",
     "RadialBins",
     "ScalingFactors",
+    "Selection",
     "SimulatedLens",
     "Sky",
     "Tracer",
     "TunedRegularization",
     "Verdict",
     "as_image",
+    "check_population",
     "compare_evidence",
     "compute_log_likelihood",
     "convert",
