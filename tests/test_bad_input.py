@@ -927,6 +927,7 @@ ELSEWHERE = {
     "test_point.py": ("fit_at",),
     "test_point_source.py": ("light.PointSource",),
     "test_priors.py": ("priors.profile",),
+    "test_population.py": ("PopulationLikelihood", "Selection", "check_population"),
     "test_quantities.py": tuple(f"quantities.{name}" for name in pl.quantities.__all__ if name.islower()),
     "test_results.py": ("reconstruct", "sample_posterior_predictive", "save", "make_folder"),
     "test_sensitivity.py": ("sensitivity",),
