@@ -88,8 +88,10 @@ html_title = "pymc_lens"
 html_static_path = ["_static"]
 html_css_files = ["pymc_lens.css"]
 html_show_sourcelink = False
+# Two dozen pages are too many for a header: they stand at the left, under the captions of the front page.
+html_sidebars = {"**": ["all-pages.html"]}
 html_theme_options = {
-    "header_links_before_dropdown": 5,
+    "navbar_center": [],
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": True,
     "navigation_with_keys": False,
