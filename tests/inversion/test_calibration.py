@@ -27,7 +27,8 @@ from pymc_lens.errors import InadmissibleError
 from pymc_lens.ops import LogEvidence
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from ranks import LEVELS, coverage, is_covered, table, uniformity
+from prior_lenses import Fitter, PriorLenses, build, by_name, numbers
+from ranks import LEVELS, coverage, is_covered, rank, table, uniformity
 
 N_LENSES, N_PROPOSALS, N_SOURCES = 120, 800, 100
 NAMES = ("einstein_radius", "ell_comps[0]", "ell_comps[1]", "log coefficient")
@@ -136,13 +137,13 @@ def calibrate(positivity: str) -> tuple[np.ndarray, np.ndarray]:
     return np.array([verdict.ranks for verdict in verdicts]), np.array([v.flux_rank for v in verdicts])
 
 
-def by_name(ranks: np.ndarray, flux_ranks: np.ndarray) -> dict[str, np.ndarray]:
+def named(ranks: np.ndarray, flux_ranks: np.ndarray) -> dict[str, np.ndarray]:
     return dict(zip((*NAMES, "flux"), (*ranks.T, flux_ranks), strict=True))
 
 
 @pytest.mark.slow
 def test_marginal_evidence_is_calibrated():
-    ranks = by_name(*calibrate("marginal"))
+    ranks = named(*calibrate("marginal"))
     print(table(ranks))
     assert min(uniformity(ranks[name]) for name in NAMES) > 0.01
     assert all(is_covered(ranks["flux"], level) for level in LEVELS)
@@ -151,6 +152,40 @@ def test_marginal_evidence_is_calibrated():
 @pytest.mark.slow
 def test_map_evidence_beside_it():
     """Reported, not asserted: PyAutoLens's formula is not the evidence of any prior."""
-    ranks = by_name(*calibrate("map"))
+    ranks = named(*calibrate("map"))
     print(table(ranks))
     assert all(0.0 <= coverage(values, LEVELS[0]) <= 1.0 for values in ranks.values())
+
+
+def test_ranks_tell_honest_errors_from_others(rng: np.random.Generator):
+    truths, means = rng.standard_normal((2, 400))
+    means = truths + means
+    draws = means[:, None] + rng.standard_normal((400, 100))
+    honest = np.array([rank(*each, rng) for each in zip(draws, truths, strict=True)])
+    too_small = np.array(
+        [rank(*each, rng) for each in zip(0.5 * (draws + means[:, None]), truths, strict=True)]
+    )
+    assert uniformity(honest) > 0.01 > uniformity(too_small)
+    assert is_covered(honest, 0.68)
+    assert not is_covered(too_small, 0.68)
+    assert "(!)" in table({"mass": too_small})
+    assert "(!)" not in table({"mass": honest})
+
+
+@pytest.mark.slow
+def test_fits_that_are_compiled_once_are_those_of_sample():
+    """benchmarks/calibration.py takes the steps of `pymc_lens.sample` with functions that take any data."""
+    fitter = Fitter(None)
+    lenses = PriorLenses(fitter, 3)
+    lens = lenses.lens(0, lenses.parameters(1)[0])
+    found = fitter.sample(lens.data, fitter.flat(lens.parameters), 100, np.random.default_rng(5))
+    draws = by_name([numbers(fitter.parameters(point)) for point in found.points])
+    dataset = fitter.dataset.with_data(fitter.dataset.native(lens.data, 0.0), fitter.dataset.noise_map, None)
+    idata = pl.sample(
+        100, chains=1, starts=lens.parameters, cores=1, random_seed=5, model=build(dataset, None),
+        progressbar=False,
+    )  # fmt: skip
+    assert idata.posterior.attrs["log_z"] == pytest.approx(found.weighted.log_z, abs=0.01)
+    for name in ("einstein_radius", "gamma_1", "scale"):
+        expected = idata.posterior[name].values[0]
+        np.testing.assert_allclose(draws[name], expected, atol=0.05 * expected.std())

@@ -1,0 +1,82 @@
+"""Time pixelwise leave-one-out on the lens of ``make demo``, and look at Pareto's k.
+
+    python benchmarks/cross_validation.py [FOLDER] [--draws 500] [--cores N]
+
+``FOLDER`` (by default demo/) holds what ``make demo`` left: the model, its mode and what importance sampling
+had drawn, from where sampling goes on until there are so many effective draws. Timed is
+``pl.compute_log_likelihood``, by wall clock and by the time that processors spent on it, then ``az.loo``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import arviz as az
+import numpy as np
+import pymc as pm
+
+import pymc_lens as pl
+from pymc_lens.pipeline.models import Redshifts, joint_model
+
+
+def fitted(folder: Path) -> tuple[pm.Model, pl.Mode]:
+    """The model of an unattended fit and its mode."""
+    start, first = _stage(folder, "source")
+    model = joint_model(start.dataset, start.centre, first.adapt_to, first.peak, Redshifts())
+    return model, _stage(folder, "mode")
+
+
+def _stage(folder: Path, name: str):
+    _, _, result = pickle.loads((folder / f"stage_{name}.pickle").read_bytes())
+    return result
+
+
+def drawn(folder: Path, model: pm.Model, mode: pl.Mode, draws: int, cores: int | None):
+    """So many effective draws; the demo's own file stays as it is."""
+    with tempfile.TemporaryDirectory() as scratch:
+        checkpoint = Path(shutil.copy(folder / "draws.npz", scratch))
+        return pl.sample(
+            draws // 2, chains=2, mode=mode, model=model, cores=cores, random_seed=1, checkpoint=checkpoint,
+            progressbar=False,
+        )  # fmt: skip
+
+
+def processor_seconds() -> float:
+    """Of this process and of those that it has waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("demo"))
+    parser.add_argument("--draws", type=int, default=500)
+    parser.add_argument("--cores", type=int)
+    arguments = parser.parse_args()
+    model, mode = fitted(arguments.folder)
+    idata = drawn(arguments.folder, model, mode, arguments.draws, arguments.cores)
+    begin, spent = time.perf_counter(), processor_seconds()
+    pl.compute_log_likelihood(idata, model=model, cores=arguments.cores, progressbar=False)
+    wall, spent = time.perf_counter() - begin, processor_seconds() - spent
+    begin = time.perf_counter()
+    loo = az.loo(idata, pointwise=True)
+    seconds = time.perf_counter() - begin
+    k = loo.pareto_k.values
+    print(f"{idata['posterior'].sizes['draw'] * 2} draws, {k.size} pixels; load {os.getloadavg()[0]:.1f}")
+    print(f"compute_log_likelihood: {wall:.1f} s, of processors {spent:.1f} s; az.loo: {seconds:.1f} s")
+    print(
+        f"Pareto k: largest {k.max():.2f}, 99 % below {np.quantile(k, 0.99):.2f}, median {np.median(k):.2f}"
+    )
+    print(loo)
+
+
+if __name__ == "__main__":
+    main()
