@@ -353,12 +353,22 @@ def test_deflection_of_others(name: str, point: str, axis_ratio: float, rng: np.
     np.testing.assert_allclose(difference, 0.0, atol=1e-8)
 
 
+# Of parameters, x^2 + y^2 / q^2 in the major-axis frame, and q.
+CONVERGENCES: dict[str, Callable] = {
+    "PowerLaw": lambda v, u, q: (3.0 - v[5]) / (1.0 + q) * (v[4] ** 2 / u) ** (0.5 * (v[5] - 1.0)),
+    "IsothermalCore": lambda v, u, q: v[4] / ((1.0 + q) * np.sqrt(v[5] ** 2 + u)),
+    "dPIEMass": lambda v, u, q: (
+        0.5 * v[6] * v[5] / (v[5] - v[4])
+        * sum(sign / np.sqrt(core**2 + 0.25 * (1.0 + q) ** 2 * u) for sign, core in ((1, v[4]), (-1, v[5])))
+    ),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("axis_ratio", [0.2, 0.6, 0.95, 1.0])
 @pytest.mark.parametrize(
-    ("name", "point"),
-    [(name, point) for name in ("PowerLaw", "IsothermalCore", "dPIEMass") for point in CASES[name].points],
+    ("name", "point"), [(name, point) for name in CONVERGENCES for point in CASES[name].points]
 )
-def test_potential_and_convergence_of_lenstronomy(
+def test_potential_of_lenstronomy_and_convergence(
     name: str, point: str, axis_ratio: float, rng: np.random.Generator
 ) -> None:
     values = np.array([*CENTRE, *CASES[name].points[point]])
@@ -370,11 +380,14 @@ def test_potential_and_convergence_of_lenstronomy(
     lines = (CENTRE + steps * np.stack([np.sin(ways), np.cos(ways)], axis=-1)).reshape(-1, 2)
     grid = np.concatenate([lines, rng.uniform(-2.5, 2.5, (200, 2))])
     kinds, kwargs = convert.mass_to_lenstronomy(profile)
-    theirs = LensModel(kinds)
-    potential = profile.potential(grid).eval(mode=ONCE) - theirs.potential(grid[:, 1], grid[:, 0], kwargs)
-    np.testing.assert_allclose(potential - potential.mean(), 0.0, atol=1e-8)
-    kappa = theirs.kappa(grid[:, 1], grid[:, 0], kwargs)
-    np.testing.assert_allclose(profile.convergence(grid).eval(mode=ONCE), kappa, rtol=1e-8, atol=1e-8)
+    if name == "PowerLaw" or axis_ratio < 1.0:  # lenstronomy's NIE is 1e-8 off where it is round
+        theirs = LensModel(kinds).potential(grid[:, 1], grid[:, 0], kwargs)
+        potential = profile.potential(grid).eval(mode=ONCE) - theirs
+        np.testing.assert_allclose(potential - potential.mean(), 0.0, atol=1e-8)
+    # In closed form: lenstronomy differentiates its NIE numerically.
+    along = (grid[:, 1] - CENTRE[1] + 1j * (grid[:, 0] - CENTRE[0])) / np.exp(1j * np.deg2rad(37.0))
+    kappa = CONVERGENCES[name](values, along.real**2 + (along.imag / axis_ratio) ** 2, axis_ratio)
+    np.testing.assert_allclose(profile.convergence(grid).eval(mode=ONCE), kappa, rtol=1e-8)
 
 
 @points
