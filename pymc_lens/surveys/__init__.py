@@ -1,4 +1,4 @@
-"""Many lenses: catalogues that are fitted on one machine or a cluster, and surveys that are simulated."""
+"""Many lenses: catalogues fitted on one machine or a cluster, simulated surveys, and populations."""
 
 from pymc_lens.surveys.catalogue import Catalogue
 from pymc_lens.surveys.population import PopulationLikelihood, Selection, check_population

@@ -41,7 +41,7 @@ def log_density(distribution: TensorVariable, values: TensorVariable, event_ndim
     """
     one = distribution.type()
     n_axes = values.type.ndim - one.type.ndim
-    # PyTensor goes wrong over two axes at once, of mixtures for one.
+    # One axis of draws, whatever their shape: what PyTensor's distributions are vectorized over.
     in_line = values.reshape((-1, *tuple(values.shape)[n_axes:]), ndim=one.type.ndim + 1)
     (density,) = vectorize_graph([pm.logp(distribution, one)], {one: in_line})
     shape = (*tuple(values.shape)[:n_axes], *tuple(density.shape)[1:])

@@ -50,8 +50,9 @@ class PopulationRV(RandomVariable):
 
     Parameters
     ----------
-    shape : (n_draws, n_columns)
-        Of a lens.
+    shape : (n_lenses, n_draws, n_columns)
+    ndims : tuple of int
+        Of the distributions. All their axes count as core dimensions: PyTensor would add axes to them.
     events : tuple of tuple of int
         Shapes of the parameters of a lens, in the order of the distributions.
     n_simulated : int or None
@@ -61,19 +62,20 @@ class PopulationRV(RandomVariable):
     name = "population"
     dtype = "float64"
     _print_name = ("PopulationLikelihood", "\\operatorname{PopulationLikelihood}")
-    __props__ = (*RandomVariable.__props__, "shape", "events", "n_simulated")
+    __props__ = (*RandomVariable.__props__, "shape", "ndims", "events", "n_simulated")
 
     def __init__(
         self,
-        shape: tuple[int, int],
+        shape: tuple[int, int, int],
+        ndims: tuple[int, ...],
         events: tuple[tuple[int, ...], ...],
         n_simulated: int | None,
         **kwargs: Any,
     ) -> None:
-        self.shape, self.events, self.n_simulated = shape, events, n_simulated
-        cores = [",".join(f"p{k}_{axis}" for axis in range(len(e))) for k, e in enumerate(events)]
+        self.shape, self.ndims, self.events, self.n_simulated = shape, ndims, events, n_simulated
+        cores = [",".join(f"p{k}_{axis}" for axis in range(ndim)) for k, ndim in enumerate(ndims)]
         cores += [] if n_simulated is None else ["j,c"]
-        super().__init__(signature=",".join(f"({core})" for core in cores) + "->(k,c)", **kwargs)
+        super().__init__(signature=",".join(f"({core})" for core in cores) + "->(l,k,c)", **kwargs)
 
     def _supp_shape_from_params(self, dist_params: Any, param_shapes: Any = None) -> list[Any]:
         return [pt.constant(n, dtype="int64") for n in self.shape]
@@ -168,7 +170,7 @@ class PopulationLikelihood(pm.Continuous):
         distributions = list(population.values())
         n_simulated = None if selection is None else selection.n_simulated
         events = tuple(values.shape[2:] for values in lenses.values.values())
-        shape = (int(n_draws), len(columns))
+        shape = (len(lenses.lenses), int(n_draws), len(columns))
         rv = super().__new__(
             cls, name, distributions, detected, shape, events, n_simulated, observed=observed, dims=dims
         )
@@ -189,7 +191,7 @@ class PopulationLikelihood(pm.Continuous):
         cls,
         distributions: Sequence[TensorVariable],
         detected: TensorVariable | None,
-        of_lens: tuple[int, int],
+        shape_of_draws: tuple[int, int, int],
         events: tuple[tuple[int, ...], ...],
         n_simulated: int | None,
         **kwargs: Any,
@@ -202,8 +204,7 @@ class PopulationLikelihood(pm.Continuous):
             Those of the population.
         detected : (n_detected, n_columns) variable or None
             Parameters of the lenses that were detected and, last, the logarithm of what they were drawn from.
-        of_lens : (n_draws, n_columns)
-            Shape of a lens.
+        shape_of_draws : (n_lenses, n_draws, n_columns)
         events : tuple of tuple of int
             Shapes of the parameters of a lens.
         n_simulated : int or None
@@ -216,20 +217,24 @@ class PopulationLikelihood(pm.Continuous):
         TensorVariable
         """
         inputs = [*distributions, *([] if detected is None else [detected])]
-        return super().dist(inputs, of_lens=of_lens, events=events, n_simulated=n_simulated, **kwargs)
+        return super().dist(
+            inputs, shape_of_draws=shape_of_draws, events=events, n_simulated=n_simulated, **kwargs
+        )
 
     @classmethod
     def rv_op(
         cls,
         *inputs: TensorVariable,
-        of_lens: tuple[int, int],
+        shape_of_draws: tuple[int, int, int],
         events: tuple[tuple[int, ...], ...],
         n_simulated: int | None,
         rng: Any = None,
         **kwargs: Any,
     ) -> Any:
         rng = pt.random.shared_rng(seed=None) if rng is None else rng
-        return PopulationRV(of_lens, events, n_simulated)(*inputs, rng=rng, return_next_rng=True, **kwargs)[1]
+        ndims = tuple(each.type.ndim for each in inputs[: len(events)])
+        op = PopulationRV(shape_of_draws, ndims, events, n_simulated)
+        return op(*inputs, rng=rng, return_next_rng=True, **kwargs)[1]
 
 
 @_logprob.register(PopulationRV)
