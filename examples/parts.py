@@ -34,7 +34,7 @@ def gaussian(y, x, centre, sigma, peak):
     return peak * np.exp(-((y - centre[0]) ** 2 + (x - centre[1]) ** 2) / (2 * sigma**2))
 
 
-def simulated() -> pl.Imaging:
+def simulated(seed: int = 1) -> pl.Imaging:
     truth, offsets = tracer(), np.arange(11) - 5
     psf = np.exp(-(offsets[:, None] ** 2 + offsets**2) / (2 * 1.2**2))
 
@@ -45,7 +45,7 @@ def simulated() -> pl.Imaging:
 
     dataset = pl.simulate_imaging(
         truth, lambda y, x: gaussian(y, x, (-0.12, 0.05), 0.09, 1.2), SHAPE, PIXEL_SCALE, psf,
-        exposure_time=2000.0, background_noise=0.04, seed=1, over_sample_size=4, lens_light=in_front,
+        exposure_time=2000.0, background_noise=0.04, seed=seed, over_sample_size=4, lens_light=in_front,
     )  # fmt: skip
     dataset = dataset.with_data(dataset.data - 0.1, dataset.noise_map, dataset.unit)
     return dataset.apply_mask(pl.Mask2D.circular(SHAPE, PIXEL_SCALE, radius=2.5))
