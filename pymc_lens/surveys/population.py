@@ -176,7 +176,7 @@ class PopulationLikelihood(pm.Continuous):
         )
         weights = log_weights(events, observed, distributions)
         least, variance = _precision(weights, observed)
-        if detected is not None:
+        if detected is not None and n_simulated is not None:
             efficiency = log_weights(events, detected, distributions)
             effective, n = 1.0 / _relative_square(efficiency), len(lenses.lenses)
             # ln L has n times the logarithm of the efficiency.
