@@ -101,7 +101,7 @@ class PopulationLikelihood(pm.Continuous):
     of what it names under both.
 
     Use it in a `pymc.Model`, whose variables are the hyperparameters; gradients are exact, NUTS works, and
-    `pymc.compute_log_likelihood` gives a value for each lens. The interim prior must be broader than the
+    ``pymc.compute_log_likelihood`` gives a value for each lens. The interim prior must be broader than the
     population, else few draws hold all the weight. Two variables of the model tell, see `check_population`:
     ``<name>_effective_draws``, those of the lens that has the fewest, and ``<name>_variance``, that of the
     estimated log-likelihood.
