@@ -23,7 +23,7 @@ from pymc_lens.storage import save
 _log = logging.getLogger(__name__)
 
 # Chains agree below this R-hat (Vehtari et al. 2021, Bayesian Analysis 16, 667).
-_AGREED = 1.01
+AGREED_R_HAT = 1.01
 _MOST_PIECES = 4
 # The metric of later pieces is that of the draws: only the step size is tuned again.
 _TUNE_AGAIN = 50
@@ -73,25 +73,29 @@ def sample_until_agreed(
     if idata is None:
         idata = piece(mode, tune, None)
         _keep(idata, checkpoint, digest)
-    while not _is_interrupted(idata, draws):
+        if _is_interrupted(idata, draws):
+            return idata
+    while True:
         posterior = idata["posterior"].to_dataset()[[rv.name for rv in model.free_RVs]]
         r_hat, found = _diagnostics(posterior)
         said = f"{found:.0f} of {effective} effective draws, R-hat {r_hat:.3f}"
-        if r_hat < _AGREED and found >= effective:
-            break
+        if r_hat < AGREED_R_HAT and found >= effective:
+            return idata
         if posterior.sizes["draw"] >= _MOST_PIECES * draws:
             warnings.warn(f"NUTS ends without agreement of its chains: {said}.", stacklevel=3)
-            break
+            return idata
         _log.info("NUTS goes on: %s.", said)
         points = points_of(model, posterior.stack(sample=("chain", "draw")))
         begun = replace(mode, covariance=_metric(points, mode.covariance, found))
-        idata = _joined(idata, piece(begun, _TUNE_AGAIN, _ends(posterior)))
+        more = piece(begun, _TUNE_AGAIN, _ends(posterior))
+        idata = _joined(idata, more)
         _keep(idata, checkpoint, digest)
-    return idata
+        if _is_interrupted(more, draws):
+            return idata
 
 
-def _is_interrupted(idata: DataTree, draws: int) -> bool:
-    return not has_draws(idata) or idata["posterior"].sizes["draw"] % draws != 0
+def _is_interrupted(piece: DataTree, draws: int) -> bool:
+    return not has_draws(piece) or piece["posterior"].sizes["draw"] < draws
 
 
 def _diagnostics(posterior: xr.Dataset) -> tuple[float, float]:

@@ -10,6 +10,7 @@ import numpy as np
 from pymc_lens.evaluate import evaluate_once
 from pymc_lens.fit import FitImaging
 from pymc_lens.inference.importance import RELIABLE_K
+from pymc_lens.inference.pieces import AGREED_R_HAT
 from pymc_lens.pipeline.places import distances
 
 # Thresholds: beyond the first a human should look, beyond the second it is no lens or no posterior.
@@ -20,7 +21,7 @@ _COUNTER_IMAGE, _NO_COUNTER_IMAGE = 0.03, 0.003
 _ARC_RATIO, _NO_ARC_RATIO = 1.6, 2.5
 _AGREEMENT, _NO_AGREEMENT = 0.05, 0.3
 _RIVAL = 0.05
-_R_HAT, _NO_R_HAT = 1.01, 1.1
+_NO_R_HAT = 1.1
 # Pixels at the arcs: sigma of the noise.
 _AT_ARCS = 2.0
 
@@ -180,7 +181,7 @@ def of_sampling(attrs: Mapping[Any, Any], effective: float, wanted: float, r_hat
             few,
             at_most("pareto_k", "posterior", k, RELIABLE_K, 1.0, "weights cannot be trusted (Pareto k)"),
         ]
-    return [few, at_most("r_hat", "posterior", r_hat, _R_HAT, _NO_R_HAT, "chains disagree (R-hat)")]
+    return [few, at_most("r_hat", "posterior", r_hat, AGREED_R_HAT, _NO_R_HAT, "chains disagree (R-hat)")]
 
 
 def _said(grade: str, reason: str, value: float, threshold: float) -> str:

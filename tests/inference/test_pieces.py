@@ -84,3 +84,18 @@ def test_what_is_on_disk_is_gone_on_from(problem, tmp_path):
     np.testing.assert_array_equal(again["posterior"]["x"], idata["posterior"]["x"])
     with pytest.raises(ValueError, match="holds draws of another model"):
         sampled(problem, later, EFFECTIVE, path, digest="of another")
+
+
+def test_what_was_interrupted_within_a_piece_is_gone_on_from(problem, tmp_path):
+    """After Ctrl-C PyMC returns the draws there are."""
+    path, pieces = tmp_path / "draws.nuts.nc", Pieces(problem[0])
+
+    def interrupted(mode, tune, ends):
+        return pieces(mode, tune, ends).isel(draw=slice(0, 30))
+
+    idata = sampled(problem, interrupted, EFFECTIVE, path)
+    assert idata["posterior"].sizes["draw"] == 30
+    later = Pieces(problem[0])
+    idata = sampled(problem, later, EFFECTIVE, path)
+    assert idata["posterior"].sizes["draw"] == 30 + len(later.told) * DRAWS
+    assert later.told
