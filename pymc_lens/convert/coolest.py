@@ -11,6 +11,7 @@ import numpy as np
 
 from pymc_lens.convert import parameters as convert
 from pymc_lens.convert.lenstronomy import LightAndAmplitudes, lenstronomy_sersic
+from pymc_lens.convert.lists import Listed, listed, masses_of, read_list
 from pymc_lens.light.base import LightProfile
 from pymc_lens.light.sersic import DevVaucouleurs, Exponential, Sersic
 from pymc_lens.mass import (
@@ -19,15 +20,12 @@ from pymc_lens.mass import (
     IsothermalCore,
     MassProfile,
     MassSheet,
-    MassSum,
     PowerLaw,
     PowerLawCore,
     dPIEMass,
 )
 from pymc_lens.symbolic import pair
 from pymc_lens.validation import require_instance
-
-Profile = tuple[str, dict[str, Any]]
 
 
 def mass_to_coolest(mass: MassProfile) -> tuple[list[str], list[dict[str, Any]]]:
@@ -53,12 +51,11 @@ def mass_to_coolest(mass: MassProfile) -> tuple[list[str], list[dict[str, Any]]]
     ValueError
         If COOLEST has no counterpart of a profile; names it.
     """
-    require_instance("mass", mass, MassProfile)
-    parts = mass.profiles if isinstance(mass, MassSum) else (mass,)
+    parts = masses_of(mass)
     for part in parts:
         if type(part) not in _MASS_TO:
             raise ValueError(f"mass: COOLEST has no counterpart of {type(part).__name__}. {_KNOWN}")
-    return _listed([_MASS_TO[type(part)](part) for part in parts])
+    return listed([_MASS_TO[type(part)](part) for part in parts])
 
 
 def mass_from_coolest(types: Sequence[str], parameters: Sequence[dict[str, Any]]) -> MassProfile:
@@ -81,7 +78,7 @@ def mass_from_coolest(types: Sequence[str], parameters: Sequence[dict[str, Any]]
     ValueError
         If this package has no counterpart of a type, or the lists do not go together.
     """
-    return reduce(add, _read("mass", types, parameters, _MASS_FROM))
+    return reduce(add, read_list("mass", "COOLEST", types, parameters, _MASS_FROM))
 
 
 def light_to_coolest(light: LightProfile, amplitudes: Any = None) -> tuple[list[str], list[dict[str, Any]]]:
@@ -116,7 +113,7 @@ def light_to_coolest(light: LightProfile, amplitudes: Any = None) -> tuple[list[
     if amplitudes is not None and np.shape(amplitudes) != (len(light.parts),):
         raise ValueError(f"amplitudes: expected {len(light.parts)} of them, got {amplitudes!r}.")
     each = [None] * len(light.parts) if amplitudes is None else list(map(float, amplitudes))
-    return _listed([_sersic(part, value) for part, value in zip(light.parts, each, strict=True)])
+    return listed([_sersic(part, value) for part, value in zip(light.parts, each, strict=True)])
 
 
 def light_from_coolest(types: Sequence[str], parameters: Sequence[dict[str, Any]]) -> LightAndAmplitudes:
@@ -138,27 +135,10 @@ def light_from_coolest(types: Sequence[str], parameters: Sequence[dict[str, Any]
     ValueError
         If this package has no counterpart of a type, or the lists do not go together.
     """
-    read = _read("light", types, parameters, {"Sersic": _from_sersic})
+    read = read_list("light", "COOLEST", types, parameters, {"Sersic": _from_sersic})
     amplitudes = [amplitude for _, amplitude in read]
     known = None if None in amplitudes else np.array(amplitudes)
     return LightAndAmplitudes(reduce(add, (profile for profile, _ in read)), known)
-
-
-def _listed(profiles: list[Profile]) -> tuple[list[str], list[dict[str, Any]]]:
-    return [kind for kind, _ in profiles], [values for _, values in profiles]
-
-
-def _read(
-    what: str, types: Sequence[str], parameters: Sequence[dict], known: dict[str, Callable]
-) -> list[Any]:
-    if len(types) != len(parameters) or not types:
-        raise ValueError(
-            f"{what}: expected as many types as parameters, at least one, got {len(types)} and "
-            f"{len(parameters)}."
-        )
-    if unknown := [kind for kind in types if kind not in known]:
-        raise ValueError(f"{what}: expected some of COOLEST's {sorted(known)}, got {unknown}.")
-    return [known[kind](**values) for kind, values in zip(types, parameters, strict=True)]
 
 
 def _shape(profile: Any) -> dict[str, Any]:
@@ -166,38 +146,38 @@ def _shape(profile: Any) -> dict[str, Any]:
     return {name: values[name] for name in ("q", "phi", "center_x", "center_y")}
 
 
-def _isothermal(mass: Isothermal) -> Profile:
+def _isothermal(mass: Isothermal) -> Listed:
     return "SIE", convert.isothermal_to_coolest(mass.einstein_radius, mass.ell_comps, mass.centre)
 
 
-def _power_law(mass: PowerLaw | PowerLawCore) -> Profile:
+def _power_law(mass: PowerLaw | PowerLawCore) -> Listed:
     theirs = convert.power_law_to_lenstronomy(mass.einstein_radius, mass.slope, mass.ell_comps)
     return "PEMD", {"gamma": theirs["gamma"], "theta_E": theirs["theta_E"], **_shape(mass)}
 
 
-def _isothermal_core(mass: IsothermalCore) -> Profile:
+def _isothermal_core(mass: IsothermalCore) -> Listed:
     theirs = convert.isothermal_core_to_lenstronomy(mass.einstein_radius, mass.core_radius, mass.ell_comps)
     return "NIE", {"theta_E": theirs["theta_E"], "r_core": theirs["s_scale"], **_shape(mass)}
 
 
-def _power_law_core(mass: PowerLawCore) -> Profile:
+def _power_law_core(mass: PowerLawCore) -> Listed:
     _, values = _power_law(mass)
     return "SPEMD", {**values, "r_core": float(mass.core_radius * values["q"] ** 0.5)}
 
 
-def _dpie(mass: dPIEMass) -> Profile:
+def _dpie(mass: dPIEMass) -> Listed:
     root = convert.effective_einstein_radius(1.0, mass.ell_comps)
     b = root * mass.b0 * mass.rs / (mass.rs - mass.ra)
     return "Chameleon", {"b": b, "s_c": root * mass.ra, "s_t": root * mass.rs, **_shape(mass)}
 
 
-def _shear(mass: ExternalShear) -> Profile:
+def _shear(mass: ExternalShear) -> Listed:
     angle = np.rad2deg(np.arctan2(mass.gamma_2, mass.gamma_1)) / 2.0
     size = float(np.hypot(mass.gamma_1, mass.gamma_2))
     return "ExternalShear", {"gamma_ext": size, "phi_ext": float(90.0 - (180.0 - angle) % 180.0)}
 
 
-def _sheet(mass: MassSheet) -> Profile:
+def _sheet(mass: MassSheet) -> Listed:
     if pair("centre", mass.centre) != (0.0, 0.0):
         raise ValueError(
             f"mass: COOLEST has no counterpart of a MassSheet but about (0, 0), got centre {mass.centre}. "
@@ -206,7 +186,7 @@ def _sheet(mass: MassSheet) -> Profile:
     return "ConvergenceSheet", {"kappa_s": float(mass.kappa)}
 
 
-_MASS_TO: dict[type, Callable[[Any], Profile]] = {
+_MASS_TO: dict[type, Callable[[Any], Listed]] = {
     Isothermal: _isothermal,
     PowerLaw: _power_law,
     IsothermalCore: _isothermal_core,
@@ -264,7 +244,7 @@ _MASS_FROM: dict[str, Callable[..., MassProfile]] = {
 _SERSIC = (Sersic, Exponential, DevVaucouleurs)
 
 
-def _sersic(light: Any, amplitude: float | None) -> Profile:
+def _sersic(light: Any, amplitude: float | None) -> Listed:
     index = light.sersic_index if isinstance(light, Sersic) else light.index
     difference, ratio = lenstronomy_sersic(index)
     brightness = None if amplitude is None else amplitude * float(np.exp(difference))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pymc_lens.convert import parameters as convert
+from pymc_lens.convert.lists import Listed, listed, masses_of, read_list
 from pymc_lens.evaluate import evaluate_once
 from pymc_lens.light.base import LightProfile
 from pymc_lens.light.multi_gaussian import MultiGaussian as GaussianLight
@@ -24,7 +25,6 @@ from pymc_lens.mass import (
     IsothermalCore,
     MassProfile,
     MassSheet,
-    MassSum,
     MultiGaussian,
     NFWSph,
     NFWTruncatedSph,
@@ -39,8 +39,6 @@ from pymc_lens.mass import (
 from pymc_lens.mass import Sersic as SersicMass
 from pymc_lens.symbolic import pair, scalar
 from pymc_lens.validation import is_symbolic, require_instance
-
-Model = tuple[str, dict[str, Any]]
 
 
 class LightAndAmplitudes(NamedTuple):
@@ -81,9 +79,8 @@ def mass_to_lenstronomy(mass: MassProfile) -> tuple[list[str], list[dict[str, An
     ValueError
         If lenstronomy has no counterpart of a profile; names it.
     """
-    require_instance("mass", mass, MassProfile)
-    parts = mass.profiles if isinstance(mass, MassSum) else (mass,)
-    return _listed([model for part in parts for model in _mass_models(part)])
+    parts = masses_of(mass)
+    return listed([model for part in parts for model in _mass_models(part)])
 
 
 def mass_from_lenstronomy(lens_model_list: Sequence[str], kwargs_lens: Sequence[dict]) -> MassProfile:
@@ -106,7 +103,7 @@ def mass_from_lenstronomy(lens_model_list: Sequence[str], kwargs_lens: Sequence[
     ValueError
         If this package has no counterpart of a model, or the lists do not go together.
     """
-    return reduce(add, _read("lens_model_list", lens_model_list, kwargs_lens, _MASS_FROM))
+    return reduce(add, read_list("lens_model_list", "lenstronomy", lens_model_list, kwargs_lens, _MASS_FROM))
 
 
 def light_to_lenstronomy(
@@ -139,7 +136,7 @@ def light_to_lenstronomy(
     models = [
         model for part, values in zip(light.parts, each, strict=True) for model in _light_models(part, values)
     ]
-    return _listed(models)
+    return listed(models)
 
 
 def light_from_lenstronomy(
@@ -163,7 +160,7 @@ def light_from_lenstronomy(
     ValueError
         If this package has no counterpart of a model, or the lists do not go together.
     """
-    read = _read("light_model_list", light_model_list, kwargs_light, _LIGHT_FROM)
+    read = read_list("light_model_list", "lenstronomy", light_model_list, kwargs_light, _LIGHT_FROM)
     light = reduce(add, (profile for profile, _ in read))
     if any(amplitude is None for _, amplitude in read):
         return LightAndAmplitudes(light, None)
@@ -182,21 +179,6 @@ def lenstronomy_sersic(index: Any) -> tuple[Any, Any]:
 # --- lists
 
 
-def _listed(models: list[Model]) -> tuple[list[str], list[dict[str, Any]]]:
-    return [name for name, _ in models], [kwargs for _, kwargs in models]
-
-
-def _read(what: str, names: Sequence[str], kwargs: Sequence[dict], known: dict[str, Callable]) -> list[Any]:
-    if len(names) != len(kwargs) or not names:
-        raise ValueError(
-            f"{what}: expected as many names as keyword arguments, at least one, got {len(names)} and "
-            f"{len(kwargs)}."
-        )
-    if unknown := [name for name in names if name not in known]:
-        raise ValueError(f"{what}: expected some of {sorted(known)}, got {unknown}.")
-    return [known[name](**each) for name, each in zip(names, kwargs, strict=True)]
-
-
 def _split(light: LightProfile, amplitudes: Any) -> list[np.ndarray | None]:
     """Amplitudes of each part."""
     counts = [part.n_columns for part in light.parts]
@@ -211,7 +193,7 @@ def _split(light: LightProfile, amplitudes: Any) -> list[np.ndarray | None]:
 # --- masses, to lenstronomy
 
 
-def _mass_models(mass: MassProfile) -> list[Model]:
+def _mass_models(mass: MassProfile) -> list[Listed]:
     to = _MASS_TO.get(type(mass))
     if to is None:
         raise ValueError(
@@ -230,27 +212,27 @@ def _of_shape(profile: Any) -> dict[str, Any]:
     return {"e1": e_x, "e2": e_y, **_at(profile)}
 
 
-def _isothermal(mass: Isothermal) -> list[Model]:
+def _isothermal(mass: Isothermal) -> list[Listed]:
     return [("SIE", convert.isothermal_to_lenstronomy(mass.einstein_radius, mass.ell_comps, mass.centre))]
 
 
-def _power_law(mass: PowerLaw) -> list[Model]:
+def _power_law(mass: PowerLaw) -> list[Listed]:
     arguments = (mass.einstein_radius, mass.slope, mass.ell_comps, mass.centre)
     return [("EPL", convert.power_law_to_lenstronomy(*arguments))]
 
 
-def _isothermal_core(mass: IsothermalCore) -> list[Model]:
+def _isothermal_core(mass: IsothermalCore) -> list[Listed]:
     arguments = (mass.einstein_radius, mass.core_radius, mass.ell_comps, mass.centre)
     return [("NIE", convert.isothermal_core_to_lenstronomy(*arguments))]
 
 
-def _power_law_core(mass: PowerLawCore) -> list[Model]:
+def _power_law_core(mass: PowerLawCore) -> list[Listed]:
     kwargs = convert.power_law_to_lenstronomy(mass.einstein_radius, mass.slope, mass.ell_comps, mass.centre)
     core = convert.isothermal_core_to_lenstronomy(1.0, mass.core_radius, mass.ell_comps)["s_scale"]
     return [("SPEMD", {**kwargs, "s_scale": core})]
 
 
-def _dpie(mass: dPIEMass) -> list[Model]:
+def _dpie(mass: dPIEMass) -> list[Listed]:
     ra, rs, b0 = (scalar(name, getattr(mass, name)) for name in ("ra", "rs", "b0"))
     shape = _of_shape(mass)
     if not is_symbolic(ra) and ra > 0.0 and (shape["e1"], shape["e2"]) == (0.0, 0.0):
@@ -272,22 +254,22 @@ def _at_one(core: Any, cut: Any) -> Any:
     return (1.0 + core**2) ** 0.5 - core - (1.0 + cut**2) ** 0.5 + cut
 
 
-def _nfw(mass: NFW) -> list[Model]:
+def _nfw(mass: NFW) -> list[Listed]:
     root = convert.isothermal_core_to_lenstronomy(1.0, 1.0, mass.ell_comps)["s_scale"]
     halo = convert.nfw_to_lenstronomy(mass.kappa_s, mass.scale_radius * root, mass.centre)
     return [("NFW_ELLIPSE_CSE", {**halo, **_of_shape(mass)})]
 
 
-def _nfw_sph(mass: NFWSph) -> list[Model]:
+def _nfw_sph(mass: NFWSph) -> list[Listed]:
     return [("NFW", convert.nfw_to_lenstronomy(mass.kappa_s, mass.scale_radius, mass.centre))]
 
 
-def _nfw_truncated(mass: NFWTruncatedSph) -> list[Model]:
+def _nfw_truncated(mass: NFWTruncatedSph) -> list[Listed]:
     halo = convert.nfw_to_lenstronomy(mass.kappa_s, mass.scale_radius, mass.centre)
     return [("TNFW", {**halo, "r_trunc": mass.truncation_radius})]
 
 
-def _round_halo(mass: gNFW | cNFW) -> list[Model]:
+def _round_halo(mass: gNFW | cNFW) -> list[Listed]:
     if pair("ell_comps", mass.ell_comps) != (0.0, 0.0):
         raise ValueError(
             f"mass: lenstronomy has no counterpart of a {type(mass).__name__} but round ones, got ell_comps "
@@ -306,7 +288,7 @@ def _at_scale_radius(mass: gNFW | cNFW) -> float:
     return float(alpha[0, 1])
 
 
-def _sersic_mass(mass: SersicMass) -> list[Model]:
+def _sersic_mass(mass: SersicMass) -> list[Listed]:
     difference, ratio = lenstronomy_sersic(mass.sersic_index)
     kappa = mass.intensity * mass.mass_to_light_ratio * np.exp(difference)
     axis_ratio, _ = convert.axis_ratio_and_angle_from_ell_comps(mass.ell_comps)
@@ -318,7 +300,7 @@ def _sersic_mass(mass: SersicMass) -> list[Model]:
     return [("SERSIC_ELLIPSE_KAPPA", kwargs)]
 
 
-def _gaussians(mass: MultiGaussian) -> list[Model]:
+def _gaussians(mass: MultiGaussian) -> list[Listed]:
     light = GaussianLight(mass.centre, mass.ell_comps, mass.sigmas)
     return [
         ("MULTI_GAUSSIAN_ELLIPSE_KAPPA", {**kwargs, "amp": kwargs["amp"] * mass.mass_to_light_ratio})
@@ -326,7 +308,7 @@ def _gaussians(mass: MultiGaussian) -> list[Model]:
     ]
 
 
-def _multipole(mass: PowerLawMultipole) -> list[Model]:
+def _multipole(mass: PowerLawMultipole) -> list[Listed]:
     slope, ell_comps = scalar("slope", mass.slope), pair("ell_comps", mass.ell_comps)
     if slope != 2.0 or ell_comps != (0.0, 0.0):
         raise ValueError(
@@ -341,7 +323,7 @@ def _multipole(mass: PowerLawMultipole) -> list[Model]:
     return [("MULTIPOLE", {"m": mass.m, **kwargs, **_at(mass), "r_E": mass.einstein_radius})]
 
 
-def _external_potential(mass: ExternalPotential) -> list[Model]:
+def _external_potential(mass: ExternalPotential) -> list[Listed]:
     y, x = pair("centre", mass.centre)
     shift = {"ra_0": x, "dec_0": y}
     third = {
@@ -354,20 +336,20 @@ def _external_potential(mass: ExternalPotential) -> list[Model]:
     return [("SHEAR", shear | shift), ("FLEXION", third | shift)]
 
 
-def _shear(mass: ExternalShear) -> list[Model]:
+def _shear(mass: ExternalShear) -> list[Listed]:
     return [("SHEAR", {"gamma1": mass.gamma_1, "gamma2": mass.gamma_2, "ra_0": 0.0, "dec_0": 0.0})]
 
 
-def _sheet(mass: MassSheet) -> list[Model]:
+def _sheet(mass: MassSheet) -> list[Listed]:
     y, x = pair("centre", mass.centre)
     return [("CONVERGENCE", {"kappa": mass.kappa, "ra_0": x, "dec_0": y})]
 
 
-def _point(mass: PointMass) -> list[Model]:
+def _point(mass: PointMass) -> list[Listed]:
     return [("POINT_MASS", {"theta_E": mass.einstein_radius, **_at(mass)})]
 
 
-_MASS_TO: dict[type, Callable[[Any], list[Model]]] = {
+_MASS_TO: dict[type, Callable[[Any], list[Listed]]] = {
     Isothermal: _isothermal,
     PowerLaw: _power_law,
     IsothermalCore: _isothermal_core,
@@ -514,7 +496,7 @@ _MASS_FROM: dict[str, Callable[..., MassProfile]] = {
 # --- light
 
 
-def _light_models(light: LightProfile, amplitudes: np.ndarray | None) -> list[Model]:
+def _light_models(light: LightProfile, amplitudes: np.ndarray | None) -> list[Listed]:
     to = _LIGHT_TO.get(type(light))
     if to is None:
         raise ValueError(
@@ -527,7 +509,7 @@ def _amp(amplitudes: np.ndarray | None, factor: Any) -> dict[str, Any]:
     return {} if amplitudes is None else {"amp": float(amplitudes[0] * factor)}
 
 
-def _sersic(light: Any, amplitudes: np.ndarray | None) -> list[Model]:
+def _sersic(light: Any, amplitudes: np.ndarray | None) -> list[Listed]:
     index = light.sersic_index if isinstance(light, Sersic) else light.index
     difference, ratio = lenstronomy_sersic(index)
     shape = convert.sersic_to_lenstronomy(
@@ -536,7 +518,7 @@ def _sersic(light: Any, amplitudes: np.ndarray | None) -> list[Model]:
     return [("SERSIC_ELLIPSE", {**_amp(amplitudes, np.exp(difference)), **shape})]
 
 
-def _sersic_core(light: SersicCore, amplitudes: np.ndarray | None) -> list[Model]:
+def _sersic_core(light: SersicCore, amplitudes: np.ndarray | None) -> list[Listed]:
     _, ratio = lenstronomy_sersic(light.sersic_index)
     radius = light.effective_radius * ratio
     shape = convert.sersic_to_lenstronomy(radius, light.sersic_index, light.ell_comps, light.centre)
@@ -551,12 +533,12 @@ def _at_break(R_sersic: Any, n_sersic: Any, Rb: Any, gamma: Any, alpha: Any) -> 
     return 2.0 ** (gamma / alpha) * np.exp((1.9992 * n_sersic - 0.3271) * (1.0 - power))
 
 
-def _gaussian(light: Gaussian, amplitudes: np.ndarray | None) -> list[Model]:
+def _gaussian(light: Gaussian, amplitudes: np.ndarray | None) -> list[Listed]:
     amp = _amp(amplitudes, 2.0 * np.pi * light.sigma**2)
     return [("GAUSSIAN_ELLIPSE", {**amp, "sigma": light.sigma, **_of_shape(light)})]
 
 
-def _gaussian_groups(light: GaussianLight, amplitudes: np.ndarray | None) -> list[Model]:
+def _gaussian_groups(light: GaussianLight, amplitudes: np.ndarray | None) -> list[Listed]:
     y, x = pair("centre", light.centre)
     counts = [widths.size for widths in light.widths]
     each = [None] * len(counts) if amplitudes is None else np.split(amplitudes, np.cumsum(counts)[:-1])
@@ -568,7 +550,7 @@ def _gaussian_groups(light: GaussianLight, amplitudes: np.ndarray | None) -> lis
     return models
 
 
-_LIGHT_TO: dict[type, Callable[[Any, np.ndarray | None], list[Model]]] = {
+_LIGHT_TO: dict[type, Callable[[Any, np.ndarray | None], list[Listed]]] = {
     Sersic: _sersic,
     Exponential: _sersic,
     DevVaucouleurs: _sersic,

@@ -48,6 +48,8 @@ _log = logging.getLogger(__name__)
 # Draws that are reconstructed.
 _RECONSTRUCTED = 100
 _DRAWS, _ALL_DRAWS = "draws.npz", "draws.*"
+# What an interrupted fit goes on from: of no use once it is finished.
+LEFT_OVERS = ("stage_*.pickle", _ALL_DRAWS)
 # Another lens is one whose Einstein radius differs by more, relative.
 _OTHER = 0.03
 # What the corner figure shows: that of all variables takes longer to draw than some stages.

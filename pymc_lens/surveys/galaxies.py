@@ -38,6 +38,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -248,12 +249,18 @@ def _dispersions(sigma: np.ndarray) -> np.ndarray:
 
 
 _REDSHIFTS = np.linspace(0.0, _FARTHEST_SOURCE, 1201)
-_DISTANCES = np.array([COSMOLOGY.transverse_distance(0.0, z) for z in _REDSHIFTS]) * COSMOLOGY.hubble_distance
+
+
+@cache
+def _distances() -> np.ndarray:
+    """Comoving, Mpc, at these redshifts."""
+    relative = np.array([COSMOLOGY.transverse_distance(0.0, z) for z in _REDSHIFTS])
+    return relative * COSMOLOGY.hubble_distance
 
 
 def _distance(z: np.ndarray) -> np.ndarray:
     """Comoving, Mpc."""
-    return np.interp(z, _REDSHIFTS, _DISTANCES)
+    return np.interp(z, _REDSHIFTS, _distances())
 
 
 def _distance_modulus(z: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,9 +85,9 @@ def log_prior_of(name: str, prior: Any, draws: Any, lenses: LensDraws) -> np.nda
         If it is something else, is not known, or not finite at a draw.
     """
     if isinstance(prior, pm.Model):
-        log_prior = _of_model(name, prior, draws, _names(lenses))
+        log_prior = _of_model(name, prior, draws, _names(lenses.values))
     elif isinstance(prior, Mapping):
-        log_prior = _of_distributions(name, prior, draws, _names(lenses))
+        log_prior = _of_distributions(name, prior, draws, _names(lenses.values))
     elif isinstance(prior, (Sequence, np.ndarray)) and not isinstance(prior, str):
         log_prior = _of_arrays(name, prior, lenses)
     else:
@@ -104,14 +104,14 @@ def log_prior_of(name: str, prior: Any, draws: Any, lenses: LensDraws) -> np.nda
     return log_prior
 
 
-def _names(lenses: LensDraws) -> list[str]:
-    return [name for key in lenses.values for name in ((key,) if isinstance(key, str) else key)]
+def _names(keys: Iterable[Key]) -> list[str]:
+    return [name for key in keys for name in ((key,) if isinstance(key, str) else key)]
 
 
 def _of_distributions(name: str, prior: Mapping[Key, Any], draws: Any, names: list[str]) -> np.ndarray:
     for key, distribution in prior.items():
         require_distribution(f"{name}[{key!r}]", distribution)
-    known = [each for key in prior for each in ((key,) if isinstance(key, str) else key)]
+    known = _names(prior)
     if sorted(known) != sorted(names):
         raise ValueError(f"{name}: expected the parameters of the population, {names}, got {known}.")
     at = LensDraws.of("draws", draws, list(prior))

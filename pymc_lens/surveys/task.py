@@ -19,6 +19,7 @@ import psutil
 from distributed import get_worker
 
 import pymc_lens
+from pymc_lens.pipeline.fit_lens import LEFT_OVERS
 from pymc_lens.storage import complete_or_not, make_folder
 from pymc_lens.surveys.catalogue import Entry
 from pymc_lens.surveys.table import row_of
@@ -26,8 +27,6 @@ from pymc_lens.surveys.table import row_of
 _log = logging.getLogger("pymc_lens")
 
 _SUMMARY = "summary.json"
-# What a fit goes on from: of no use once it is finished.
-_LEFT_OVERS = ("stage_*.pickle", "draws.*")
 _SECONDS_BETWEEN_LOOKS = 0.2
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -71,7 +70,7 @@ class FitTask:
             if _is_for_want_of_room(error):
                 raise
             return row | failed(f"{type(error).__name__}: {error}")
-        for pattern in _LEFT_OVERS:
+        for pattern in LEFT_OVERS:
             for path in folder.glob(pattern):
                 path.unlink(missing_ok=True)
         # A summary that a process left which died right after is one as well.
