@@ -281,7 +281,7 @@ def enclosed_mass(
         As `mean_convergence`; also if masses in several planes lens the source.
     """
     kappa = mean_convergence(tracer, radius, centre, redshift)
-    d_lens, d_source, d_between, _ = _distances(tracer, redshift)
+    d_lens, d_source, d_between = _distances(tracer, redshift)
     area = np.pi * (radius * u.arcsec.to(u.rad) * d_lens) ** 2
     critical = astropy.constants.c**2 / (4.0 * np.pi * astropy.constants.G) * d_source / (d_lens * d_between)
     return (kappa * area * critical).to(u.Msun)
@@ -472,8 +472,8 @@ def _arrival_times(mapping: _Mapping, positions: np.ndarray, point: np.ndarray) 
     return np.asarray(pytensor.function([], times, mode=_COMPILE)())
 
 
-def _distances(tracer: Tracer, redshift: float | None) -> tuple[u.Quantity, u.Quantity, u.Quantity, float]:
-    """Angular diameter distances to the lens, to the source and between them, and the lens's redshift."""
+def _distances(tracer: Tracer, redshift: float | None) -> tuple[u.Quantity, u.Quantity, u.Quantity]:
+    """Angular diameter distances to the lens, to the source and between them."""
     lenses, behind = tracer.lens_redshifts(redshift), tracer.source_redshift if redshift is None else redshift
     if len(lenses) != 1:
         raise ValueError(f"tracer: expected mass in one plane before the source, got it at {lenses}.")
@@ -484,4 +484,4 @@ def _distances(tracer: Tracer, redshift: float | None) -> tuple[u.Quantity, u.Qu
     lens, source, between = (
         hubble * distances.transverse_distance(*ends) / (1.0 + ends[1]) for ends in pairs
     )
-    return lens, source, between, at
+    return lens, source, between

@@ -127,7 +127,9 @@ class MultiGaussian(LightProfile):
         if not positive_number("sigma_min", sigma_min) < positive_number("sigma_max", sigma_max):
             raise ValueError(f"sigma_min: expected 0 < sigma_min < sigma_max, got {sigma_min}, {sigma_max}.")
         widths = np.geomspace(sigma_min, sigma_max, integer("n_per_group", n_per_group, minimum=2))
-        return cls(centre, ell_comps, [widths] * len(_ellipticities(ell_comps)), intensity_scale, positivity)
+        return cls(
+            centre, ell_comps, [widths] * len(pairs("ell_comps", ell_comps)), intensity_scale, positivity
+        )
 
     @property
     @override
@@ -230,7 +232,7 @@ class MultiGaussian(LightProfile):
         ValueError
             If the number of groups is not known, or a pair is none.
         """
-        return _ellipticities(self.ell_comps)
+        return pairs("ell_comps", self.ell_comps)
 
     @property
     def widths(self) -> list[np.ndarray]:
@@ -245,11 +247,6 @@ class MultiGaussian(LightProfile):
         flat = isinstance(self.sigmas, Variable) or (not nested and np.ndim(self.sigmas) != 2)
         groups: Sequence[Any] = [self.sigmas] if flat else self.sigmas
         return [real_numbers("sigmas", widths) for widths in groups]
-
-
-def _ellipticities(ell_comps: Any) -> list[tuple[Any, Any]]:
-    """Take ell_comps apart: one pair, or a pair for each group."""
-    return pairs("ell_comps", ell_comps)
 
 
 def turned(y: Any, x: Any, degrees: float) -> tuple[Any, Any]:

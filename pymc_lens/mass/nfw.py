@@ -242,7 +242,7 @@ class NFW(MassProfile):
 
     def __post_init__(self) -> None:
         require_ell_comps("ell_comps", pair("ell_comps", self.ell_comps))
-        _require_halo(self)
+        require_halo(self)
 
     @override
     def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
@@ -304,7 +304,7 @@ class NFWSph(MassProfile):
     scale_radius: Any = 1.0
 
     def __post_init__(self) -> None:
-        _require_halo(self)
+        require_halo(self)
 
     @override
     def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
@@ -342,7 +342,7 @@ class NFWSph(MassProfile):
         return within(values, (0.0, 0.0, 0.0, 1.0), kappa_s >= 0.0, scale > 0.0)
 
 
-def _require_halo(profile: NFW | NFWSph) -> None:
+def require_halo(profile: Any) -> None:
     """Raise unless a halo's centre, ``kappa_s`` and ``scale_radius`` are admissible or variables."""
     pair("centre", profile.centre)
     require_not_negative("kappa_s", scalar("kappa_s", profile.kappa_s))

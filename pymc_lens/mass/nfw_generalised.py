@@ -33,8 +33,9 @@ import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.mass.base import MassProfile
+from pymc_lens.mass.nfw import require_halo
 from pymc_lens.symbolic import ellipticity, nan_unless, pair, scalar, within
-from pymc_lens.validation import require_between, require_ell_comps, require_not_negative, require_positive
+from pymc_lens.validation import require_between, require_ell_comps, require_positive
 
 # Of ln s: the step, and where the sum begins and ends. Larger cores are sheets, and added to the last.
 _STEP, _SMALLEST, _LARGEST = 0.35, -17.0, 10.0
@@ -153,7 +154,8 @@ class gNFW(_SumOfEllipsoids):
     scale_radius: Any = 1.0
 
     def __post_init__(self) -> None:
-        _require_halo(self)
+        require_ell_comps("ell_comps", pair("ell_comps", self.ell_comps))
+        require_halo(self)
         require_between("inner_slope", scalar("inner_slope", self.inner_slope), 0.0, 2.0)
 
     @override
@@ -205,7 +207,8 @@ class cNFW(_SumOfEllipsoids):
     core_radius: Any = 0.01
 
     def __post_init__(self) -> None:
-        _require_halo(self)
+        require_ell_comps("ell_comps", pair("ell_comps", self.ell_comps))
+        require_halo(self)
         require_positive("core_radius", scalar("core_radius", self.core_radius))
 
     @override
@@ -232,14 +235,6 @@ def _cored_weights(ratio: TensorVariable) -> TensorVariable:
 
 
 _INVERSE = 1.0 / (1.0 - 1j * _CORES)
-
-
-def _require_halo(profile: gNFW | cNFW) -> None:
-    """Raise unless what both have is admissible or a variable."""
-    pair("centre", profile.centre)
-    require_ell_comps("ell_comps", pair("ell_comps", profile.ell_comps))
-    require_not_negative("kappa_s", scalar("kappa_s", profile.kappa_s))
-    require_positive("scale_radius", scalar("scale_radius", profile.scale_radius))
 
 
 def _within(
