@@ -19,7 +19,7 @@ def main() -> None:
     print(
         "Two to four minutes on two idle cores; two more where kernels have to be compiled first.", flush=True
     )
-    result = pl.fit_lens(pl.pipeline.read_folder(HERE / "data" / "J0252+0039"), out="demo")
+    result = pl.fit_lens(pl.pipeline.read_folder(HERE / "data" / "J0252+0039", 0.05), out="demo")
     print(result)
     print("(Bolton et al. 2008: 1.04 arcsec)")
     print("Figures and draws: demo/")

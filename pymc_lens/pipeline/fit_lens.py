@@ -25,6 +25,7 @@ from pymc_lens.inference.mode import Mode
 from pymc_lens.inference.sample import sample
 from pymc_lens.pipeline import verdict as judged
 from pymc_lens.pipeline.models import Redshifts, joint_model
+from pymc_lens.pipeline.positions import of_positions
 from pymc_lens.pipeline.stages import (
     Field,
     FirstSource,
@@ -281,14 +282,12 @@ def _verdict(found: Search, mode: Mode, idata: DataTree, best: FitImaging, wante
         if abs(_radius(other.parameters) / radius_of_search - 1.0) > _OTHER
     ]
     summary = table_of(posterior, kind="diagnostics", round_to="none")
-    centre = posterior["mass_centre"].mean(("chain", "draw")).values
+    y, x = posterior["mass_centre"].mean(("chain", "draw")).values.tolist()
     return Verdict.of(
         [
             *judged.of_search(found.gain, rivals),
-            *judged.of_fit(
-                best, (float(centre[0]), float(centre[1])), float(posterior["theta_e"].median()),
-                radius_of_search,
-            ),
+            *judged.of_fit(best, (y, x), float(posterior["theta_e"].median()), radius_of_search),
+            *of_positions(best, (y, x)),
             *judged.of_remarks(mode.remarks),
             *judged.of_sampling(
                 posterior.attrs,
@@ -297,7 +296,7 @@ def _verdict(found: Search, mode: Mode, idata: DataTree, best: FitImaging, wante
                 float(summary["r_hat"].max()),
             ),
         ]
-    )  # fmt: skip
+    )
 
 
 def _radius(parameters: dict[str, Any]) -> float:
