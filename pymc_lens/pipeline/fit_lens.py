@@ -275,7 +275,7 @@ def _first_source(start: Field, found: Search, redshifts: Redshifts) -> tuple[Fi
 
 def _verdict(found: Search, mode: Mode, idata: DataTree, best: FitImaging, wanted: int) -> Verdict:
     posterior = idata["posterior"].to_dataset()
-    radius_of_search = _radius(found.lenses[0].parameters)
+    radius, radius_of_search = float(posterior["theta_e"].median()), _radius(found.lenses[0].parameters)
     rivals = [
         (found.lenses[0].log_density - other.log_density) / abs(found.lenses[0].log_density)
         for other in found.lenses[1:]
@@ -286,8 +286,8 @@ def _verdict(found: Search, mode: Mode, idata: DataTree, best: FitImaging, wante
     return Verdict.of(
         [
             *judged.of_search(found.gain, rivals),
-            *judged.of_fit(best, (y, x), float(posterior["theta_e"].median()), radius_of_search),
-            *of_positions(best, (y, x)),
+            *judged.of_fit(best, (y, x), radius, radius_of_search),
+            *of_positions(best, (y, x), radius),
             *judged.of_remarks(mode.remarks),
             *judged.of_sampling(
                 posterior.attrs,
