@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
-from problems import mass, simulated, tracer
+from problems import simulated, tracer
 
 import pymc_lens as pl
 from pymc_lens.pipeline import positions as found
@@ -29,61 +28,42 @@ def test_bright_places_are_found_to_a_part_of_a_pixel() -> None:
     places = np.array([(0.83, 0.41), (-0.72, 0.66), (0.31, -1.04), (0.9, 0.47), (0.05, 0.02), (1.9, 1.9)])
     dataset, image = image_of(places, [3.0, 2.0, 1.0, 1.0, 3.0, 3.0])
     bright = found.bright_places(dataset, image, CENTRE)
-    np.testing.assert_allclose(bright[:3], places[:3], atol=0.02)
+    np.testing.assert_allclose(bright.positions[:3], places[:3], atol=0.02)
+    assert (np.diff(bright.significance) <= 0.0).all()
     # Of 11,000 pixels of smoothed noise some hundred are maxima, hardly one of them significant.
-    assert len(bright) <= 3 + 3
+    assert len(bright.positions) <= 3 + 3
 
 
 def test_a_dark_image_has_none() -> None:
     dataset, image = image_of(np.empty((0, 2)), [])
-    assert found.bright_places(dataset, np.full_like(image, np.nan), CENTRE).shape == (0, 2)
+    bright = found.bright_places(dataset, np.full_like(image, np.nan), CENTRE)
+    assert bright.positions.shape == (0, 2)
+    assert found.traced_together(tracer(), bright.positions, 1.0).shape == (0,)
 
 
 def quad(source: tuple[float, float] = (0.03, 0.05)) -> np.ndarray:
     return pl.quantities.image_positions(tracer(), source, EXTENT).positions
 
 
-def test_spread_is_none_behind_the_true_lens() -> None:
-    positions = quad()
-    assert len(positions) == 4
-    assert found.source_spread(tracer(), positions) < 1e-6
-    assert found.source_spread(tracer(mass(0.7)), positions) > 0.3
-    assert found.source_spread(tracer(), positions[:1]) == 0.0
-
-
-def test_smallest_spread_tells_images_from_strangers(rng: np.random.Generator) -> None:
-    positions = quad()
-    assert found.smallest_spread(positions, CENTRE) < 0.02
-    strangers = np.vstack([positions, [[1.6, 1.1]], [[-0.3, -1.8]]])
-    assert found.smallest_spread(strangers, CENTRE) > 0.3
-    assert found.smallest_spread(positions[:1], CENTRE) == 0.0
-
-
-def test_a_stranger_is_left_out() -> None:
-    positions = quad()
-    np.testing.assert_array_equal(found.without_a_stranger(positions, CENTRE), positions)
-    for place in (0, 2, 4):
-        mixed = np.insert(positions, place, (1.7, -1.6), axis=0)
-        np.testing.assert_array_equal(found.without_a_stranger(mixed, CENTRE), positions)
-
-
-@pytest.mark.parametrize(
-    ("smallest", "threshold"), [(0.0, 0.3), (0.1, 0.3), (0.2, 0.4), (0.3, 0.5), (2.0, 0.5)]
-)
-def test_threshold(smallest: float, threshold: float) -> None:
-    assert found.spread_threshold(smallest) == pytest.approx(threshold)
+def test_a_lens_brings_images_of_a_point_together_and_no_strangers() -> None:
+    positions = np.insert(quad(), 2, [(1.7, -1.6), (0.4, 0.3)], axis=0)
+    together = found.traced_together(tracer(), positions, 1.0)
+    np.testing.assert_array_equal(together, [True, True, False, False, True, True])
+    # One that hardly lenses leaves them where they are.
+    weak = tracer(pl.mass.Isothermal(einstein_radius=0.02))
+    assert found.traced_together(weak, quad(), 1.0).sum() == 1
 
 
 def test_images_of_a_simulated_lens_and_a_wrong_lens() -> None:
     fit = pl.FitImaging(simulated(), tracer())
-    positions = found.image_positions(fit, CENTRE)
+    bright = found.bright_places(fit.dataset, fit.lens_subtracted_image, CENTRE)
+    positions = bright.positions[found.traced_together(fit.tracer, bright.positions, 1.0)]
     assert len(positions) >= 2
-    # Of three clumps within 0.2 arcsec of their middle.
-    assert found.source_spread(fit.tracer, positions) < 0.4
     np.testing.assert_allclose(
         np.linalg.norm(positions, axis=1), 1.0, atol=0.35, err_msg="around the Einstein radius"
     )
-    grades = {each.name: each.grade for each in found.of_positions(fit, CENTRE)}
+    grades = {each.name: each.grade for each in found.of_positions(fit, CENTRE, 1.0)}
     assert set(grades.values()) == {"keep"}
     wrong = pl.FitImaging(simulated(), tracer(pl.mass.Isothermal(einstein_radius=0.02)))
-    assert {each.name: each.grade for each in found.of_positions(wrong, CENTRE)}["source_spread"] == "review"
+    grades = {each.name: each.grade for each in found.of_positions(wrong, CENTRE, 1.0)}
+    assert grades["traced_together"] == "review"
