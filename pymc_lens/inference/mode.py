@@ -162,6 +162,27 @@ def find_modes(
     return modes
 
 
+def higher_mode(model: pm.Model, mode: Mode, flat: np.ndarray, cores: int | None, report: Report) -> Mode:
+    """Climb to the mode above a point that lies higher than one.
+
+    Parameters
+    ----------
+    model : pm.Model
+    mode : Mode
+        The lower one, whose remarks the other keeps.
+    flat : (n,) float64
+        Value variables, flattened, of the point.
+    cores : int, optional
+        Processes that share the work; by default one for each core.
+    report : callable
+        Told what is going on.
+    """
+    density = Density(model, cores)
+    end = climb(density, flat, np.arange(flat.size), COARSE, report, "higher mode")
+    found = _settle(density, end, report)
+    return replace(found, evaluations=mode.evaluations + found.evaluations, remarks=mode.remarks)
+
+
 class _Found(NamedTuple):
     """Where climbs ended, the highest first; the starting points; what the search itself has to say."""
 

@@ -62,7 +62,8 @@ def sample(
     draws of the posterior, and their Pareto k is below 0.7 (Vehtari et al. 2024, JMLR 25, 72). Draws of equal
     weight are returned. Where the posterior is so bent that k stays high, or that few draws hold the weight,
     this is said and NUTS takes over, in pieces of so many draws a chain, until R-hat is below 1.01 and there
-    are as many effective draws, or until it has drawn four pieces, and says so.
+    are as many effective draws, or until it has drawn four pieces, and says so. A draw that is higher than
+    the mode tells of a higher one, from where importance sampling begins anew.
 
     *NUTS* starts there with the inverse Hessian as its metric. PyMC's goes on adapting it; other samplers are
     given the model in coordinates scaled by it, in which their own first metric is right.
@@ -143,6 +144,7 @@ def sample(
     if method == "importance":
         weighted_draws = WeightedDraws(model, mode, cores, checkpoint)
         weighted = _weighted(weighted_draws, draws * chains, rng, progressbar)
+        mode = weighted_draws.mode
         if weighted is not None:
             idata = weighted_draws.posterior(weighted, draws, chains, rng)
             stamp(idata, model, random_seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from hashlib import sha256
 from pathlib import Path
@@ -15,18 +16,33 @@ from xarray import Dataset, DataTree
 from pymc_lens.distributions import lensed_images
 from pymc_lens.inference.datatree import draws_of
 from pymc_lens.inference.importance import Batch, StudentT, Weighted, importance_sample, resample
-from pymc_lens.inference.mode import Mode
+from pymc_lens.inference.mode import Mode, higher_mode
 from pymc_lens.inference.values import Values
 from pymc_lens.progress import Report
 from pymc_lens.provenance import fingerprint
 from pymc_lens.storage import complete_or_not
 
+_log = logging.getLogger(__name__)
+
 # Of the first proposal: heavier tails than the posterior's.
 _FIRST_DEGREES = 6.0
+# By how much more than a mode's the log density of a draw is that of a higher one, where the evidence is not
+# smooth; and how often that is followed.
+_HIGHER, _CLIMBS = 2.0, 3
+
+
+class _HigherDraw(Exception):
+    """A draw lies higher than the mode."""
+
+    def __init__(self, flat: np.ndarray) -> None:
+        self.flat = flat
 
 
 class WeightedDraws:
-    """Importance sampling from around a mode.
+    """Importance sampling from around a mode, or from a higher one that a draw leads to.
+
+    A climb may end at a small maximum beside the one that holds the posterior. No draw of a posterior with a
+    single mode is higher than that: where one is, all is begun anew at the mode above it.
 
     Parameters
     ----------
@@ -41,26 +57,35 @@ class WeightedDraws:
     ------
     ValueError
         If the file holds draws of another model or dataset.
+
+    Attributes
+    ----------
+    mode : Mode
+        The one that it is around by now.
     """
 
     def __init__(self, model: pm.Model, mode: Mode, cores: int | None, checkpoint: str | Path | None) -> None:
-        self.model, self.cores = model, cores
-        flat = DictToArrayBijection.map(mode.point)
-        self._info = flat.point_map_info
-        self._first = StudentT(flat.data, np.linalg.cholesky(mode.covariance), _FIRST_DEGREES)
+        self.model, self.cores, self.mode = model, cores, mode
+        self._info = DictToArrayBijection.map(mode.point).point_map_info
         self._checkpoint = None if checkpoint is None else Path(checkpoint)
         self.digest = self._digest()
-        self.batches = _read(self._checkpoint, self.digest) if self._checkpoint else []
+        known = _read(self._checkpoint, self.digest) if self._checkpoint else ([], 0, [])
+        self._higher, self._dropped, self.batches = known
 
     def sample(self, effective: int, rng: np.random.Generator, report: Report) -> Weighted:
         """Draw until there are so many effective draws, or that is not worthwhile."""
         values = Values(self.model, self._info, self.cores)
         state = "finding the proposal"
         before, begin = self.n_values, time.perf_counter()
+        if self._higher:  # of an earlier call
+            self._climb(report)
 
         def log_target(points: np.ndarray) -> np.ndarray:
             batch = len(self.batches) + 1
-            return values(points, lambda done: report(f"batch {batch}: {done}; {state}"))
+            found = values(points, lambda done: report(f"batch {batch}: {done}; {state}"))
+            if found.max() > self.mode.log_density + _HIGHER and len(self._higher) < _CLIMBS:
+                raise _HigherDraw(points[found.argmax()])
+            return found
 
         def settled(weighted: Weighted) -> None:
             nonlocal state
@@ -71,7 +96,16 @@ class WeightedDraws:
                 state += f", about {missing * (time.perf_counter() - begin) / drawn:.0f} s left"
             self._save()
 
-        return importance_sample(log_target, self.batches, self._first, effective, rng, settled)
+        while True:
+            first = StudentT(self._flat(), np.linalg.cholesky(self.mode.covariance), _FIRST_DEGREES)
+            try:
+                return importance_sample(log_target, self.batches, first, effective, rng, settled)
+            except _HigherDraw as draw:
+                self._dropped += self.n_values
+                self._higher.append(draw.flat)
+                self.batches.clear()
+                self._climb(report)
+                self._save()
 
     @property
     def nuts_checkpoint(self) -> Path | None:
@@ -81,7 +115,7 @@ class WeightedDraws:
     @property
     def n_values(self) -> int:
         """Points so far, in batches that count and others."""
-        return sum(len(batch.points) for batch in self.batches)
+        return self._dropped + sum(len(batch.points) for batch in self.batches)
 
     def metric(self) -> np.ndarray:
         """Covariance (n, n) that the proposals have found."""
@@ -124,6 +158,17 @@ class WeightedDraws:
 
     # --- helpers
 
+    def _climb(self, report: Report) -> None:
+        """Take the mode above the last draw that was higher than one."""
+        before = self.mode
+        self.mode = higher_mode(self.model, before, self._higher[-1], self.cores, report)
+        # Of later calls: to begin there.
+        self._higher[-1] = self._flat()
+        _log.info("A draw was higher: mode at %.2f, not %.2f.", self.mode.log_density, before.log_density)
+
+    def _flat(self) -> np.ndarray:
+        return DictToArrayBijection.map(self.mode.point).data
+
     def _point(self, flat: np.ndarray) -> dict[str, np.ndarray]:
         return DictToArrayBijection.rmap(RaveledVars(flat, self._info))
 
@@ -134,7 +179,7 @@ class WeightedDraws:
     def _digest(self) -> str:
         """Hash of the data and the variables, by which a checkpoint is known again."""
         content = sha256(repr(self._coordinates()).encode())
-        content.update(self._first.centre.tobytes() + self._first.root.tobytes())
+        content.update(self._flat().tobytes() + np.linalg.cholesky(self.mode.covariance).tobytes())
         for image in lensed_images(self.model).values():
             content.update(fingerprint(image.tag.dataset).encode())
         return content.hexdigest()
@@ -142,7 +187,8 @@ class WeightedDraws:
     def _save(self) -> None:
         if self._checkpoint is None:
             return
-        arrays: dict[str, Any] = {"digest": self.digest}
+        arrays: dict[str, Any] = {"digest": self.digest, "higher": np.array(self._higher)}
+        arrays["dropped"] = self._dropped
         for k, batch in enumerate(self.batches):
             arrays |= {f"{k}_{name}": value for name, value in batch._asdict().items() if name != "proposal"}
             arrays |= {f"{k}_{name}": value for name, value in batch.proposal._asdict().items()}
@@ -150,9 +196,10 @@ class WeightedDraws:
             np.savez(file, **arrays)
 
 
-def _read(path: Path, digest: str) -> list[Batch]:
+def _read(path: Path, digest: str) -> tuple[list[np.ndarray], int, list[Batch]]:
+    """Return higher modes that were climbed to, values dropped on the way, and batches around the last."""
     if not path.exists():
-        return []
+        return [], 0, []
     with np.load(path) as archive:
         if str(archive["digest"]) != digest:
             raise ValueError(
@@ -164,4 +211,4 @@ def _read(path: Path, digest: str) -> list[Batch]:
             proposal = StudentT(archive[f"{k}_centre"], archive[f"{k}_root"], float(archive[f"{k}_degrees"]))
             points, log_target = archive[f"{k}_points"], archive[f"{k}_log_target"]
             batches.append(Batch(proposal, points, log_target, bool(archive[f"{k}_counts"])))
-    return batches
+        return list(archive["higher"]), int(archive["dropped"]), batches

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pymc as pm
+import pytensor.tensor as pt
 import pytest
 from scipy import stats
 
@@ -115,6 +117,37 @@ def test_what_was_drawn_is_gone_on_from(normal, tmp_path, monkeypatch):
     gone_on = pl.sample(**options, checkpoint=path)
     np.testing.assert_array_equal(gone_on["weighted_points"]["point"], whole["weighted_points"]["point"])
     assert gone_on["posterior"].attrs["log_z"] == whole["posterior"].attrs["log_z"]
+
+
+def beside_a_higher_mode():
+    """Two standard normals, five standard deviations apart: the evidence is that of their sum."""
+    with pm.Model() as model:
+        x = pm.Flat("x", shape=2)
+        lower = -0.5 * (x**2).sum() - 10.0
+        higher = -0.5 * ((x - np.array([3.0, 4.0])) ** 2).sum()
+        pm.Potential("both", pt.logaddexp(lower, higher) - np.log(2.0 * np.pi))
+    found = pl.find_mode(model, starts={"x": np.zeros(2)}, progressbar=False, cores=1)
+    at = {"x": np.zeros(2)}
+    log_density = -10.0 - np.log(2.0 * np.pi)
+    return model, replace(found, point=at, initvals=at, log_density=log_density, covariance=np.eye(2))
+
+
+def test_a_draw_that_is_higher_than_the_mode_leads_to_a_higher_one(tmp_path, caplog):
+    model, mode = beside_a_higher_mode()
+    options = {"mode": mode, "model": model, "cores": 1, "random_seed": 1, "progressbar": False}
+    with caplog.at_level(logging.INFO, logger="pymc_lens"):
+        idata = pl.sample(200, checkpoint=tmp_path / "draws.npz", **options)
+    assert "A draw was higher" in caplog.text
+    posterior = idata["posterior"]
+    np.testing.assert_allclose(posterior["x"].mean(("chain", "draw")), [3.0, 4.0], atol=0.25)
+    np.testing.assert_allclose(posterior["x"].std(("chain", "draw")), 1.0, rtol=0.2)
+    attrs = posterior.attrs
+    assert attrs["log_z"] == pytest.approx(np.log1p(np.exp(-10.0)), abs=4.0 * attrs["log_z_error"])
+    assert attrs["mode_gradient_evaluations"] > mode.evaluations
+    # What is on disk is around the higher one, and enough.
+    again = pl.sample(200, checkpoint=tmp_path / "draws.npz", **options)
+    assert again["posterior"].attrs["n_values"] == attrs["n_values"]
+    assert again["posterior"].attrs["log_z"] == attrs["log_z"]
 
 
 def test_draws_of_another_model_are_refused(normal, tmp_path):

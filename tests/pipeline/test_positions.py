@@ -46,7 +46,7 @@ def quad(source: tuple[float, float] = (0.03, 0.05)) -> np.ndarray:
 
 
 def test_a_lens_brings_images_of_a_point_together_and_no_strangers() -> None:
-    positions = np.insert(quad(), 2, [(1.7, -1.6), (0.4, 0.3)], axis=0)
+    positions = np.insert(quad(), 2, [(1.7, -1.6), (-0.2, -1.9)], axis=0)
     together = found.traced_together(tracer(), positions, 1.0)
     np.testing.assert_array_equal(together, [True, True, False, False, True, True])
     # One that hardly lenses leaves them where they are.
