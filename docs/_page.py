@@ -1,4 +1,7 @@
-"""What every page of the documentation begins with: the folder of the checkout, and figures of one size."""
+"""What every page of the documentation begins with: the folder of the checkout, and figures of one size.
+
+What a reader has to do of it is on the page on installing.
+"""
 
 import logging
 import os
