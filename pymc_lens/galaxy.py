@@ -24,8 +24,8 @@ class Pixelization:
         Whether source pixels may be negative: by default they may, and the evidence is exact. With "map" the
         most probable ones that are not take their place in the same formula, as in PyAutoLens: faithful as a
         picture, but no longer strictly an evidence. With "marginal" the prior is a Gaussian without its
-        negative part and the evidence that of this prior, by expectation propagation; that takes many times
-        as long, the more so the more source pixels there are.
+        negative part and the evidence that of this prior, by expectation propagation; that takes several
+        times as long, the more so the more source pixels there are.
 
     Raises
     ------
