@@ -39,7 +39,8 @@ def reconstruct(
 
     For evenly spaced draws of the posterior the inversion is solved again, and one source (with the light
     amplitudes) is drawn from its Gaussian posterior at these parameters. The spread of the results is thus
-    that of the whole posterior.
+    that of the whole posterior. That the model has other priors or another mesh than the one that was sampled
+    is not noticed, where its variables have the same names.
 
     Parameters
     ----------

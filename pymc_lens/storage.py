@@ -43,7 +43,8 @@ def make_folder(path: str | Path) -> Path:
 def save(idata: DataTree, path: str | Path) -> Path:
     """Write draws to a netCDF file that is complete or not there: an earlier one stays until then.
 
-    ``xarray.open_datatree(path)`` and ``arviz.from_netcdf(path)`` read it.
+    ``xarray.open_datatree(path)`` and ``arviz.from_netcdf(path)`` read it. The model is not in it, but is
+    made again by the same code.
 
     Parameters
     ----------

@@ -98,7 +98,8 @@ def effective_einstein_radius(einstein_radius: Any, ell_comps: Any) -> Any:
     """Radius of the circle with the area of the critical curve of an `Isothermal`.
 
     ``einstein_radius * 2 sqrt(q) / (1 + q)``: the convention of COOLEST, lenstronomy and Bolton et al. 2008
-    (ApJ 682, 964).
+    (ApJ 682, 964). Of other masses, `PowerLaw` among them, this is not the radius: take
+    `pymc_lens.quantities.einstein_radius`.
 
     Parameters
     ----------

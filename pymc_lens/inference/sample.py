@@ -69,6 +69,7 @@ def sample(
     given the model in coordinates scaled by it, in which their own first metric is right.
 
     Ctrl-C ends sampling and returns the draws there are; while NUTS tunes these are in ``warmup_posterior``.
+    During the search for the mode there are none yet, and KeyboardInterrupt is raised.
 
     Parameters
     ----------
@@ -84,8 +85,9 @@ def sample(
         Processes; by default one for each core, and for NUTS at most one for each chain.
     checkpoint : path, optional
         File that keeps every batch of importance sampling as soon as it is there. If it exists, sampling goes
-        on from it. Where NUTS takes over, it keeps its pieces in the same way, in a file beside it that ends
-        in ``.nuts.nc``. NUTS that was asked for does not use it.
+        on from it; it has to be of the same mode, which the same search finds again. Where NUTS takes over,
+        it keeps its pieces in the same way, in a file beside it that ends in ``.nuts.nc``. NUTS that was
+        asked for does not use it.
     tune : int
         Draws of each chain of NUTS before those that count. Few are needed, since the metric is known.
     nuts_sampler : {"pymc", "nutpie", "numpyro"}, optional

@@ -61,9 +61,9 @@ class MultiGaussian(LightProfile):
     Examples
     --------
     >>> two = [(0.1, 0.0), (0.2, 0.1)]
-    >>> light = pl.light.MultiGaussian.log_spaced((0.0, 0.0), two, 0.02, 2.0, n_per_group=8)
-    >>> light.n_columns
-    16
+    >>> widths = [np.geomspace(0.02, 0.35, 9), np.geomspace(0.45, 2.0, 8)]
+    >>> pl.light.MultiGaussian((0.0, 0.0), two, widths).n_columns
+    17
     """
 
     centre: Any
@@ -104,6 +104,9 @@ class MultiGaussian(LightProfile):
         positivity: str | None = None,
     ) -> MultiGaussian:
         """Build groups that all have the same log-spaced widths.
+
+        Several groups whose ellipticities are random, under one prior, can be exchanged: the posterior has a
+        mode for each order. To sample, give the class widths that differ from group to group.
 
         Parameters
         ----------
