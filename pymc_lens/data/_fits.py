@@ -106,11 +106,18 @@ def read_fits(path: str | Path, hdu: int | str, name: str) -> FitsImage:
             ) from error
         if array is None or np.ndim(array) != 2:
             shape = "no data" if array is None else f"shape {np.shape(array)}"
+            argument = "hdu" if name == "path" else name.replace("_path", "_hdu")
+            images = ", ".join(map(str, images_in(hdus))) or "none"
             raise ValueError(
                 f"{name}: expected a two-dimensional image in extension {hdu!r} of {path}, got {shape}. "
-                "Choose another extension with the hdu argument."
+                f"Extensions with one: {images}. Choose with {argument}, or write a file of that image alone."
             )
         return FitsImage(np.array(array, dtype=np.float64), header)
+
+
+def images_in(hdus: fits.HDUList) -> list[int]:
+    """Extensions that hold a two-dimensional image."""
+    return [k for k, each in enumerate(hdus) if each.is_image and each.header.get("NAXIS") == 2]
 
 
 def pixel_scale_from(image: FitsImage, path: str | Path) -> float:

@@ -77,7 +77,7 @@ def sample_until_agreed(
             return idata
     while True:
         posterior = idata["posterior"].to_dataset()[[rv.name for rv in model.free_RVs]]
-        r_hat, found = _diagnostics(posterior)
+        r_hat, found = worst_of(posterior)
         said = f"{found:.0f} of {effective} effective draws, R-hat {r_hat:.3f}"
         if r_hat < AGREED_R_HAT and found >= effective:
             return idata
@@ -98,8 +98,8 @@ def _is_interrupted(piece: DataTree, draws: int) -> bool:
     return not has_draws(piece) or piece["posterior"].sizes["draw"] < draws
 
 
-def _diagnostics(posterior: xr.Dataset) -> tuple[float, float]:
-    """Worst R-hat and number of effective draws."""
+def worst_of(posterior: xr.Dataset) -> tuple[float, float]:
+    """Worst R-hat and number of effective draws of all variables."""
     table = table_of(posterior, kind="diagnostics", round_to="none")
     # Of a single chain there is no R-hat.
     return float(np.nan_to_num(table["r_hat"].max())), float(table["ess_bulk"].min())

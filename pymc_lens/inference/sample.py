@@ -20,7 +20,7 @@ from pymc_lens.inference.datatree import has_draws
 from pymc_lens.inference.importance import RELIABLE_K, Weighted, weigh
 from pymc_lens.inference.mode import Mode, find_mode
 from pymc_lens.inference.nuts import SAMPLERS
-from pymc_lens.inference.pieces import sample_until_agreed
+from pymc_lens.inference.pieces import sample_until_agreed, worst_of
 from pymc_lens.inference.weighted import WeightedDraws
 from pymc_lens.progress import shown
 from pymc_lens.provenance import stamp
@@ -113,10 +113,11 @@ def sample(
         As of `pymc.sample`; ``posterior.attrs`` records the gradients spent on the mode, version, seed and
         hashes of the model and of each image's dataset, by which `pymc_lens.reconstruct` knows draws of
         another. Images have the coordinates ``<name>_pixel_y`` and ``<name>_pixel_x``, arcsec, and
-        `pymc_lens.as_image` makes images of them. Of importance sampling ``sample_stats`` has the
-        ``log_weight`` that each draw had, ``weighted_points`` all points with their log density and weight,
-        and ``posterior.attrs`` ``pareto_k``, ``effective_draws``, ``log_z``, ``log_z_error`` and
-        ``n_values``.
+        `pymc_lens.as_image` makes images of them. ``posterior.attrs`` says which ``sampler`` it was and has
+        the ``effective_draws`` and the ``r_hat`` of the worst variable, or, of importance sampling,
+        ``effective_draws``, ``pareto_k``, ``log_z``, ``log_z_error`` and ``n_values``; then ``sample_stats``
+        has the ``log_weight`` that each draw had, and ``weighted_points`` all points with their log density
+        and weight.
 
     Raises
     ------
@@ -157,7 +158,12 @@ def sample(
     if not isinstance(idata, DataTree):  # return_inferencedata=False
         return idata
     stamp(idata, model, random_seed)
-    return _finished(idata, mode, discard_tuned_samples)
+    idata = _finished(idata, mode, discard_tuned_samples)
+    if has_draws(idata):
+        posterior = idata["posterior"].to_dataset()
+        r_hat, effective = worst_of(posterior[[rv.name for rv in model.free_RVs]])
+        idata["posterior"].attrs.update(sampler="NUTS", r_hat=r_hat, effective_draws=effective)
+    return idata
 
 
 def _nuts(

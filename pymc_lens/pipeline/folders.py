@@ -8,6 +8,7 @@ from pathlib import Path
 from astropy.io import fits
 from astropy.wcs import WCS
 
+from pymc_lens.data._fits import images_in
 from pymc_lens.data.imaging import Imaging
 
 IMAGE, NOISE, PSF = "image.fits", "noise.fits", "psf.fits"
@@ -16,7 +17,7 @@ PIXEL_SCALE = 0.05
 
 
 def read_folder(folder: str | Path, pixel_scale: float | None = None) -> Imaging:
-    """Read image.fits, noise.fits and psf.fits.
+    """Read image.fits, noise.fits and psf.fits: of each the only image, whichever extension it is in.
 
     Parameters
     ----------
@@ -36,15 +37,29 @@ def read_folder(folder: str | Path, pixel_scale: float | None = None) -> Imaging
     TypeError, ValueError
         As `Imaging.from_fits`.
     """
-    folder = Path(folder)
-    if pixel_scale is None and not WCS(fits.getheader(folder / IMAGE)).has_celestial:
+    paths = [Path(folder) / name for name in (IMAGE, PSF, NOISE)]
+    extensions = [_extension(path) for path in paths]
+    if pixel_scale is None and not WCS(fits.getheader(paths[0], extensions[0])).has_celestial:
         pixel_scale = PIXEL_SCALE
         warnings.warn(
-            f"{folder / IMAGE} does not say its pixel scale: {PIXEL_SCALE} arcsec are taken. All angles "
-            "depend on it: give pixel_scale.",
+            f"{paths[0]} does not say its pixel scale: {PIXEL_SCALE} arcsec are taken. All angles "
+            "depend on it: give pixel_scale (--pixel-scale).",
             stacklevel=2,
         )
-    return Imaging.from_fits(folder / IMAGE, folder / PSF, folder / NOISE, pixel_scale)
+    data_hdu, psf_hdu, noise_map_hdu = extensions
+    return Imaging.from_fits(
+        *paths, pixel_scale, data_hdu=data_hdu, psf_hdu=psf_hdu, noise_map_hdu=noise_map_hdu
+    )
+
+
+def _extension(path: Path) -> int:
+    """Find the only extension that holds an image; or the first, where there is no such."""
+    try:
+        with fits.open(path) as hdus:
+            images = images_in(hdus)
+    except OSError:
+        return 0
+    return images[0] if len(images) == 1 else 0
 
 
 def lens_folders(folder: str | Path) -> list[Path]:

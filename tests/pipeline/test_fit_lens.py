@@ -152,3 +152,20 @@ def test_fits_of_the_simulator_are_read(image, tmp_path):
     read = pl.pipeline.read_folder(lens)
     assert read.pixel_scales == pytest.approx(0.08)
     assert fits.getdata(lens / "psf.fits").shape == (21, 21)
+
+
+def test_the_only_image_of_a_file_is_read_whatever_its_extension(image, tmp_path):
+    lens = written(image, tmp_path / "lens")
+    for name in ("image", "noise", "psf"):
+        path = lens / f"{name}.fits"
+        array, header = fits.getdata(path, header=True)
+        moved = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(array, header, name="SCI")])
+        moved.writeto(path, overwrite=True)
+    read = pl.pipeline.read_folder(lens)
+    assert read.pixel_scales == pytest.approx(0.08)
+    np.testing.assert_array_equal(read.data, image.data)
+    # Of two, nobody knows which: the message says where they are, and how to choose.
+    moved.append(fits.ImageHDU(np.ones((5, 5))))
+    moved.writeto(lens / "psf.fits", overwrite=True)
+    with pytest.raises(ValueError, match=r"psf_path.*Extensions with one: 1, 2. Choose with psf_hdu"):
+        pl.pipeline.read_folder(lens)
