@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import pymc_lens as pl
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
@@ -43,6 +45,19 @@ def test_parts(tmp_path, capsys):
     assert np.mean(near) == pytest.approx(2.0 * np.pi * 1.5 * 0.1**2, rel=0.1)
     assert np.mean(far) == pytest.approx(2.0 * np.pi * 1.2 * 0.09**2, rel=0.1)
     assert np.mean([fit.coefficients["sky"] for fit in fits]) == pytest.approx(-0.1, abs=0.02)
+
+
+@pytest.mark.slow
+def test_quasar():
+    """Image, positions and delays of a simulated quasar together: mass and H0 within three sigma."""
+    import quasar
+
+    model = quasar.lens_model(quasar.simulated())
+    posterior = pl.sample(model=model, random_seed=1, progressbar=False)["posterior"].to_dataset()
+    for name, truth in quasar.TRUTH.items():
+        mean, sd = (getattr(posterior[name], of)(("chain", "draw")).values for of in ("mean", "std"))
+        np.testing.assert_array_less(np.abs(mean - truth), 3.0 * sd, err_msg=name)
+    assert float(posterior["H0"].std()) < 5.0
 
 
 @pytest.mark.slow
