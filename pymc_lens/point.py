@@ -84,17 +84,23 @@ def fit_at(
         raise TypeError(f"model: expected a pm.Model, got {type(model).__name__}.")
     image = find_image(model, var_name)
     values = free_values_at(model, point)
-    _require_values_of(image, model, values)
+    tracer = numbered_tracer(model, image, values)
     observed = observed_data(model, image)
     data = checked_value(image, values[image.name]) if observed is None else observed
     arrays = (data, *evaluate_once(list(image.owner.op.dist_params(image.owner)), values))
-    tracer = numbered_tracer(model, image, values)
     dataset = _with_data(image.tag.dataset, data)
     return FitImaging.of_inversion(image.owner.op.inversion, dataset, tracer, arrays)
 
 
 def numbered_tracer(model: pm.Model, image: TensorVariable, values: Mapping[str, np.ndarray]) -> Tracer:
-    """Return the tracer of an image with numbers in the place of the model's variables."""
+    """Return the tracer of an image with numbers in the place of the model's variables.
+
+    Raises
+    ------
+    ValueError
+        If a value that the image depends on is missing.
+    """
+    _require_values_of(image, model, values)
     # A variable that pm.do has made data is still random in the tracer.
     of_data = {variable.name: evaluate_once([variable])[0] for variable in model.data_vars}
     return tracer_at(image.tag.tracer, {**values, **of_data})

@@ -132,7 +132,8 @@ def _of_model(name: str, model: pm.Model, draws: Any, names: list[str]) -> np.nd
     if missing:
         raise ValueError(
             f"{name}: expected a model with {sorted(missing)}, got one with {sorted(model.named_vars)}. A "
-            "function of its variables can be added: pm.Deterministic('log_theta_e', pt.log(theta_e))."
+            "function of its variables can be added, within the model: pm.Deterministic('log_radius', "
+            "pm.math.log(model['einstein_radius']))."
         )
     variables = {each: model[each] for each in names}
     points = {each: variable.type() for each, variable in variables.items()}

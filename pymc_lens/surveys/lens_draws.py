@@ -99,7 +99,7 @@ def _parameter(name: str, posterior: Any, parameter: str) -> np.ndarray:
     if parameter not in posterior:
         raise ValueError(
             f"{name}: expected draws of {parameter!r}, got those of {sorted(map(str, posterior))}. What is a "
-            "function of others can be added: posterior.assign(log_theta_e=np.log(posterior.theta_e))."
+            "function of others can be added: posterior.assign(log_radius=np.log(posterior.einstein_radius))."
         )
     values = posterior[parameter]
     if isinstance(values, xr.DataArray):
