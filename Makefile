@@ -51,6 +51,7 @@ docs-test: .venv/.docs-installed ## The same with every page run anew
 	$(VENV) docs/_links.py docs/_build/html
 
 docs-results: .venv/.docs-installed ## Fit the gallery of real lenses anew (SLACS=data OUT=results, two minutes a lens)
+	.venv/bin/pymc-lens survey $(SLACS) --out $(OUT) --pixel-scale 0.05 --workers 1
 	$(VENV) docs/results/gallery.py $(SLACS) $(OUT)
 
 docs-lens: .venv/.docs-installed ## Sample the posterior of the page on your own lens anew, some minutes
