@@ -36,12 +36,14 @@ TRUTH: dict[str, Any] = {
     "gamma_1": 0.04,
     "gamma_2": -0.02,
 }
-# Standard deviations of what is measured: arcsec and days.
-POSITION_ERROR, DELAY_ERROR = 0.004, 0.4
+# Arcsec: how well positions are read off the image, and how far a smooth lens is trusted to explain them.
+READ_OFF, TRUSTED = 0.02, 0.004
+# Of the delays, days.
+DELAY_ERROR = 0.4
 
 
 class Quasar(NamedTuple):
-    """What is observed: an image, rough positions (n, 2), and delays (n - 1) behind the first (days)."""
+    """What is observed: an image, positions (n, 2) read off it, delays (n - 1) behind the first (days)."""
 
     dataset: pl.Imaging
     positions: np.ndarray
@@ -102,7 +104,7 @@ def simulated(seed: int = 1) -> Quasar:
     delays = images.arrival_times[1:] - images.arrival_times[0]
     return Quasar(
         dataset.apply_mask(pl.Mask2D.circular(SHAPE, PIXEL_SCALE, MASK_RADIUS)),
-        images.positions + 0.5 * POSITION_ERROR * rng.standard_normal(images.positions.shape),
+        images.positions + READ_OFF * rng.standard_normal(images.positions.shape),
         delays + DELAY_ERROR * rng.standard_normal(delays.shape),
     )
 
@@ -125,9 +127,9 @@ def lens_model(observed: Quasar) -> pm.Model:
         galaxy = lens(parameters, light=light)
         around = pl.Galaxy(SOURCE_REDSHIFT, pixelization=pl.Pixelization(window, matern), name="host")
         mapping = pl.Tracer([galaxy, around], cosmology=cosmology)
-        # Where the quasar is seen: anywhere that one point behind the lens has images, to the error to which
-        # an isolated lens is believed.
-        images = pl.ImagePositions("images", mapping, near=observed.positions, sigma=POSITION_ERROR)
+        # Where the quasar is seen: where one point behind the lens has images, near to what was read off.
+        images = pl.ImagePositions("images", mapping, near=observed.positions, sigma=TRUSTED)
+        pm.Normal("read_off", images, READ_OFF, observed=observed.positions)
         quasar = pl.Galaxy(SOURCE_REDSHIFT, light=pl.light.PointSource(images), name="quasar")
         tracer = mapping.with_galaxies([galaxy, around, quasar])
         pl.LensedImage("image", tracer, observed=observed.dataset)
