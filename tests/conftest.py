@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytensor
 import pytest
 import scipy.linalg  # noqa: F401  (SciPy brings its own BLAS; threads are limited only in libraries already loaded)
 from hypothesis import settings
+from pytensor.compile.mode import _CACHED_RUNTIME_MODES, Mode
 from threadpoolctl import threadpool_limits
 
 # A test run has no display; plots go to files.
@@ -30,6 +32,13 @@ settings.register_profile("pymc_lens", deadline=None, derandomize=True, max_exam
 settings.register_profile("thorough", deadline=None, derandomize=True, max_examples=400)
 settings.load_profile("pymc_lens")
 
+# Files whose models run as a user's do. In the others PyTensor interprets its graphs: numba takes longer to
+# compile them than they are worth, which what is tested there does not depend on.
+AS_USERS_RUN = {
+    "test_compile", "test_distribution", "test_docs", "test_examples", "test_fit_lens", "test_inference",
+    "test_gaussian_columns", "test_kernel", "test_ops", "test_ray_op", "test_readme", "test_survey",
+}  # fmt: skip
+
 # Files that sample or search, longest first: no worker shall begin with one of them when the others are done.
 LONG = ("test_readme", "test_inference", "test_search", "test_examples", "test_positive")
 
@@ -38,6 +47,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files that take longest first."""
     places = {name: place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _interpreted(request: pytest.FixtureRequest) -> Iterator[None]:
+    if request.path.stem in AS_USERS_RUN:
+        yield
+        return
+    with pytensor.config.change_flags(linker="py"):
+        # Fused loops are interpreted number by number. What excludes them cannot be changed once it is read.
+        _CACHED_RUNTIME_MODES["MODE", "py"] = Mode("py").excluding("fusion")
+        yield
 
 
 class Golden:

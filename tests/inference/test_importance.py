@@ -62,6 +62,7 @@ def bent(strength):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:NUTS ends without agreement")
 def test_bent_posterior_is_seen_and_nuts_takes_over(caplog):
     with caplog.at_level(logging.WARNING, logger="pymc_lens"):

@@ -234,6 +234,7 @@ def test_issue13_F6_an_interrupted_search_returns_the_best_so_far(monkeypatch):
     assert np.isfinite(best.log_density)
 
 
+@pytest.mark.slow
 def test_issue13_F6_interrupted_while_tuning():
     built = model(simulated())
     mode = pl.find_mode(built, progressbar=False)

@@ -246,6 +246,7 @@ def within(posterior, name: str, truth, n_sd: float = 3.0) -> None:
     assert (np.abs(mean - truth) < n_sd * sd).all(), (name, mean, sd, truth)
 
 
+@pytest.mark.slow
 def test_issue14_a_parametric_source_is_recovered(ring):
     """From where the search ends, nothing given; then what is told of it."""
     with parametric(ring, "nnls") as built:

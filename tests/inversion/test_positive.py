@@ -362,6 +362,7 @@ def test_posterior_and_prior_draws_are_positive(rng, positivity):
     assert (images.mean(axis=1) > 0.0).all()
 
 
+@pytest.mark.slow
 def test_sampling_and_reconstruction():
     dataset = simulated()
     with pm.Model() as model:

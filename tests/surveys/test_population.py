@@ -107,6 +107,7 @@ def test_the_gradient_is_the_one_of_differences(model):
     assert_gradient_matches_differences(model, 1e-4, np.random.default_rng(1))
 
 
+@pytest.mark.slow
 def test_nuts_samples_the_posterior_of_the_marginal_model(slopes, interim):
     estimates, errors, draws = slopes
     model = population_model([{"slope": of_lens["slope"][:500]} for of_lens in draws], interim)
