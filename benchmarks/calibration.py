@@ -45,9 +45,7 @@ def measured(fitter: Fitter, lens: PriorLens, number: int, positivity: str, draw
     return {
         "lens": number,
         "positivity": positivity,
-        "ranks": {
-            name: round(rank(values, truths[name], rng), 5) for name, values in by_name(drawn).items()
-        },
+        "ranks": {name: round(rank(values, truths[name], rng), 5) for name, values in by_name(drawn).items()},
         "reliable": posterior.is_reliable,
         "pareto_k": posterior.weighted.pareto_k,
         "effective_draws": posterior.weighted.effective,

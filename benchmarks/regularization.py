@@ -75,6 +75,11 @@ def measured(fitter: Fitter, lens: PriorLens, number: int) -> dict[str, dict]:
     return {"sampled": sampled, **others}
 
 
+def fitted(rows: list[dict]) -> list[dict]:
+    """Leave out lenses whose evidence has no maximum in the parameters of the source's prior."""
+    return [row for row in rows if "fits" in row]
+
+
 def read(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -87,8 +92,11 @@ def run(path: Path, n_lenses: int) -> None:
         if number in done:
             continue
         begin = time.process_time()
-        found = measured(fitter, lenses.lens(number, parameters), number)
-        row = {"lens": number, "fits": found, "cpu_s": round(time.process_time() - begin, 1)}
+        try:
+            found = measured(fitter, lenses.lens(number, parameters), number)
+            row = {"lens": number, "fits": found, "cpu_s": round(time.process_time() - begin, 1)}
+        except ValueError as error:  # the evidence has no maximum
+            row = {"lens": number, "failed": str(error)}
         with path.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
@@ -120,8 +128,8 @@ def main() -> None:
     with threadpool_limits(1, user_api="blas"):
         run(arguments.out, arguments.lenses)
     rows = read(arguments.out)
-    print(f"{len(rows)} lenses, five numbers of the mass each")
-    print(table(rows))
+    print(f"{len(fitted(rows))} of {len(rows)} lenses, five numbers of the mass each")
+    print(table(fitted(rows)))
 
 
 if __name__ == "__main__":

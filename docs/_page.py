@@ -17,4 +17,6 @@ sys.path.insert(0, str(ROOT / "examples"))
 plt.rcParams.update({"figure.dpi": 80, "savefig.bbox": "tight", "font.size": 10})
 # Samplers and compilers report where they run, which is of no use to a reader.
 warnings.filterwarnings("ignore", category=DeprecationWarning)
-logging.getLogger("pytensor").setLevel(logging.ERROR)
+warnings.filterwarnings("ignore", message="IProgress not found")
+for library in ("pymc", "pytensor"):
+    logging.getLogger(library).setLevel(logging.ERROR)

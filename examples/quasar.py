@@ -122,8 +122,8 @@ def lens_model(observed: Quasar) -> pm.Model:
         matern = pl.regularization.MaternSPDE(
             pm.LogNormal("scale", np.log(0.1), 0.5), pm.LogNormal("amplitude", 0.0, 1.0)
         )
-        window = pl.mesh.RectangularWindow((20, 20), (-0.4, 0.6, -0.5, 0.6), degree=3)
-        light = pl.light.MultiGaussian.log_spaced((0.0, 0.0), (0.0, 0.0), 0.05, 1.0, 6)
+        window = pl.mesh.RectangularWindow((28, 28), (-0.35, 0.6, -0.45, 0.55), degree=3)
+        light = pl.light.MultiGaussian.log_spaced((0.0, 0.0), (0.0, 0.0), 0.05, 1.0, 10)
         galaxy = lens(parameters, light=light)
         around = pl.Galaxy(SOURCE_REDSHIFT, pixelization=pl.Pixelization(window, matern), name="host")
         mapping = pl.Tracer([galaxy, around], cosmology=cosmology)

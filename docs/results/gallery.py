@@ -3,7 +3,7 @@
     make docs-results SLACS=DIR OUT=DIR
 
 DIR holds a folder a lens (image.fits, noise.fits, psf.fits) and table.csv with the Einstein radii of Bolton
-et al. 2008 as bSIE. The survey is made first, one lens at a time on all cores, or goes on from what is in OUT.
+et al. 2008 as bSIE. The survey is made first, one lens at a time, or goes on from what is in OUT.
 """
 
 from __future__ import annotations

@@ -37,18 +37,17 @@ def read_folder(folder: str | Path, pixel_scale: float | None = None) -> Imaging
     TypeError, ValueError
         As `Imaging.from_fits`.
     """
-    paths = [Path(folder) / name for name in (IMAGE, PSF, NOISE)]
-    extensions = [_extension(path) for path in paths]
-    if pixel_scale is None and not WCS(fits.getheader(paths[0], extensions[0])).has_celestial:
+    image, psf, noise = (Path(folder) / name for name in (IMAGE, PSF, NOISE))
+    data_hdu, psf_hdu, noise_map_hdu = map(_extension, (image, psf, noise))
+    if pixel_scale is None and not WCS(fits.getheader(image, data_hdu)).has_celestial:
         pixel_scale = PIXEL_SCALE
         warnings.warn(
-            f"{paths[0]} does not say its pixel scale: {PIXEL_SCALE} arcsec are taken. All angles "
+            f"{image} does not say its pixel scale: {PIXEL_SCALE} arcsec are taken. All angles "
             "depend on it: give pixel_scale (--pixel-scale).",
             stacklevel=2,
         )
-    data_hdu, psf_hdu, noise_map_hdu = extensions
     return Imaging.from_fits(
-        *paths, pixel_scale, data_hdu=data_hdu, psf_hdu=psf_hdu, noise_map_hdu=noise_map_hdu
+        image, psf, noise, pixel_scale, data_hdu=data_hdu, psf_hdu=psf_hdu, noise_map_hdu=noise_map_hdu
     )
 
 
