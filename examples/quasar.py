@@ -20,6 +20,7 @@ import pymc as pm
 import pytensor.tensor as pt
 from astropy.cosmology import FlatLambdaCDM
 from scipy.stats import norm
+from xarray import DataTree
 
 import pymc_lens as pl
 
@@ -109,7 +110,8 @@ def simulated(seed: int = 1) -> Quasar:
     )
 
 
-def lens_model(observed: Quasar) -> pm.Model:
+def lens_model(observed: Quasar, adapt_image: np.ndarray | None = None) -> pm.Model:
+    """Everything together; the prior of the host follows its image in an earlier fit, if there is one."""
     with pm.Model() as model:
         parameters = {
             "einstein_radius": pm.LogNormal("einstein_radius", 0.0, 0.4),
@@ -119,13 +121,20 @@ def lens_model(observed: Quasar) -> pm.Model:
             "gamma_2": pm.Normal("gamma_2", 0.0, 0.05),
         }
         cosmology = pl.FlatWCDM(pm.LogNormal("H0", np.log(70.0), 0.3), MATTER)
-        matern = pl.regularization.MaternSPDE(
-            pm.LogNormal("scale", np.log(0.1), 0.5), pm.LogNormal("amplitude", 0.0, 1.0)
+        prior = pl.regularization.MaternSPDE(
+            pm.LogNormal("scale", np.log(0.2), 1.0), pm.LogNormal("amplitude", 0.0, 2.0)
         )
+        if adapt_image is not None:
+            prior = pl.regularization.AdaptAmplitude(
+                prior,
+                adapt_image,
+                faint_ratio=pm.LogNormal("faint_ratio", np.log(0.01), 1.0),
+                signal_scale=pm.LogNormal("signal_scale", 0.0, 0.3),
+            )
         window = pl.mesh.RectangularWindow((28, 28), (-0.35, 0.6, -0.45, 0.55), degree=3)
         light = pl.light.MultiGaussian.log_spaced((0.0, 0.0), (0.0, 0.0), 0.05, 1.0, 10)
         galaxy = lens(parameters, light=light)
-        around = pl.Galaxy(SOURCE_REDSHIFT, pixelization=pl.Pixelization(window, matern), name="host")
+        around = pl.Galaxy(SOURCE_REDSHIFT, pixelization=pl.Pixelization(window, prior), name="host")
         mapping = pl.Tracer([galaxy, around], cosmology=cosmology)
         # Where the quasar is seen: where one point behind the lens has images, near to what was read off.
         images = pl.ImagePositions("images", mapping, near=observed.positions, sigma=TRUSTED)
@@ -140,10 +149,18 @@ def lens_model(observed: Quasar) -> pm.Model:
     return model
 
 
+def fitted(observed: Quasar, **sampling: Any) -> tuple[pm.Model, DataTree]:
+    """Find the lens, then sample with a prior that follows the host that this has found."""
+    first = lens_model(observed)
+    mode = pl.find_mode(first, progressbar=sampling.get("progressbar", True))
+    model = lens_model(observed, pl.fit_at(first, mode).adapt_image)
+    start = {**mode.initvals, "faint_ratio": 0.01, "signal_scale": 1.0}
+    return model, pl.sample(model=model, starts=start, random_seed=1, **sampling)
+
+
 def main(out: Path) -> None:
     pl.make_folder(out)
-    model = lens_model(simulated())
-    idata = pl.sample(model=model, random_seed=1)
+    model, idata = fitted(simulated())
     pl.reconstruct(idata, model=model, random_seed=1)
     print(az.summary(idata, var_names=["H0", "einstein_radius", "slope", "gamma_1", "gamma_2"]))
     print({name: idata.posterior.attrs.get(name) for name in ("pareto_k", "effective_draws")})

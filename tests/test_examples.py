@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import pymc_lens as pl
-
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
@@ -52,8 +50,8 @@ def test_quasar():
     """Image, positions and delays of a simulated quasar together: mass and H0 within three sigma."""
     import quasar
 
-    model = quasar.lens_model(quasar.simulated())
-    posterior = pl.sample(model=model, random_seed=1, progressbar=False)["posterior"].to_dataset()
+    _, idata = quasar.fitted(quasar.simulated(), progressbar=False)
+    posterior = idata["posterior"].to_dataset()
     for name, truth in quasar.TRUTH.items():
         mean, sd = (getattr(posterior[name], of)(("chain", "draw")).values for of in ("mean", "std"))
         np.testing.assert_array_less(np.abs(mean - truth), 3.0 * sd, err_msg=name)
