@@ -160,15 +160,29 @@ def fitted(observed: Quasar, **sampling: Any) -> tuple[pm.Model, DataTree]:
 
 def main(out: Path) -> None:
     pl.make_folder(out)
-    model, idata = fitted(simulated())
-    pl.reconstruct(idata, model=model, random_seed=1)
-    print(az.summary(idata, var_names=["H0", "einstein_radius", "slope", "gamma_1", "gamma_2"]))
-    print({name: idata.posterior.attrs.get(name) for name in ("pareto_k", "effective_draws")})
-    pl.plot.subplot_fit(pl.fit_at(model, idata)).savefig(out / "fit.png", dpi=80)
-    pl.plot.subplot_posterior(idata, var_names=["H0", "slope", "einstein_radius"]).savefig(
-        out / "posterior.png", dpi=80
-    )
-    pl.save(idata, out / "posterior.nc")
+    observed = simulated()
+    model, idata = fitted(observed)
+    summary = az.summary(
+        idata,
+        var_names=[*TRUTH, "time_delay_distance"],
+        kind="stats",
+        ci_kind="eti",
+        ci_prob=0.68,
+        round_to="none",
+    ).round(4)
+    summary.to_csv(out / "summary.csv")
+    print(summary)
+    figures = {
+        "data": pl.plot.subplot_dataset(observed.dataset),
+        "fit": pl.plot.subplot_fit(pl.fit_at(model, idata)),
+        "posterior": pl.plot.subplot_posterior(
+            idata,
+            ["H0", "slope", "einstein_radius"],
+            truths={name: TRUTH[name] for name in ("H0", "slope", "einstein_radius")},
+        ),
+    }
+    for name, figure in figures.items():
+        figure.savefig(out / f"{name}.png", dpi=80)
 
 
 if __name__ == "__main__":
