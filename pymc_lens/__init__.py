@@ -27,7 +27,7 @@ from pymc_lens.galaxy import Galaxy, Pixelization
 from pymc_lens.image_positions import ImagePositions
 from pymc_lens.inference import Mode, find_mode, find_modes, sample
 from pymc_lens.parts import Sky
-from pymc_lens.pipeline import LensFit, Verdict, fit_lens
+from pymc_lens.pipeline import Criterion, LensFit, Verdict, fit_lens
 from pymc_lens.pixels import as_image
 from pymc_lens.point import fit_at
 from pymc_lens.results import reconstruct, sample_posterior_predictive, sample_prior_predictive
@@ -54,6 +54,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Catalogue",
+    "Criterion",
     "FitImaging",
     "FlatWCDM",
     "Galaxy",

@@ -940,6 +940,7 @@ RESULTS = {"FitImaging", "InadmissibleError", "Mode", "mass.Hessian", "regulariz
 RESULTS |= {"quantities.Curves", "quantities.PointImages", "SimulatedLens", "TunedRegularization"}
 RESULTS |= {
     "LogMarginalLikelihood",
+    "Criterion",
     "LensFit",
     "Verdict",
     "pipeline.Criterion",
