@@ -106,7 +106,7 @@ def read_fits(path: str | Path, hdu: int | str, name: str) -> FitsImage:
             ) from error
         if array is None or np.ndim(array) != 2:
             shape = "no data" if array is None else f"shape {np.shape(array)}"
-            argument = "hdu" if name == "path" else name.replace("_path", "_hdu")
+            argument = name.removesuffix("path") + "hdu"
             images = ", ".join(map(str, images_in(hdus))) or "none"
             raise ValueError(
                 f"{name}: expected a two-dimensional image in extension {hdu!r} of {path}, got {shape}. "

@@ -189,7 +189,7 @@ def fit_lens(
     )
     best = fit_at(model, idata)
     verdict = _verdict(found, mode, idata, best, draws * chains)
-    summary = _summary(dataset, mode, idata, best, verdict, stages.seconds)
+    summary = _summary(dataset, idata, best, verdict, stages.seconds)
     result = LensFit(verdict, idata, model, mode, best, found, summary)
     folder = stages.folder
     if folder is not None:
@@ -281,7 +281,7 @@ def _verdict(found: Search, mode: Mode, idata: DataTree, best: FitImaging, wante
         for other in found.lenses[1:]
         if abs(_radius(other.parameters) / radius_of_search - 1.0) > _OTHER
     ]
-    summary = table_of(posterior, kind="diagnostics", round_to="none")
+    attrs = posterior.attrs
     y, x = posterior["mass_centre"].mean(("chain", "draw")).values.tolist()
     return Verdict.of(
         [
@@ -289,12 +289,7 @@ def _verdict(found: Search, mode: Mode, idata: DataTree, best: FitImaging, wante
             *judged.of_fit(best, (y, x), radius, radius_of_search),
             *of_positions(best, (y, x), radius),
             *judged.of_remarks(mode.remarks),
-            *judged.of_sampling(
-                posterior.attrs,
-                float(posterior.attrs.get("effective_draws", summary["ess_bulk"].min())),
-                wanted,
-                float(summary["r_hat"].max()),
-            ),
+            *judged.of_sampling(attrs, attrs["effective_draws"], wanted, attrs.get("r_hat", np.nan)),
         ]
     )
 
@@ -305,7 +300,6 @@ def _radius(parameters: dict[str, Any]) -> float:
 
 def _summary(
     dataset: Imaging,
-    mode: Mode,
     idata: DataTree,
     best: FitImaging,
     verdict: Verdict,
@@ -314,7 +308,6 @@ def _summary(
     posterior = idata["posterior"].to_dataset()
     q, angle = axis_ratio_and_angle_from_ell_comps(posterior["ell_comps"])
     attrs = posterior.attrs
-    diagnostics = table_of(posterior, kind="diagnostics", round_to="none")
     by_weight = "pareto_k" in attrs
     return {
         "theta_e": _interval(posterior["theta_e"]),
@@ -327,10 +320,10 @@ def _summary(
         "log_z": attrs.get("log_z"),
         "log_z_error": attrs.get("log_z_error"),
         "sampler": "importance" if by_weight else "nuts",
-        "diagnostic": float(attrs["pareto_k"]) if by_weight else float(diagnostics["r_hat"].max()),
-        "ess": float(attrs["effective_draws"]) if by_weight else float(diagnostics["ess_bulk"].min()),
+        "diagnostic": float(attrs["pareto_k" if by_weight else "r_hat"]),
+        "ess": float(attrs["effective_draws"]),
         "n_values": attrs.get("n_values"),
-        "mode_gradient_evaluations": mode.evaluations,
+        "mode_gradient_evaluations": int(attrs["mode_gradient_evaluations"]),
         "n_pixels": int(best.dataset.fitted.size),
         "wall_s": float(sum(seconds.values())),
         "stages_s": dict(seconds),
