@@ -1,6 +1,7 @@
 """Time one evaluation of the log evidence and its gradient on problem S, beside LAPACK on the same size.
 
     python benchmarks/evidence.py [--json] [--scaling] [--positive]
+    python benchmarks/evidence.py --profile ROW
 
 Problem S: 0.05" pixels in a circular mask of 3.6" (16,241 pixels), 2 x 2 rays a pixel, a PSF of 21 x 21,
 some 1,260 source pixels. The last row is the demo's final model at its mode instead: a real lens in 2.0"
@@ -13,7 +14,8 @@ varies the number of image pixels (by the radius of the mask) and of source pixe
 adds the same with a positive source (``positivity="map"``): medians over 50 points that move as far as steps
 of NUTS do, and ``positive_cold_ms`` for a value and gradient that nothing came before. Each row is a
 process of its own, so that ``peak_rss_mb`` is that row's; ``first_ms`` is what importing the package and a
-first evaluation take in a fresh process with warm caches.
+first evaluation take in a fresh process with warm caches. ``--profile`` prints where the value and gradient
+of one row spends its time instead.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from typing import NamedTuple
 import numpy as np
 import pytensor
 from scipy.linalg.lapack import dpotrf, dpotri
+from stages import print_stages
 from threadpoolctl import threadpool_limits
 
 import pymc_lens as pl
@@ -251,6 +254,14 @@ def measure(problem: Inversion, inputs: Inputs | InputsWithLight, repeats: int) 
     }
 
 
+def profile(name: str, repeats: int) -> None:
+    evaluated, inputs = problem(name)
+    moving = alternating(inputs, "rays")
+    for _ in range(2):
+        evaluated.log_evidence_and_gradient(next(moving))
+    print_stages([lambda: evaluated.log_evidence_and_gradient(next(moving))] * repeats)
+
+
 def measure_row(scaling: bool, positive: bool, name: str, repeats: int) -> dict[str, float]:
     """Run in a process of its own."""
     if scaling:
@@ -279,7 +290,12 @@ def main() -> None:
     parser.add_argument("--scaling", action="store_true", help="vary the size of VoronoiNN's problem instead")
     parser.add_argument("--positive", action="store_true", help="also with a positive source")
     parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--profile", choices=NAMES, help="print where the time of this row goes instead")
     arguments = parser.parse_args()
+    if arguments.profile:
+        with threadpool_limits(1):
+            profile(arguments.profile, arguments.repeats)
+        return
     names = [case[0] for case in SCALING] if arguments.scaling else NAMES
     rows = []
     for name in names:

@@ -3,8 +3,10 @@
 No pixelized source: 10,000 pixels of 0.05", PSF 21 x 21, lens light of 17 Gaussians in two groups, and 9
 Gaussians behind an isothermal with shear; amplitudes by non-negative least squares, and marginalised.
 
-    python benchmarks/parametric.py
-    python benchmarks/parametric.py --repeats 200
+    python benchmarks/parametric.py [--repeats 200]
+    python benchmarks/parametric.py --profile
+
+``--profile`` prints where the time of the inversion goes, with its gradient.
 """
 
 from __future__ import annotations
@@ -13,10 +15,12 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pymc as pm
+from stages import print_stages
 from threadpoolctl import threadpool_limits
 
 import pymc_lens as pl
@@ -61,23 +65,39 @@ def model(observed: pl.Imaging, positivity: str | None) -> pm.Model:
 
 
 def measure(positivity: str | None, repeats: int) -> dict[str, float]:
-    observed = dataset()
-    built = model(observed, positivity)
+    built = model(dataset(), positivity)
     function = built.logp_dlogp_function(ravel_inputs=True)  # what NUTS calls
     function.set_extra_values({})
-    start = pm.blocking.DictToArrayBijection.map(built.initial_point())
+    points = points_of(built, repeats)
+    arrays = inputs_of(built, points[:10])
     inversion = built["image"].owner.op.inversion
-    rng = np.random.default_rng(1)
-    steps = 1e-2 * rng.standard_normal((repeats, start.data.size))
-    points = [start._replace(data=start.data + step) for step in steps]
-    rmap = pm.blocking.DictToArrayBijection.rmap
-    arrays = [inputs_at(built, built["image"], rmap(point)) for point in points[:10]]
-    function(start)
+    function(points[0])
     return {
-        "n_pixels": observed.fitted.size,
+        "n_pixels": inversion.response.imaging.plane.n_pixels,
         "value_and_gradient_ms": milliseconds(function, points),
         "of_that_inversion_ms": milliseconds(inversion.log_evidence_and_gradient, arrays * 5),
     }
+
+
+def points_of(built: pm.Model, number: int) -> list[pm.blocking.RaveledVars]:
+    """Points around that from which samplers begin."""
+    start = pm.blocking.DictToArrayBijection.map(built.initial_point())
+    steps = 1e-2 * np.random.default_rng(1).standard_normal((number, start.data.size))
+    return [start._replace(data=start.data + step) for step in steps]
+
+
+def inputs_of(built: pm.Model, points: list[pm.blocking.RaveledVars]) -> list[Any]:
+    rmap = pm.blocking.DictToArrayBijection.rmap
+    return [inputs_at(built, built["image"], rmap(point)) for point in points]
+
+
+def profile(positivity: str | None, repeats: int) -> None:
+    built = model(dataset(), positivity)
+    inversion = built["image"].owner.op.inversion
+    arrays = inputs_of(built, points_of(built, 10))
+    inversion.log_evidence_and_gradient(arrays[0])
+    chosen = [arrays[k % len(arrays)] for k in range(repeats)]
+    print_stages([partial(inversion.log_evidence_and_gradient, each) for each in chosen])
 
 
 def milliseconds(function: Callable[[Any], object], points: list[Any]) -> float:
@@ -93,9 +113,14 @@ def milliseconds(function: Callable[[Any], object], points: list[Any]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=100)
+    parser.add_argument("--profile", action="store_true", help="print where the inversion's time goes")
     arguments = parser.parse_args()
     with threadpool_limits(1):
         for positivity in ("nnls", None):
+            if arguments.profile:
+                print(f"positivity={positivity}")
+                profile(positivity, arguments.repeats)
+                continue
             row = measure(positivity, arguments.repeats)
             print(f"positivity={positivity}: " + json.dumps(row))
 

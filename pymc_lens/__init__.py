@@ -26,6 +26,7 @@ from pymc_lens.fit import FitImaging
 from pymc_lens.galaxy import Galaxy, Pixelization
 from pymc_lens.image_positions import ImagePositions
 from pymc_lens.inference import Mode, find_mode, find_modes, sample
+from pymc_lens.loo_moment_match import loo_moment_match
 from pymc_lens.parts import Sky
 from pymc_lens.pipeline import Criterion, LensFit, Verdict, fit_lens
 from pymc_lens.pixels import as_image
@@ -89,6 +90,7 @@ __all__ = [
     "image_mesh",
     "light",
     "log_marginal_likelihood",
+    "loo_moment_match",
     "make_folder",
     "mass",
     "mesh",

@@ -19,7 +19,7 @@ from pytensor.tensor.variable import TensorVariable
 from pymc_lens.symbolic import pair
 from pymc_lens.validation import is_symbolic, positive_number, real_numbers
 
-__all__ = ["ell_comps", "position", "profile"]
+__all__ = ["einstein_radius", "ell_comps", "position", "profile"]
 
 # Keeps ratios below away from 0 / 0 at the mode, where they are stationary.
 _OFFSET = 1e-8
@@ -70,6 +70,53 @@ def ell_comps(name: str, sigma: float = 0.3) -> TensorVariable:
     ...     mass = pl.mass.Isothermal(ell_comps=pl.priors.ell_comps("ell_comps", sigma=0.2))
     """
     return EllComps(name, positive_number("sigma", sigma), dims=_registered(ELL_COMPS))
+
+
+def einstein_radius(name: str, ell_comps: Any, median: float = 1.1, factor: float = 1.6) -> TensorVariable:
+    r"""Add the Einstein radius of an elliptical mass to the model on the context stack.
+
+    Log-normal is the *effective* radius, that of the circle with the area of the critical curve of an
+    isothermal mass, :math:`\theta_{\rm eff} = \theta_{\rm E} \sqrt{1 - |e|^2}` (`effective_einstein_radius
+    <pymc_lens.convert.effective_einstein_radius>`): it is what images measure, whatever the ellipticity. The
+    sampler's own coordinate is the standardized logarithm of it. Where the ellipticity is hardly known that
+    of ``einstein_radius`` itself would bend with it, and a posterior that bends takes a sampler longer.
+
+    Parameters
+    ----------
+    name : str
+    ell_comps : (2,) variable or pair
+        Of the mass; numbers or variables.
+    median : float
+        Of the effective radius, arcsec, positive.
+    factor : float
+        That a standard deviation of its logarithm is, above one.
+
+    Returns
+    -------
+    TensorVariable
+        The ``einstein_radius`` that `Isothermal` and other profiles of the same convention take, arcsec.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not a number or pair.
+    ValueError
+        If ``median`` is not positive, ``factor`` not above one, or ``ell_comps`` no pair.
+
+    Examples
+    --------
+    >>> with pm.Model():
+    ...     e = pl.priors.ell_comps("ell_comps", sigma=0.2)
+    ...     mass = pl.mass.Isothermal(
+    ...         ell_comps=e, einstein_radius=pl.priors.einstein_radius("einstein_radius", e)
+    ...     )
+    """
+    middle, wide = np.log(positive_number("median", median)), positive_number("factor", factor)
+    if wide <= 1.0:
+        raise ValueError(f"factor: expected a number above one, got {factor!r}.")
+    e_y, e_x = pair("ell_comps", ell_comps)
+    mu = middle - 0.5 * pt.log1p(-(e_y**2 + e_x**2))
+    return pm.LogNormal(name, mu, np.log(wide), default_transform=_STANDARDIZED_LOG)
 
 
 def position(name: str, sigma: float, mu: Any = (0.0, 0.0)) -> TensorVariable:
@@ -264,6 +311,27 @@ class _FromNormals(Transform):
 
 
 _FROM_NORMALS = _FromNormals()
+
+
+class _StandardizedLog(Transform):
+    """A standard normal for a log-normal variable, whose mean may itself be random."""
+
+    name = "standardized_log"
+
+    def backward(self, value: TensorVariable, *inputs: Any) -> TensorVariable:
+        mu, sigma = inputs[-2:]
+        return pt.exp(mu + sigma * value)
+
+    def forward(self, value: TensorVariable, *inputs: Any) -> TensorVariable:
+        mu, sigma = inputs[-2:]
+        return (pt.log(value) - mu) / sigma
+
+    def log_jac_det(self, value: TensorVariable, *inputs: Any) -> TensorVariable:
+        mu, sigma = inputs[-2:]
+        return mu + sigma * value + pt.log(sigma)
+
+
+_STANDARDIZED_LOG = _StandardizedLog()
 
 
 @_default_transform.register(EllCompsRV)

@@ -61,8 +61,8 @@ class Exact:
 
     coarse, grid = np.linspace(1.0, 10.0, 40), np.linspace(1.0, 10.0, 4000)
 
-    def __init__(self) -> None:
-        self.dataset = simulated()
+    def __init__(self, dataset: pl.Imaging | None = None) -> None:
+        self.dataset = dataset or simulated()
         with pm.Model() as self.model:
             coefficient = pm.Uniform("coefficient", 1.0, 10.0)
             pl.LensedImage("image", tracer(coefficient=coefficient), observed=self.dataset)
@@ -116,6 +116,57 @@ def test_pixels_are_ranked_among_draws_given_the_others(rng: np.random.Generator
     assert stats.kstest(ranks, "uniform").pvalue > 0.01
 
 
+def with_outlier(dataset: pl.Imaging, place: int, deviations: float) -> pl.Imaging:
+    """The dataset with one fitted pixel so many standard deviations higher."""
+    row, col = np.argwhere(~dataset.mask.array)[dataset.fitted[place]]
+    data = dataset.data.copy()
+    data[row, col] += deviations * dataset.noise_map[row, col]
+    return pl.Imaging(data, dataset.noise_map, dataset.psf, dataset.pixel_scales).apply_mask(dataset.mask)
+
+
+BRIGHT = 274  # on the ring
+
+
+def test_draws_are_moved_to_the_posterior_without_an_outlier(rng: np.random.Generator) -> None:
+    exact = Exact(with_outlier(simulated(), BRIGHT, 60.0))
+    idata = exact.posterior(400, rng)
+    with pytest.raises(ValueError, match="idata: no log_likelihood of 'image'"):
+        pl.loo_moment_match(idata, az.loo(with_densities(idata), pointwise=True), model=exact.model)
+    pl.compute_log_likelihood(idata, model=exact.model, cores=1, progressbar=False)
+    with pytest.warns(UserWarning, match="shape parameter of Pareto"):
+        loo = az.loo(idata, pointwise=True)
+    moved = pl.loo_moment_match(idata, loo, model=exact.model, cores=1, progressbar=False)
+    known = np.logaddexp.reduce(exact.log_evidences(exact.dataset))
+    known -= np.logaddexp.reduce(exact.log_evidences(without(exact.dataset, BRIGHT)))
+    assert float(loo.pareto_k[BRIGHT]) > 0.7
+    assert abs(float(loo.elpd_i[BRIGHT]) - known) > 0.7
+    assert float(moved.pareto_k.max()) < 0.7
+    assert float(moved.elpd_i[BRIGHT]) == pytest.approx(known, abs=0.35)
+    others = np.arange(loo.elpd_i.size) != BRIGHT
+    np.testing.assert_array_equal(moved.elpd_i[others], loo.elpd_i[others])
+
+
+def with_densities(idata):
+    """Draws with densities of an image of another name."""
+    values = np.random.default_rng(0).standard_normal((2, 200, 5))
+    return az.from_dict(
+        {
+            "posterior": {"coefficient": idata["posterior"]["coefficient"].values},
+            "log_likelihood": {"other": values},
+        }
+    )
+
+
+def test_moving_draws_needs_pixels_and_a_density_of_them() -> None:
+    with pytest.raises(TypeError, match="loo: expected"):
+        pl.loo_moment_match(
+            az.from_dict({"posterior": {"a": np.zeros((1, 3))}}), {}, model=model(simulated())
+        )
+    idata = with_densities(Exact().posterior(400, np.random.default_rng(1)))
+    with pytest.raises(ValueError, match=r"loo: expected az.loo\(idata, pointwise=True\)"):
+        pl.loo_moment_match(idata, az.loo(idata, pointwise=False), model=model(simulated()))
+
+
 def positive_light(positivity: str | None) -> pl.Tracer:
     light = pl.light.MultiGaussian((0.0, 0.0), (0.0, 0.0), [0.1, 0.2, 0.4, 0.8], positivity=positivity)
     return pl.Tracer([pl.Galaxy(0.5, light=light)])
@@ -156,6 +207,21 @@ def test_what_is_no_probability_of_the_data_is_refused(positivity: str) -> None:
     idata = az.from_dict({"posterior": {"nothing": np.zeros((1, 3))}})
     with pytest.raises(ValueError, match=r"positivity: .* no probability of the data"):
         pl.compute_log_likelihood(idata, model=model_of_light)
+
+
+def test_sources_that_are_drawn_anew_cannot_be_moved() -> None:
+    with pm.Model() as model_of_light:
+        pm.Normal("nothing")
+        pl.LensedImage("image", positive_light("marginal"), observed=faint_light())
+    rng = np.random.default_rng(0)
+    idata = az.from_dict(
+        {
+            "posterior": {"nothing": rng.standard_normal((2, 50))},
+            "log_likelihood": {"image": rng.standard_normal((2, 50, 7))},
+        }
+    )
+    with pytest.raises(ValueError, match="positivity: with 'marginal'"):
+        pl.loo_moment_match(idata, az.loo(idata, pointwise=True), model=model_of_light)
 
 
 def test_images_without_data_are_refused() -> None:

@@ -9,9 +9,12 @@ import pymc as pm
 import pytensor
 import pytest
 from pytensor.compile.mode import Mode
+from scipy import stats
 from scipy.integrate import dblquad
 
-from pymc_lens import light, mass, priors
+from pymc_lens import convert, light, mass, priors
+from pymc_lens.inference.starts import initial_point
+from pymc_lens.inference.values import value_variables
 
 
 def compiled(sigma: float) -> tuple[Any, Any]:
@@ -127,6 +130,56 @@ def test_outside_the_circle_there_is_no_density() -> None:
     e = priors.EllComps.dist(0.3)
     assert pm.logp(e, np.array([0.8, 0.7])).eval() == -np.inf
     assert np.isfinite(pm.logp(e, np.array([0.7, 0.7])).eval())
+
+
+def test_the_effective_radius_is_log_normal(rng: np.random.Generator) -> None:
+    """Whatever the ellipticity is, and with a density that is that of the radius itself."""
+    with pm.Model() as model:
+        e = priors.ell_comps("e", sigma=0.4)
+        radius = priors.einstein_radius("radius", e, median=1.3, factor=1.4)
+    components, radii = pm.draw([e, radius], 4000, random_seed=1)
+    effective = np.log(convert.effective_einstein_radius(radii, components))
+    assert stats.kstest(effective, stats.norm(np.log(1.3), np.log(1.4)).cdf).pvalue > 0.01
+    # Independent of the ellipticity, which the radius itself is not.
+    size = np.hypot(*components.T)
+    assert abs(stats.spearmanr(size, effective).statistic) < 0.06
+    assert stats.spearmanr(size, radii).statistic > 0.1
+    density = model.compile_logp([radius], jacobian=False)
+    value_of = pytensor.function([e, radius], value_variables(model))
+    for at, r in zip(components[:5], radii[:5], strict=True):
+        of_e, of_radius = value_of(at, r)
+        mu = np.log(1.3) - 0.5 * np.log(1.0 - at @ at)
+        assert of_radius == pytest.approx((np.log(r) - mu) / np.log(1.4), abs=1e-12)
+        expected = stats.lognorm(np.log(1.4), scale=np.exp(mu)).logpdf(r)
+        point = {"e_normals__": of_e, "radius_standardized_log__": of_radius}
+        assert density(point) == pytest.approx(expected, abs=1e-6)  # as well as components are found again
+    samplers_density = model.compile_logp([radius])
+    for z in rng.standard_normal((3, 3)):
+        point = {"e_normals__": z[:2], "radius_standardized_log__": z[2]}
+        assert samplers_density(point) == pytest.approx(stats.norm.logpdf(z[2]), abs=1e-10)
+
+
+def test_starts_of_a_radius_and_of_ellipticities_are_kept() -> None:
+    with pm.Model() as model:
+        e = priors.ell_comps("e", sigma=0.4)
+        priors.einstein_radius("radius", e)
+    point = initial_point(model, {"e": np.array([0.3, -0.2]), "radius": np.array(0.9)})
+    values = model.compile_fn(model.replace_rvs_by_values([model["radius"], e]))(point)
+    np.testing.assert_allclose(values[0], 0.9, rtol=1e-12)
+    np.testing.assert_allclose(values[1], [0.3, -0.2], rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "error"),
+    [
+        ("median", 0.0, ValueError), ("median", "one", TypeError), ("factor", 1.0, ValueError),
+        ("factor", -2.0, ValueError), ("ell_comps", (0.1,), ValueError), ("ell_comps", 0.1, ValueError),
+    ],
+)  # fmt: skip
+def test_bad_radii_are_named(argument: str, value: Any, error: type[Exception]) -> None:
+    arguments = {"ell_comps": (0.1, 0.0)} | {argument: value}
+    with pm.Model(), pytest.raises(error, match=f"{argument}: expected"):
+        priors.einstein_radius("radius", **arguments)
 
 
 def test_bad_positions_are_named() -> None:

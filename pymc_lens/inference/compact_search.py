@@ -25,18 +25,23 @@ from pymc_lens.inversion.compact_source import CompactFit, CompactInputs, Compac
 
 _log = logging.getLogger(__name__)
 
-# Bins of the mean deflection whose best draws from the prior are climbed from.
-_BINS = 9
-# Iterations of mass and source, then of everything, then of the best ones to the end.
-_FIRST, _SECOND, _LAST, _FINALISTS = 30, 40, 150, 4
+# Bins of the mean deflection, and how many of the best draws from the prior in each are climbed from.
+_BINS, _OF_BIN = 9, 8
+# Iterations of mass and source with the light held, and how many of these ends are climbed on from, with all;
+# how long, and how many of those to the last.
+_FIRST, _SEMIFINALISTS = 8, 16
+_SECOND, _FINALISTS = 30, 4
+_LAST = 150
+# Components of a source: its clumps may lie apart, and a single one between them bends the mass.
+_COMPONENTS = 2
 # A residual of so many sigma weighs half while the light is fitted without a source.
 _OUTLIER, _LIGHT_PASSES, _LIGHT_ITERATIONS = 3.0, 4, 25
 # First steps of a source's coordinates: pixels for its centre, and of its elliptical components.
 _CENTRE_STEP, _ELLIPTICITY_STEP = 1.0, 0.1
 # Relative difference of the mean deflection up to which two climbs are the same.
 _SAME_DEFLECTION = 0.02
-# Places that are tried for another component of a source, and how far (arcsec) it is a part of it.
-_PLACES, _ONE_SOURCE = 24, 0.45
+# How far (arcsec) a component is a part of a source.
+_ONE_SOURCE = 0.45
 # An isothermal sphere magnifies single images less, and the images of a source that has two of them more.
 _SEVERAL_IMAGES = 2.0
 # Quantile of the residuals over the light from which pixels count as arcs.
@@ -108,9 +113,9 @@ def compact_candidates(
     """Search for lenses that trace the images to compact sources.
 
     The light is fitted alone at first, robustly, so that arcs do not count. With the light held, draws from
-    the prior are compared, each with its source where bright pixels trace to. The best draw in each bin of
-    the mean deflection starts a climb: in mass and source, then in everything; the best of these go on, with
-    a second component of each source.
+    the prior are compared, each with the components of its source where bright pixels trace to. The best
+    draws in each bin of the mean deflection start short climbs in mass and source; the best of these go on in
+    everything, and the best of those to the end.
 
     Parameters
     ----------
@@ -127,24 +132,23 @@ def compact_candidates(
     """
     density = CompactDensity(model, images)
     steps = _steps(density, draws)
-    centre = np.concatenate([draws[0], np.zeros(4 * density.n_sources)])
+    centre = np.concatenate([draws[0], np.zeros(4 * _COMPONENTS * density.n_sources)])
     centre = _fit_light(density, centre, steps, report)
-    starts = _best_draws(density, centre, draws, report, cores)
     of_lens = density.of_mass | density.of_light
 
-    def climbed(start: np.ndarray) -> np.ndarray:
-        end = _ascend(density, start, _scales(density, start, steps, density.of_mass), _FIRST)
-        return _ascend(density, end, _scales(density, end, steps, of_lens), _SECOND)
+    def climbed(
+        starts: list[np.ndarray], of_model: np.ndarray, iterations: int, stage: str
+    ) -> list[np.ndarray]:
+        def climb(start: np.ndarray) -> np.ndarray:
+            return _ascend(density, start, _scales(density, start, steps, of_model), iterations)
 
-    def climbed_on(start: np.ndarray) -> np.ndarray:
-        start = _with_another_component(density, start)
-        return _ascend(density, start, _scales(density, start, steps, of_lens), _LAST)
+        ends = _shared(climb, starts, stage, report, cores)
+        return _distinct(density, sorted(ends, key=density.value, reverse=True), steps)
 
-    ends = _shared(climbed, starts, "compact source", report, cores)
-    ends.sort(key=density.value, reverse=True)
-    finalists = _distinct(density, ends, steps)[:_FINALISTS]
-    ends = _shared(climbed_on, finalists, "best compact source", report, cores)
-    ends.sort(key=density.value, reverse=True)
+    ends = _best_draws(density, centre, draws, report, cores)
+    ends = climbed(ends, density.of_mass, _FIRST, "compact source")[:_SEMIFINALISTS]
+    ends = climbed(ends, of_lens, _SECOND, "good compact source")[:_FINALISTS]
+    ends = climbed(ends, of_lens, _LAST, "best compact source")
     candidates = [_candidate(density, end) for end in ends]
     return CompactSearch(candidates, of_lens, _gain(density, ends[0]))
 
@@ -180,23 +184,6 @@ def _scales(
     of_sources[..., :2] = _CENTRE_STEP * density.pixel_scales[:, None, None]
     of_sources[..., 2:] = _ELLIPTICITY_STEP
     return np.concatenate([np.where(of_model, steps, 0.0), of_sources.ravel()])
-
-
-def _with_another_component(density: CompactDensity, vector: np.ndarray) -> np.ndarray:
-    """Add a component to each source, at the best of some places that bright residuals trace to."""
-    if not density.n_sources:
-        return vector
-    sources = density.sources(vector)
-    traced = _traced(density, density.rays(vector), _brightest_pixels(density, vector, CompactSource.fit))
-    rng = np.random.default_rng(len(vector))
-    tries = []
-    for _ in range(_PLACES):
-        added = sources[:, :1].copy()
-        added[:, 0, :2] = [rng.choice(places) for places in traced]
-        added[:, 0, 2:] = 0.0
-        both = np.concatenate([sources, added], axis=1)
-        tries.append(np.concatenate([vector[: density.n_model], both.ravel()]))
-    return max(tries, key=density.value)
 
 
 def _distinct(density: CompactDensity, ends: list[np.ndarray], steps: np.ndarray) -> list[np.ndarray]:
@@ -266,7 +253,7 @@ def _fit_light(
     """Fit the light without a source, with weights of a Cauchy distribution."""
     if not density.of_light.any():
         return start
-    scales = np.concatenate([np.where(density.of_light, steps, 0.0), np.zeros(4 * density.n_sources)])
+    scales = np.concatenate([np.where(density.of_light, steps, 0.0), np.zeros(start.size - density.n_model)])
     for k in range(_LIGHT_PASSES):
         fits = density.fits(start, CompactSource.fit_light)
         for image, fit in zip(density.images, fits, strict=True):
@@ -285,34 +272,45 @@ def _best_draws(
     report: Callable[[str], None],
     cores: int | None,
 ) -> list[np.ndarray]:
-    """Return the best draw in each bin of the mean deflection, the light held."""
+    """Return the best draws in each bin of the mean deflection, the light held."""
     arcs = _brightest_pixels(density, centre, CompactSource.fit_light)
 
-    def tried(draw: np.ndarray) -> tuple[list[np.ndarray], list[float], float]:
+    def tried(draw: np.ndarray) -> tuple[np.ndarray, float, float]:
         vector = centre.copy()
         vector[: density.n_model][density.of_mass] = draw[density.of_mass]
         rays = density.rays(vector)
         traced = _traced(density, rays, arcs)
-        guesses = [[np.median(part, axis=0) for part in traced]]
-        if density.n_sources:  # otherwise there is nothing to guess, and both would be the same
-            seed = np.frombuffer(draw.tobytes(), np.uint32)
-            guesses.append([np.random.default_rng(seed).choice(part) for part in traced])
-        vectors = []
-        for guess in guesses:
-            vector[density.n_model :].reshape(-1, 4)[:, :2] = np.reshape(guess, (-1, 2))
-            vectors.append(vector.copy())
-        return vectors, [density.value(each) for each in vectors], _mean_deflection(density, rays)
+        rng = np.random.default_rng(np.frombuffer(draw.tobytes(), np.uint32))
+
+        def anywhere() -> list[np.ndarray]:
+            return [rng.choice(part) for part in traced]
+
+        middle = [np.median(part, axis=0) for part in traced]
+        vectors = [_with_sources(density, vector, first, anywhere()) for first in (middle, anywhere())]
+        values = [density.value(each) for each in vectors]
+        best = int(np.argmax(values))
+        return vectors[best], values[best], _mean_deflection(density, rays)
 
     tries = _shared(tried, list(draws), "lens", report, cores)
-    vectors = [vector for each in tries for vector in each[0]]
-    values = [value for each in tries for value in each[1]]
-    deflections = [each[2] for each in tries for _ in each[0]]
-    if not density.n_sources:  # where there are no rays to measure deflections by
-        return [vectors[i] for i in np.argsort(values)[::-1][:_BINS] if np.isfinite(values[i])]
-    bins = np.quantile(deflections, np.linspace(0.0, 1.0, _BINS + 1)[1:-1])
+    values = np.array([value for _, value, _ in tries])
+    deflections = [deflection for *_, deflection in tries]
+    n_bins = _BINS if density.n_sources else 1  # without a source there are no rays to measure deflections by
+    bins = np.quantile(deflections, np.linspace(0.0, 1.0, n_bins + 1)[1:-1])
     members = np.searchsorted(bins, deflections)
-    best = [max(np.flatnonzero(members == b), key=lambda i: values[i]) for b in np.unique(members)]
-    return [vectors[i] for i in best if np.isfinite(values[i])]
+    best = []
+    for b in np.unique(members):
+        of_bin = np.flatnonzero((members == b) & np.isfinite(values))
+        best.extend(of_bin[np.argsort(values[of_bin])[::-1][:_OF_BIN]])
+    return [tries[i][0] for i in best]
+
+
+def _with_sources(density: CompactDensity, vector: np.ndarray, *centres: list[np.ndarray]) -> np.ndarray:
+    """Put round components of all sources at these centres, each (n_sources, 2)."""
+    vector = vector.copy()
+    sources = vector[density.n_model :].reshape(density.n_sources, len(centres), 4)
+    for k, of_sources in enumerate(centres):
+        sources[:, k, :2] = np.reshape(of_sources, (-1, 2))
+    return vector
 
 
 def _shared(

@@ -26,9 +26,11 @@ RELIABLE_K = 0.7
 _EQUAL = 1e-10
 # Batches that at most only find the proposal.
 _LONGEST_WARM_UP = 8
-# After so many batches, fewer effective draws a value than NUTS has for the same time are the end, or a k at
-# which moments do not exist; after twice as many any k that is not reliable.
+# At each multiple of so many batches it is asked whether to go on. Effective draws a value that NUTS has
+# for the same time; a k, at the first multiple, at which moments do not exist.
 _PATIENCE, _WORTHWHILE, _HOPELESS_K = 10, 0.05, 1.0
+# How often the former half of what counts is dropped before that is the end.
+_DROPS = 2
 
 
 class StudentT(NamedTuple):
@@ -124,8 +126,9 @@ def importance_sample(
     been fitted to these draws, and would find the evidence too low, by 0.4 in 25 dimensions. It serves to
     fit the next proposal. The first batches do that only, until there are enough draws to fit to; those after
     count with the square root of their number, whatever comes out of them, so that the evidence is unbiased
-    (Owen & Zhou 2020, ACM TOMACS 30, 13). Should that not become worthwhile, all of them have only served to
-    find the proposal, once: batches from before a second mode, or a tail, was found spoil those after.
+    (Owen & Zhou 2020, ACM TOMACS 30, 13). Should that not become worthwhile, the former half of them has only
+    served to find the proposal, twice at most: batches from before a second mode, or a tail, was found spoil
+    those after.
 
     Parameters
     ----------
@@ -154,12 +157,10 @@ def importance_sample(
             settled(weighted)
             if _is_enough(weighted, effective):
                 return weighted
-            warm_up = next(k for k, batch in enumerate(batches) if batch.counts)
-            again = warm_up >= _PATIENCE
-            if _is_hopeless(weighted, len(batches) - again * warm_up):
-                if again:
+            if _is_hopeless(weighted, len(batches), effective):
+                if len(batches) > _DROPS * _PATIENCE:
                     return weighted
-                batches[:] = [batch._replace(counts=False) for batch in batches]
+                batches[:] = _without_former_half(batches)
         proposal, counts = adapted(batches) if batches else (first, False)
         points = proposal.draw(size, rng.spawn(1)[0])
         counts |= len(batches) >= _LONGEST_WARM_UP
@@ -237,11 +238,21 @@ def _is_enough(weighted: Weighted, effective: float) -> bool:
     return weighted.effective >= effective and weighted.pareto_k < RELIABLE_K
 
 
-def _is_hopeless(weighted: Weighted, n_batches: int) -> bool:
-    costly = weighted.effective < _WORTHWHILE * len(weighted.points)
-    if n_batches < 2 * _PATIENCE:
-        return n_batches >= _PATIENCE and (costly or weighted.pareto_k > _HOPELESS_K)
-    return costly or weighted.pareto_k >= RELIABLE_K
+def _is_hopeless(weighted: Weighted, n_batches: int, effective: float) -> bool:
+    """Whether, where that is asked, NUTS would be done sooner, or weights cannot be trusted."""
+    if n_batches % _PATIENCE:
+        return False
+    missing = (effective / weighted.effective - 1.0) * len(weighted.points)
+    highest_k = _HOPELESS_K if n_batches == _PATIENCE else RELIABLE_K
+    return missing > effective / _WORTHWHILE or weighted.pareto_k >= highest_k
+
+
+def _without_former_half(batches: list[Batch]) -> list[Batch]:
+    """Batches of which the former half of those that count does no more."""
+    n_former = sum(batch.counts for batch in batches) // 2
+    first = next(k for k, batch in enumerate(batches) if batch.counts)
+    kept = first + n_former
+    return [batch._replace(counts=batch.counts and k >= kept) for k, batch in enumerate(batches)]
 
 
 def _tempering(log_weights: np.ndarray, effective: float) -> float:

@@ -25,7 +25,7 @@ _VERTICES, SPLINES = (20, 20), (30, 30)
 # (arcsec).
 _WINDOW_LEVEL, _WINDOW_MARGIN = 0.05, 0.08
 # Priors: see `lens_priors`.
-_RADIUS, _LOG_RADIUS_SD, _ELLIPTICITY, _SHEAR = 1.1, 0.45, 0.2, 0.05
+_ELLIPTICITY, _SHEAR = 0.2, 0.05
 _OFF_CENTRE = 0.05
 
 
@@ -92,12 +92,13 @@ def tracer(
 def lens_priors(centre: tuple[float, float]) -> dict[str, Any]:
     """Priors of everything but the source, in the model on the context stack.
 
-    The Einstein radius is 1.1" within a factor of 1.6; ellipticities are normal with 0.2, shears with 0.05;
-    mass and light lie within 0.05" of where the lens shines.
+    The effective Einstein radius is 1.1" within a factor of 1.6; ellipticities are normal with 0.2, shears
+    with 0.05; mass and light lie within 0.05" of where the lens shines.
     """
+    ell_comps = priors.ell_comps("ell_comps", sigma=_ELLIPTICITY)
     return {
-        "einstein_radius": pm.LogNormal("einstein_radius", np.log(_RADIUS), _LOG_RADIUS_SD),
-        "ell_comps": priors.ell_comps("ell_comps", sigma=_ELLIPTICITY),
+        "einstein_radius": priors.einstein_radius("einstein_radius", ell_comps),
+        "ell_comps": ell_comps,
         "mass_centre": priors.position("mass_centre", _OFF_CENTRE, mu=centre),
         "gamma_1": pm.Normal("gamma_1", 0.0, _SHEAR),
         "gamma_2": pm.Normal("gamma_2", 0.0, _SHEAR),

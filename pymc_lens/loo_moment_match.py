@@ -1,0 +1,143 @@
+"""Leave-one-out of pixels that draws of the whole posterior say too little of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pymc as pm
+import pytensor
+import xarray as xr
+from arviz_stats import loo_moment_match as arviz_loo_moment_match
+from arviz_stats.utils import ELPDDataLOO
+from pymc.blocking import DictToArrayBijection, RaveledVars
+from pytensor.tensor.variable import TensorVariable
+from xarray import DataTree
+
+from pymc_lens.distributions import observed_data
+from pymc_lens.draws import checked_model, chosen_draws
+from pymc_lens.errors import InadmissibleError
+from pymc_lens.inference.values import Values, point_info, points_of
+from pymc_lens.inference.workers import shared_work
+from pymc_lens.inversion.leave_one_out import pixel_normals, require_predictive
+from pymc_lens.point import find_image
+from pymc_lens.progress import Report, shown
+from pymc_lens.validation import require_instance
+
+
+def loo_moment_match(
+    idata: DataTree,
+    loo: ELPDDataLOO,
+    *,
+    model: pm.Model | None = None,
+    var_name: str | None = None,
+    cores: int | None = None,
+    progressbar: bool = True,
+) -> ELPDDataLOO:
+    """Improve leave-one-out where Pareto's k is high: draws are moved to the posterior without the pixel.
+
+    A pixel that much depends on, as of the nucleus of a bright lens or beside a bad pixel, cannot be left out
+    by weighing the draws of the whole posterior. Here draws are shifted and stretched until they fit the
+    posterior without it, pixel by pixel (Paananen et al. 2021, Stat. Comput. 31, 16), as
+    `arviz_stats.loo_moment_match` does; it is given this model's log density and those of its pixels.
+
+    Parameters
+    ----------
+    idata : DataTree
+        After `compute_log_likelihood`.
+    loo : ELPDDataLOO
+        ``az.loo(idata, pointwise=True)``.
+    model : pm.Model, optional
+        By default the model on the context stack.
+    var_name : str, optional
+        Name of the image, where the model has several.
+    cores : int, optional
+        Processes; by default one for each core.
+    progressbar : bool
+
+    Returns
+    -------
+    ELPDDataLOO
+        ``loo`` with the numbers of these pixels replaced. Each takes a few times as many values of the model
+        as there are draws.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `compute_log_likelihood`; or ValueError if ``loo`` is not pointwise, ``idata`` has no
+        ``log_likelihood`` of the image, or its positivity is ``"marginal"``, whose sources are drawn anew.
+
+    Examples
+    --------
+    >>> pl.compute_log_likelihood(idata, model=model)  # doctest: +SKIP
+    >>> loo = az.loo(idata, pointwise=True)  # doctest: +SKIP
+    >>> pl.loo_moment_match(idata, loo, model=model).pareto_k.max()  # doctest: +SKIP
+    """
+    require_instance("loo", loo, ELPDDataLOO)
+    if loo.pareto_k is None or loo.elpd_i is None:
+        raise ValueError("loo: expected az.loo(idata, pointwise=True), got one without its pixels.")
+    model = checked_model(model)
+    image = find_image(model, var_name)
+    draws = chosen_draws(idata, model, [image])
+    pixels = _PixelDensities(model, image, cores)
+    if "log_likelihood" not in idata.children or image.name not in idata["log_likelihood"]:
+        raise ValueError(f"idata: no log_likelihood of {image.name!r}: call pl.compute_log_likelihood first.")
+    values = Values(model, point_info(model), cores)
+    shape = tuple(draws.indexes["sample"].unique(name).size for name in ("chain", "draw"))
+    points = points_of(model, draws).reshape(*shape, -1)
+    with shown(f"Leaving out pixels of {image.name}", progressbar) as report:
+        return arviz_loo_moment_match(
+            idata, loo, var_name=image.name, pointwise=True,
+            upars=xr.DataArray(points, dims=("chain", "draw", "coordinate")),
+            log_prob_upars_fn=lambda upars: _of_points(upars, lambda flat: values(flat, report)),
+            log_lik_i_upars_fn=lambda upars, i: _of_points(upars, lambda flat: pixels(flat, i, report)),
+        )  # fmt: skip
+
+
+def _of_points(upars: xr.DataArray, function: Callable[[np.ndarray], np.ndarray]) -> xr.DataArray:
+    """Evaluate at points (chain, draw, coordinate)."""
+    chains, draws, n = upars.shape
+    found = function(upars.values.reshape(-1, n)).reshape(chains, draws)
+    return xr.DataArray(
+        found, dims=("chain", "draw"), coords=upars.drop_vars("coordinate", errors="ignore").coords
+    )
+
+
+class _PixelDensities:
+    """Log density of a pixel given all others, at flat vectors of the model's value variables."""
+
+    def __init__(self, model: pm.Model, image: TensorVariable, cores: int | None) -> None:
+        self._inversion, self._cores = image.owner.op.inversion, cores
+        data = observed_data(model, image)
+        if data is None:
+            raise ValueError(f"model: its image {image.name!r} is not observed: there are no data.")
+        require_predictive(self._inversion)
+        if self._inversion.confined.any():
+            raise ValueError(
+                "positivity: with 'marginal' the density of a pixel is that given a source that is drawn, "
+                "which draws that are moved do not have. Take positivity=None, or more draws."
+            )
+        self._data, self._info = np.asarray(data), point_info(model)
+        parameters = model.replace_rvs_by_values(list(image.owner.op.dist_params(image.owner)))
+        self._function = pytensor.function(model.value_vars, parameters, on_unused_input="ignore")
+        self._names = [variable.name for variable in model.value_vars]
+
+    def __call__(self, points: np.ndarray, pixel: int, report: Report) -> np.ndarray:
+        found = np.empty(len(points))
+
+        def density(point: np.ndarray) -> float:
+            return self._at(point, pixel)
+
+        for done, (k, result) in enumerate(shared_work(density, points, self._cores), start=1):
+            found[k] = result
+            report(f"{done} of {len(points)}, pixel {pixel}")
+        return found
+
+    def _at(self, flat: np.ndarray, pixel: int) -> float:
+        point = DictToArrayBijection.rmap(RaveledVars(flat, self._info))
+        arrays = (self._data, *self._function(*(point[name] for name in self._names)))
+        try:
+            normals = pixel_normals(self._inversion, arrays, np.random.default_rng(0))
+        except InadmissibleError:
+            return 0.0  # of no weight: its log density is -inf
+        return float(normals.log_density(self._data)[pixel])
