@@ -1,6 +1,7 @@
 """Simulated lenses for unattended fits, and what became of them.
 
     python benchmarks/unattended.py simulate DIR [--lenses 60] [--seed 1]
+    python benchmarks/unattended.py search DIR
     pymc-lens survey DIR --out OUT --workers 2
     python benchmarks/unattended.py judge DIR OUT
     python benchmarks/unattended.py compare ../shared/data/slacs/table.csv OUT
@@ -8,8 +9,10 @@
 Lenses are drawn from broad priors: Einstein radius 0.5" to 2" (uniform in its logarithm), axis ratio 0.5 to
 1, shear up to 0.1, lens light of a cuspy profile that is slightly misaligned, sources of one to five clumps
 inside, across or outside the caustics (one to four images), peak signal-to-noise ratio of the arcs 5 to 50,
-and a neighbour beside one in four. ``judge`` prints how many end in the true mode (effective Einstein radius
-within 5 %), how many of those with the verdict "keep" do, and how often the 68 % interval holds the truth.
+and a neighbour beside one in four. ``search`` runs the first stages alone and prints the radii of the lenses
+that compact sources find, the most probable first. ``judge`` prints how many end in the true mode (effective
+Einstein radius within 5 %), how many of those with the verdict "keep" do, and how often the 68 % interval
+holds the truth.
 ``compare`` writes the table of docs/benchmarks.md: real lenses of a survey beside effective Einstein radii
 of Bolton et al. 2008 (``bSIE``) and of TinyLensGpu (``thetaE_lens_m``).
 """
@@ -19,6 +22,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +30,8 @@ from typing import Any
 import numpy as np
 
 import pymc_lens as pl
+from pymc_lens.pipeline import read_folder, stages
+from pymc_lens.pipeline.models import Redshifts
 
 PIXEL_SCALE, PSF_SIZE, PSF_SIGMA = 0.05, 21, 1.1
 RIGHT = 0.05
@@ -128,6 +134,27 @@ def simulate(folder: Path, n_lenses: int, seed: int) -> None:
     print(f"{n_lenses} lenses in {folder}")
 
 
+def search(folder: Path) -> None:
+    right, seconds = [], []
+    for lens in sorted(folder.iterdir()):
+        truth = json.loads((lens / "truth.json").read_text())["theta_e"]
+        begin = time.perf_counter()
+        start = stages.field(read_folder(lens))
+        found = stages.search(start, Redshifts(), None, False).lenses
+        seconds.append(time.perf_counter() - begin)
+        ratios = [
+            float(pl.convert.effective_einstein_radius(p["einstein_radius"], p["ell_comps"])) / truth
+            for p in (each.parameters for each in found)
+        ]
+        right.append(abs(ratios[0] - 1.0) < RIGHT)
+        behind = [
+            f"{r:.3f} ({each.log_density - found[0].log_density:.0f})"
+            for r, each in zip(ratios, found, strict=True)
+        ]
+        print(f"{lens.name} {truth:.3f} found/true {', '.join(behind)}; {seconds[-1]:.0f} s", flush=True)
+    print(f"The most probable is right: {sum(right)} of {len(right)}; median {np.median(seconds):.0f} s")
+
+
 def judge(folder: Path, out: Path) -> None:
     with (out / "lenses.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -181,6 +208,9 @@ def main() -> None:
     making.add_argument("--lenses", type=int, default=60)
     making.add_argument("--seed", type=int, default=1)
     making.set_defaults(run=lambda a: simulate(a.folder, a.lenses, a.seed))
+    searching = commands.add_parser("search")
+    searching.add_argument("folder", type=Path)
+    searching.set_defaults(run=lambda a: search(a.folder))
     judging = commands.add_parser("judge")
     judging.add_argument("folder", type=Path)
     judging.add_argument("out", type=Path)

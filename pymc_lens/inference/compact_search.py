@@ -36,6 +36,9 @@ _LAST = 150
 _COMPONENTS = 2
 # A residual of so many sigma weighs half while the light is fitted without a source.
 _OUTLIER, _LIGHT_PASSES, _LIGHT_ITERATIONS = 3.0, 4, 25
+# Relative error of the light's model, beside that of the data, while a source is looked for: what a cusp has
+# that Gaussians have not is no source.
+_LIGHT_ERROR = 0.05
 # First steps of a source's coordinates: pixels for its centre, and of its elliptical components.
 _CENTRE_STEP, _ELLIPTICITY_STEP = 1.0, 0.1
 # Relative difference of the mean deflection up to which two climbs are the same.
@@ -250,7 +253,7 @@ def _gain(density: CompactDensity, vector: np.ndarray) -> float:
 def _fit_light(
     density: CompactDensity, start: np.ndarray, steps: np.ndarray, report: Callable[[str], None]
 ) -> np.ndarray:
-    """Fit the light without a source, with weights of a Cauchy distribution."""
+    """Fit the light without a source, with weights of a Cauchy distribution; then weigh by its error."""
     if not density.of_light.any():
         return start
     scales = np.concatenate([np.where(density.of_light, steps, 0.0), np.zeros(start.size - density.n_model)])
@@ -260,8 +263,9 @@ def _fit_light(
             image.compact.weights = 1.0 / (1.0 + (_significance(image.compact, fit) / _OUTLIER) ** 2)
         report(f"light {k + 1}/{_LIGHT_PASSES}")
         start = _ascend(density.of_light_alone, start, scales, _LIGHT_ITERATIONS)
-    for image in density.images:
-        image.compact.weights = np.ones(image.compact.data.size)
+    for image, fit in zip(density.images, density.fits(start, CompactSource.fit_light), strict=True):
+        error = _LIGHT_ERROR * fit.model / image.compact.response.noise
+        image.compact.weights = 1.0 / (1.0 + error**2)
     return start
 
 

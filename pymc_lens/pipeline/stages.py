@@ -35,8 +35,9 @@ from pymc_lens.tuning import tune_regularization
 
 _log = logging.getLogger(__name__)
 
-# Arcsec: how far from the image's centre the lens may be, and the mask that the search begins with.
-_OFF_CENTRE, _FIRST_MASK = 1.0, 3.3
+# Arcsec: how far from the image's centre the lens may well be, and at most; the mask that the search begins
+# with.
+_OFF_CENTRE, _FARTHEST, _FIRST_MASK = 0.5, 1.0, 3.3
 # Pixels: smoothing before the brightest is looked for; radius of a mask that is fine enough for a search.
 _SMOOTHING, _SEARCH_RADIUS = 2.0, 32.0
 # Draws from the prior that a search compares.
@@ -138,8 +139,11 @@ def field(dataset: Imaging) -> Field:
     total = gaussian_filter(weight, _SMOOTHING)
     image = np.where(weight > 0.0, dataset.data, 0.0)
     smooth = gaussian_filter(weight * image, _SMOOTHING) / np.maximum(total, 1e-3)
-    centres = Mask2D.circular(dataset.shape_native, dataset.pixel_scales, _OFF_CENTRE).array
-    near = np.where(centres | (total < 1e-2), -np.inf, smooth)
+    # An arc may be brighter than the lens, which is what the image is centred on.
+    n_y, n_x = dataset.shape_native
+    away = distances(dataset, on_sky(dataset, 0.5 * (n_y - 1), 0.5 * (n_x - 1)))
+    likely = smooth * np.exp(-0.5 * (away / _OFF_CENTRE) ** 2)
+    near = np.where((away > _FARTHEST) | (total < 1e-2), -np.inf, likely)
     row, col = np.unravel_index(np.argmax(near), near.shape)
     if not near[row, col] > 0.0:
         raise ValueError("dataset: nothing shines near the centre of the image. Is the lens there?")
