@@ -8,7 +8,7 @@ import numpy as np
 import pymc as pm
 import pytensor
 import xarray as xr
-from arviz_stats import loo_moment_match as arviz_loo_moment_match
+from arviz_stats.loo.loo_moment_match import loo_moment_match as arviz_loo_moment_match
 from arviz_stats.utils import ELPDDataLOO
 from pymc.blocking import DictToArrayBijection, RaveledVars
 from pytensor.tensor.variable import TensorVariable

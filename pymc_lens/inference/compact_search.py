@@ -301,7 +301,7 @@ def _best_draws(
     n_bins = _BINS if density.n_sources else 1  # without a source there are no rays to measure deflections by
     bins = np.quantile(deflections, np.linspace(0.0, 1.0, n_bins + 1)[1:-1])
     members = np.searchsorted(bins, deflections)
-    best = []
+    best: list[int] = []
     for b in np.unique(members):
         of_bin = np.flatnonzero((members == b) & np.isfinite(values))
         best.extend(of_bin[np.argsort(values[of_bin])[::-1][:_OF_BIN]])
