@@ -13,7 +13,8 @@ from astropy.io import fits
 
 import pymc_lens as pl
 from pymc_lens import cli
-from pymc_lens.pipeline.stages import around_the_arcs, contaminants, field, without
+from pymc_lens.pipeline.models import Redshifts
+from pymc_lens.pipeline.stages import around_the_arcs, contaminants, field, search, without
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import unattended
@@ -106,6 +107,35 @@ def test_nothing_shines():
         pl.fit_lens(dark, figures=["page", "pages"])
     with pytest.raises(TypeError, match="dataset: expected"):
         pl.fit_lens(np.ones((40, 40)))
+
+
+def test_an_arc_that_outshines_the_lens_is_no_lens():
+    y, x = 0.05 * (np.indices((81, 81)) - 40.0)
+    lens = 2.0 * np.exp(-0.5 * (y**2 + x**2) / 0.07**2)
+    arc = 1.3 * np.exp(-0.5 * ((y - 0.5) ** 2 + (x + 0.5) ** 2) / 0.15**2)
+    dataset = pl.Imaging(lens + arc, np.full(y.shape, 0.1), np.ones((1, 1)), 0.05)
+    assert field(dataset).centre == pytest.approx((0.0, 0.0), abs=0.06)
+    alone = pl.Imaging(arc, np.full(y.shape, 0.1), np.ones((1, 1)), 0.05)
+    assert field(alone).centre == pytest.approx((0.45, -0.45), abs=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("clumps", "light"),
+    [
+        # Two images of each of two clumps, which a single compact source would have to lie between.
+        ([([0.50, 0.05], 0.054, 0.6), ([0.30, -0.16], 0.049, 0.54)], 8.0),
+        # A cusp that Gaussians do not describe, many times brighter than the arcs.
+        ([([0.03, 0.07], 0.043, 0.44)], 26.0),
+    ],
+)
+def test_the_search_finds_the_lens(clumps, light):
+    source = [{"centre": centre, "sigma": sigma, "peak": peak} for centre, sigma, peak in clumps]
+    truth = TRUTH | {"clumps": source, "light_peak": light, "light": [0.11, 0.36], "neighbour": False}
+    start = field(unattended.simulated(truth | {"signal_to_noise": 35.0}, seed=4))
+    found = search(start, Redshifts(), None, False).lenses[0].parameters
+    radius = pl.convert.effective_einstein_radius(found["einstein_radius"], found["ell_comps"])
+    assert radius == pytest.approx(THETA_E, rel=0.05)
 
 
 def test_field_and_masks(image):
