@@ -30,7 +30,7 @@ _BINS, _OF_BIN = 9, 8
 # Iterations of mass and source with the light held, and how many of these ends are climbed on from, with all;
 # how long, and how many of those to the last.
 _FIRST, _SEMIFINALISTS = 8, 16
-_SECOND, _FINALISTS = 30, 4
+_SECOND, _FINALISTS = 30, 6
 _LAST = 150
 # Components of a source: its clumps may lie apart, and a single one between them bends the mass.
 _COMPONENTS = 2
@@ -43,6 +43,8 @@ _LIGHT_ERROR = 0.05
 _CENTRE_STEP, _ELLIPTICITY_STEP = 1.0, 0.1
 # Relative difference of the mean deflection up to which two climbs are the same.
 _SAME_DEFLECTION = 0.02
+# The same between rivals, so many of which are among the finalists however far behind they are.
+_RIVAL_DEFLECTION, _RIVALS = 0.1, 3
 # How far (arcsec) a component is a part of a source.
 _ONE_SOURCE = 0.45
 # An isothermal sphere magnifies single images less, and the images of a source that has two of them more.
@@ -146,11 +148,11 @@ def compact_candidates(
             return _ascend(density, start, _scales(density, start, steps, of_model), iterations)
 
         ends = _shared(climb, starts, stage, report, cores)
-        return _distinct(density, sorted(ends, key=density.value, reverse=True), steps)
+        return _distinct(density, sorted(ends, key=density.value, reverse=True), _SAME_DEFLECTION, steps)
 
     ends = _best_draws(density, centre, draws, report, cores)
     ends = climbed(ends, density.of_mass, _FIRST, "compact source")[:_SEMIFINALISTS]
-    ends = climbed(ends, of_lens, _SECOND, "good compact source")[:_FINALISTS]
+    ends = _finalists(density, climbed(ends, of_lens, _SECOND, "good compact source"))
     ends = climbed(ends, of_lens, _LAST, "best compact source")
     candidates = [_candidate(density, end) for end in ends]
     return CompactSearch(candidates, of_lens, _gain(density, ends[0]))
@@ -189,19 +191,27 @@ def _scales(
     return np.concatenate([np.where(of_model, steps, 0.0), of_sources.ravel()])
 
 
-def _distinct(density: CompactDensity, ends: list[np.ndarray], steps: np.ndarray) -> list[np.ndarray]:
+def _distinct(
+    density: CompactDensity, ends: list[np.ndarray], relative: float, steps: np.ndarray | float
+) -> list[np.ndarray]:
     """Leave out what is as one before it: in its mean deflection and all coordinates of its mass."""
     kept: list[tuple[np.ndarray, float]] = []
-    of_mass = density.of_mass
     for end in ends:
-        deflection, mass = _mean_deflection(density, density.rays(end)), end[: density.n_model][of_mass]
+        deflection, mass = _mean_deflection(density, density.rays(end)), end[: density.n_model]
         if not any(
-            abs(deflection - other_deflection) <= _SAME_DEFLECTION * other_deflection
-            and (np.abs(mass - other[: density.n_model][of_mass]) <= steps[of_mass]).all()
+            abs(deflection - other_deflection) <= relative * other_deflection
+            and (np.abs(mass - other[: density.n_model]) <= steps)[density.of_mass].all()
             for other, other_deflection in kept
         ):
             kept.append((end, deflection))
     return [end for end, _ in kept]
+
+
+def _finalists(density: CompactDensity, ends: list[np.ndarray]) -> list[np.ndarray]:
+    """Take the best of sorted ends, and the best that are other lenses: one of them may yet be higher."""
+    rivals = _distinct(density, ends, _RIVAL_DEFLECTION, np.inf)[:_RIVALS]
+    others = [end for end in ends if not any(end is rival for rival in rivals)]
+    return rivals + others[: _FINALISTS - len(rivals)]
 
 
 def _traced(
