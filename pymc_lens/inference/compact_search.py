@@ -38,7 +38,7 @@ _COMPONENTS = 2
 _OUTLIER, _LIGHT_PASSES, _LIGHT_ITERATIONS = 3.0, 4, 25
 # Relative error of the light's model, beside that of the data, while a source is looked for: what a cusp has
 # that Gaussians have not is no source.
-_LIGHT_ERROR = 0.05
+_LIGHT_ERROR = 0.01
 # First steps of a source's coordinates: pixels for its centre, and of its elliptical components.
 _CENTRE_STEP, _ELLIPTICITY_STEP = 1.0, 0.1
 # Relative difference of the mean deflection up to which two climbs are the same.
