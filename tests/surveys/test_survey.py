@@ -82,6 +82,11 @@ def until(happened, seconds: float = 1800.0) -> None:
         time.sleep(0.05)
 
 
+def until_waiting(process: subprocess.Popen, out: Path) -> None:
+    until(lambda: waiting(out) or process.poll() is not None)
+    assert process.poll() is None, process.stderr.read()
+
+
 def done(out: Path) -> set[str]:
     return {path.parent.name for path in out.glob("*/summary.json")}
 
@@ -241,7 +246,7 @@ def test_a_process_that_dies_costs_no_other_lens(tmp_path):
 def test_a_worker_that_is_killed_is_replaced(tmp_path):
     table, out = catalogue(tmp_path, HALF), tmp_path / "out"
     process = begun(tmp_path, table, out)
-    until(lambda: waiting(out))
+    until_waiting(process, out)
     os.kill(worker_of(out / "waits_0"), signal.SIGKILL)
     goes_on(process, out)
     assert [calls(out / name) for name in HALF[3:]] == [2, 1, 1]
@@ -263,7 +268,7 @@ def test_a_survey_that_is_stopped_goes_on(tmp_path, how):
     """By Ctrl-C, which the workers see as well, and by what nobody sees: they end with it."""
     table, out = catalogue(tmp_path, HALF), tmp_path / "out"
     process = begun(tmp_path, table, out)
-    until(lambda: waiting(out))
+    until_waiting(process, out)
     begin = time.monotonic()
     if how is signal.SIGINT:
         os.killpg(process.pid, how)
@@ -280,7 +285,7 @@ def test_a_survey_that_is_stopped_goes_on(tmp_path, how):
 def test_the_same_command_twice_at_once(tmp_path):
     table, out = catalogue(tmp_path, HALF), tmp_path / "out"
     first = begun(tmp_path, table, out)
-    until(lambda: waiting(out))
+    until_waiting(first, out)
     second = begun(tmp_path, table, out)
     assert second.wait(1800) == 1
     assert f"another survey writes to {out}: process {first.pid} on" in second.stderr.read()
@@ -293,14 +298,13 @@ def scheduler_and_worker(tmp_path: Path, number: int) -> tuple[str, list[subproc
     path = os.pathsep.join([str(HERE), str(HERE.parents[1])])
     file = tmp_path / f"scheduler_{number}.json"
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0", "--no-dashboard"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    quiet: dict = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    # Both unpickle the function that fits.
+    quiet |= {"env": os.environ | {"PYTHONPATH": path}}
     scheduler = subprocess.Popen([*command, "--scheduler-file", str(file)], **quiet)
     until(file.exists)
     command = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1", "--no-dashboard"]
-    worker = subprocess.Popen(
-        [*command, "--death-timeout", "5", "--scheduler-file", str(file)], **quiet,
-        env=os.environ | {"PYTHONPATH": path},
-    )  # fmt: skip
+    worker = subprocess.Popen([*command, "--death-timeout", "5", "--scheduler-file", str(file)], **quiet)
     return json.loads(file.read_text())["address"], [scheduler, worker]
 
 
@@ -309,7 +313,7 @@ def test_a_scheduler_that_dies_loses_nothing(tmp_path):
     table, out = catalogue(tmp_path, HALF), tmp_path / "out"
     address, cluster = scheduler_and_worker(tmp_path, 0)
     process = begun(tmp_path, table, out, address)
-    until(lambda: waiting(out))
+    until_waiting(process, out)
     cluster[0].kill()
     assert process.wait(LONG) == 1
     assert "the scheduler is lost" in process.stderr.read()
