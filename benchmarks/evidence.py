@@ -33,8 +33,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pytensor
+from function_times import print_function_times
 from scipy.linalg.lapack import dpotrf, dpotri
-from stages import print_stages
 from threadpoolctl import threadpool_limits
 
 import pymc_lens as pl
@@ -259,7 +259,7 @@ def profile(name: str, repeats: int) -> None:
     moving = alternating(inputs, "rays")
     for _ in range(2):
         evaluated.log_evidence_and_gradient(next(moving))
-    print_stages([lambda: evaluated.log_evidence_and_gradient(next(moving))] * repeats)
+    print_function_times([lambda: evaluated.log_evidence_and_gradient(next(moving))] * repeats)
 
 
 def measure_row(scaling: bool, positive: bool, name: str, repeats: int) -> dict[str, float]:

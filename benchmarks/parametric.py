@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
-from stages import print_stages
+from function_times import print_function_times
 from threadpoolctl import threadpool_limits
 
 import pymc_lens as pl
@@ -97,7 +97,7 @@ def profile(positivity: str | None, repeats: int) -> None:
     arrays = inputs_of(built, points_of(built, 10))
     inversion.log_evidence_and_gradient(arrays[0])
     chosen = [arrays[k % len(arrays)] for k in range(repeats)]
-    print_stages([partial(inversion.log_evidence_and_gradient, each) for each in chosen])
+    print_function_times([partial(inversion.log_evidence_and_gradient, each) for each in chosen])
 
 
 def milliseconds(function: Callable[[Any], object], points: list[Any]) -> float:

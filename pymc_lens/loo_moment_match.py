@@ -79,10 +79,9 @@ def loo_moment_match(
     model = checked_model(model)
     image = find_image(model, var_name)
     draws = chosen_draws(idata, model, [image])
-    pixels = _PixelDensities(model, image, cores)
     if "log_likelihood" not in idata.children or image.name not in idata["log_likelihood"]:
         raise ValueError(f"idata: no log_likelihood of {image.name!r}: call pl.compute_log_likelihood first.")
-    values = Values(model, point_info(model), cores)
+    pixels, values = _PixelDensities(model, image, cores), Values(model, point_info(model), cores)
     shape = tuple(draws.indexes["sample"].unique(name).size for name in ("chain", "draw"))
     points = points_of(model, draws).reshape(*shape, -1)
     with shown(f"Leaving out pixels of {image.name}", progressbar) as report:
@@ -98,9 +97,7 @@ def _of_points(upars: xr.DataArray, function: Callable[[np.ndarray], np.ndarray]
     """Evaluate at points (chain, draw, coordinate)."""
     chains, draws, n = upars.shape
     found = function(upars.values.reshape(-1, n)).reshape(chains, draws)
-    return xr.DataArray(
-        found, dims=("chain", "draw"), coords=upars.drop_vars("coordinate", errors="ignore").coords
-    )
+    return upars.isel(coordinate=0, drop=True).copy(data=found)
 
 
 class _PixelDensities:

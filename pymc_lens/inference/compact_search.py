@@ -300,7 +300,8 @@ def _best_draws(
             return [rng.choice(part) for part in traced]
 
         middle = [np.median(part, axis=0) for part in traced]
-        vectors = [_with_sources(density, vector, first, anywhere()) for first in (middle, anywhere())]
+        firsts = (middle, anywhere()) if density.n_sources else (middle,)  # without sources all are the same
+        vectors = [_with_sources(density, vector, first, anywhere()) for first in firsts]
         values = [density.value(each) for each in vectors]
         best = int(np.argmax(values))
         return vectors[best], values[best], _mean_deflection(density, rays)

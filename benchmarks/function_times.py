@@ -46,7 +46,7 @@ def seconds_by_function(call: Callable[[], object]) -> dict[str, float]:
     return dict(seconds)
 
 
-def print_stages(calls: list[Callable[[], object]], least: float = 0.01) -> None:
+def print_function_times(calls: list[Callable[[], object]], least: float = 0.01) -> None:
     """Print a table of what holds more than a share of the time, in milliseconds a call."""
     total: dict[str, float] = defaultdict(float)
     for call in calls:
