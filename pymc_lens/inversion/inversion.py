@@ -13,13 +13,11 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.inversion.basis import ColumnBasis, own_basis, partly_orthonormal_basis
 from pymc_lens.inversion.solvers import Solver
 from pymc_lens.inversion.solvers.base import Solved, System
-from pymc_lens.linalg.blas import cholesky_solve_in_place
 from pymc_lens.linalg.precision import Precision
 from pymc_lens.linear.base import DenseScheme, Input, LinearScheme, MappedPart, MappedScheme
 from pymc_lens.linear.mapping import JoinedMapping, join_mappings
@@ -375,14 +373,9 @@ class Inversion:
         """
         if not self.solver.marginalises:
             return solution.coefficients
-        if not self.confined.any():
-            normal = solve_triangular(
-                solution.factor, rng.standard_normal(self.confined.size), check_finite=False
-            )
-            return solution.with_amplitudes(solution.solved.coefficients + normal)
-        mean = solution.image.data_vector.copy()
-        cholesky_solve_in_place(solution.factor, mean)
-        drawn = draw_positive(mean, solution.factor, solution.solved.coefficients, self.confined, rng)
+        drawn = self.solver.draw(
+            solution.solved, solution.factor, solution.image.data_vector, solution.system, rng
+        )
         return solution.with_amplitudes(drawn)
 
     def draw_prior_coefficients(self, solution: Solution, rng: np.random.Generator) -> np.ndarray:

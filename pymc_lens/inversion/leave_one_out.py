@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.inversion.inversion import Arrays, Inversion, Solution
 from pymc_lens.inversion.solvers import PositiveMarginal, Unconstrained
-from pymc_lens.linalg.blas import cholesky_inverse_in_place
+from pymc_lens.orthant.led_by_free import given_the_rest, leading_covariance
 
 
 class PixelNormals(NamedTuple):
@@ -46,9 +47,9 @@ def pixel_normals(inversion: Inversion, arrays: Arrays, rng: np.random.Generator
     """Distributions of the data by which draws are weighed in leave-one-out cross-validation.
 
     Nothing confined, that of each datum given all others, with the coefficients integrated over. Where
-    negative coefficients are excluded that is no normal distribution: instead, coefficients are drawn from
-    their posterior, given which the data are independent. In either case the inverse density of a datum is
-    the weight of a joint draw that leaves it out.
+    negative coefficients are excluded that is no normal distribution: instead, these are drawn from their
+    posterior, with all that follow them, and only those before are integrated over. In either case the
+    inverse density of a datum is the weight of a joint draw that leaves it out.
 
     Parameters
     ----------
@@ -64,24 +65,32 @@ def pixel_normals(inversion: Inversion, arrays: Arrays, rng: np.random.Generator
         As `Inversion.invert`; or if some datum alone decides what is predicted there, to working precision.
     """
     solution = inversion.invert(arrays)
+    known = np.empty(0)
     if inversion.confined.any():
-        coefficients = inversion.draw_coefficients(solution, rng)
-        return PixelNormals(inversion.model_image(solution, coefficients), inversion.response.noise)
-    return _given_the_others(inversion, arrays[0], solution)
+        drawn = solution.in_basis(inversion.draw_coefficients(solution, rng))
+        known = drawn[int(np.argmax(inversion.confined)) :]
+    return _given_the_others(inversion, arrays[0], solution, known)
 
 
-def _given_the_others(inversion: Inversion, data: np.ndarray, solution: Solution) -> PixelNormals:
-    """Leave each datum out of a linear model: no system is solved again.
+def _given_the_others(
+    inversion: Inversion, data: np.ndarray, solution: Solution, known: np.ndarray
+) -> PixelNormals:
+    """Leave each datum out of a linear model whose last coefficients (n_known,) are known.
 
-    With residuals r = d - L s and leverages ``h = diag(L (F + H)^-1 L') / sigma^2``, the datum d_i given all
-    others is normal, of mean ``d_i - r_i / (1 - h_i)`` and variance ``sigma_i^2 / (1 - h_i)``. With the
-    covariance of the data, ``S = sigma^2 + L H^-1 L'``, these are ``d_i - (S^-1 d)_i / (S^-1)_ii`` and
-    ``1 / (S^-1)_ii`` of Sundararajan & Keerthi (2001, Neural Comput. 13, 1103). Consumes the factor.
+    No system is solved again. With residuals r = d - L s and leverages
+    ``h = diag(L (F + H)^-1 L') / sigma^2``, the datum d_i given all others is normal, of mean
+    ``d_i - r_i / (1 - h_i)`` and variance ``sigma_i^2 / (1 - h_i)``. With the covariance of the data,
+    ``S = sigma^2 + L H^-1 L'``, these are ``d_i - (S^-1 d)_i / (S^-1)_ii`` and ``1 / (S^-1)_ii`` of
+    Sundararajan & Keerthi (2001, Neural Comput. 13, 1103). Consumes the factor.
     """
-    noise = inversion.response.noise
-    residual = inversion.response.unwhiten(solution.residual)
-    cholesky_inverse_in_place(solution.factor)
-    variances = solution.image.observed.variances(solution.factor)
+    noise, factor = inversion.response.noise, solution.factor
+    n_leading = len(factor) - known.size
+    image = solution.image
+    whitened = solve_triangular(factor, image.data_vector, trans=1, check_finite=False)[:n_leading]
+    coefficients = given_the_rest(factor, whitened, known)
+    residual = inversion.response.unwhiten(image.whitened - image.observed.predict(coefficients))
+    leading_covariance(factor, n_leading)
+    variances = image.observed.variances(factor)
     unexplained = 1.0 - inversion.response.unwhiten(variances) / noise
     if not (unexplained > 0.0).all():
         raise InadmissibleError(

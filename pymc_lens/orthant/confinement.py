@@ -21,6 +21,8 @@ from pymc_lens.orthant.half_normal import hazard
 # draws take goes with their number times that of the elements.
 _LOG2_DRAWS_PER_ELEMENT, _MAX_LOG2_VALUES = 4, 20
 _SEED = 20130101
+# Draws that one is chosen from by weight, and the share of them that must be effective.
+_CHOSEN_FROM, _EFFECTIVE_SHARE = 256, 0.2
 # Elements whose share in each other's means is taken by one product of matrices.
 _BLOCK = 32
 
@@ -52,6 +54,15 @@ class Confinement:
     def sites(self) -> np.ndarray:
         """(2, n) sites of expectation propagation, to start the next from."""
         return self.propagated.sites
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray | None:
+        """Draw (n,) from the distribution: one of many draws, by weight; None where few have all of it."""
+        if self.draws.effective_share < _EFFECTIVE_SHARE:
+            return None
+        log_uniforms = np.log1p(-rng.random((self.target.size, _CHOSEN_FROM)))
+        draws = Draws.of(self.factor, self.target, self.sites, log_uniforms)
+        weights = np.exp(draws.log_weights - draws.log_weights.max())
+        return draws.values[:, rng.choice(_CHOSEN_FROM, p=weights / weights.sum())]
 
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean (n,) and second moments (n, n), as the derivatives of `log_mass` as computed.
@@ -100,7 +111,7 @@ def confine(precision: Precision, shift: np.ndarray, sites: np.ndarray | None = 
     propagated = propagate(precision, shift, sites)
     factor = propagated.tilted.cholesky()
     target = solve_triangular(factor, shift + propagated.sites[1], trans=1, check_finite=False)
-    draws = Draws.of(factor, target, propagated.sites)
+    draws = Draws.of(factor, target, propagated.sites, _log_uniforms(target.size))
     log_mass = 0.5 * float(target @ target) + draws.log_mean_weight
     return Confinement(log_mass, propagated, factor, target, draws)
 
@@ -132,10 +143,9 @@ class Draws:
     log_weights: np.ndarray
 
     @classmethod
-    def of(cls, factor: np.ndarray, target: np.ndarray, sites: np.ndarray) -> Draws:
+    def of(cls, factor: np.ndarray, target: np.ndarray, sites: np.ndarray, log_uniforms: np.ndarray) -> Draws:
         diagonal = factor.diagonal().copy()
         scale = (diagonal**2 - sites[0]) ** -0.5
-        log_uniforms = _log_uniforms(target.size)
         heights, ratios, values = (np.empty(log_uniforms.shape) for _ in range(3))
         log_weights = np.full(log_uniforms.shape[1], np.log(scale).sum())
         for block in reversed(_blocks(target.size)):
@@ -153,6 +163,11 @@ class Draws:
     def log_mean_weight(self) -> float:
         highest = self.log_weights.max()
         return float(highest + np.log(np.exp(self.log_weights - highest).mean()))
+
+    @property
+    def effective_share(self) -> float:
+        weights = np.exp(self.log_weights - self.log_weights.max())
+        return float(weights.mean() ** 2 / (weights**2).mean())
 
     def pullback(self, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Adjoint of `log_mean_weight` in the target (n,), in U (n, n) and in the sites (2, n)."""

@@ -47,6 +47,16 @@ class PartlyConfined:
         """(n,) mean of the nearest normal distribution."""
         return self._joined(self.confinement.propagated.mean)
 
+    def draw(self, rng: np.random.Generator) -> np.ndarray | None:
+        """Draw (n,) from the distribution; None where `Confinement.draw` does not."""
+        drawn = self.confinement.draw(rng)
+        if drawn is None:
+            return None
+        drawn = self._joined(drawn)
+        normal = rng.standard_normal(self.offset.size)
+        drawn[~self.confined] += np.linalg.cholesky(self.covariance) @ normal
+        return drawn
+
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean (n,) and second moments (n, n), as the derivatives of `log_mass` as computed."""
         mean, second = self.confinement.moments()

@@ -37,6 +37,20 @@ def draw_positive(
     -------
     (n,) float64
     """
+    first = int(np.argmax(confined))
+    # What comes before is free: drawn at once, given the rest.
+    white = rng.standard_normal(mean.size)
+    of_rest = np.ascontiguousarray(factor[first:, first:])
+    rest = _draw_rest(mean[first:], of_rest, start[first:], confined[first:], rng)
+    white[first:] = np.triu(of_rest) @ (rest - mean[first:])
+    drawn = mean + solve_triangular(factor, white, check_finite=False)
+    drawn[first:] = rest
+    return drawn
+
+
+def _draw_rest(
+    mean: np.ndarray, factor: np.ndarray, start: np.ndarray, confined: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     covariance = factor.copy()
     cholesky_inverse_in_place(covariance)
     covariance = symmetric(covariance)

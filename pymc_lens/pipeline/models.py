@@ -19,6 +19,9 @@ from pymc_lens.tracer import Tracer
 # the posterior of their difference is long, thin and bent. In pixels, the narrowest; arcsec, the others.
 _NARROWEST, _INNER, _OUTER, _WIDEST = 0.4, 0.35, 0.45, 3.0
 _N_INNER, _N_OUTER = 9, 8
+# With amplitudes of any sign a second shape is so many more columns that explain something: the evidence has
+# a logarithmic spike where both groups have the same shape, at which climbs end.
+_POSITIVITY = "marginal"
 # Source pixels along a side: of the first source, of vertices all over the image; then of splines.
 _VERTICES, SPLINES = (20, 20), (30, 30)
 # The window holds what pixels brighter than this, relative to the brightest, are traced to, and a margin
@@ -84,6 +87,7 @@ def tracer(
             parameters["light_centre"],
             [parameters["inner_ell_comps"], parameters["outer_ell_comps"]],
             widths,
+            positivity=_POSITIVITY,
         ),
     )
     return Tracer([lens, Galaxy(redshifts.source, pixelization=pixelization)])

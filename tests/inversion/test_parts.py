@@ -21,6 +21,7 @@ from pymc_lens.inversion.inversion import Inversion
 from pymc_lens.inversion.solvers import SOLVERS
 from pymc_lens.linear.pixelized import PixelizedScheme
 from pymc_lens.ops import LogEvidence
+from pymc_lens.orthant.led_by_free import confine_after_free
 from pymc_lens.orthant.partly_confined import confine_some
 from pymc_lens.orthant.truncated_normal import draw_positive
 from pymc_lens.response.imaging_blur import DenseBlur, TiledBlur
@@ -155,10 +156,11 @@ def test_issue14_two_sources_have_exact_gradients(double, positivity, rng):
     assert_gradient_matches_differences(double_plane(double, positivity), 1e-6, rng)
 
 
-def test_issue14_some_parts_positive_and_integrated_over(double, rng):
-    """A source and light that are not negative beside a sky of any sign: the gradient of the estimate."""
+@pytest.mark.parametrize("of_source", ["marginal", None])
+def test_issue14_some_parts_positive_and_integrated_over(double, of_source, rng):
+    """Light that is not negative beside a sky of any sign, and a source of either: exact gradients."""
     pixelization = pl.Pixelization(
-        pl.mesh.RectangularWindow((6, 6), (-0.5, 0.5, -0.5, 0.5)), pl.regularization.Constant(3.0), "marginal"
+        pl.mesh.RectangularWindow((6, 6), (-0.5, 0.5, -0.5, 0.5)), pl.regularization.Constant(3.0), of_source
     )
     light = replace(LENS_LIGHT, positivity="marginal")
     galaxies = [pl.Galaxy(0.5, mass=mass(), light=light), pl.Galaxy(1.0, pixelization=pixelization)]
@@ -194,11 +196,36 @@ def test_some_elements_confined(rng):
     np.testing.assert_allclose(first, kept.mean(axis=0), atol=0.03)
     np.testing.assert_allclose(second, kept.T @ kept / len(kept), atol=0.05)
     factor = np.linalg.cholesky(matrix).T
-    drawn = np.array([draw_positive(mean, factor, np.abs(mean), confined, rng) for _ in range(4000)])
-    assert (drawn[:, confined] >= 0.0).all()
+    bounced = np.array([draw_positive(mean, factor, np.abs(mean), confined, rng) for _ in range(4000)])
+    chosen = np.array([part.draw(rng) for _ in range(4000)])
     scatter = kept.std(axis=0)
-    np.testing.assert_allclose(drawn.mean(axis=0) / scatter, kept.mean(axis=0) / scatter, atol=0.08)
-    np.testing.assert_allclose(drawn.std(axis=0) / scatter, 1.0, atol=0.06)
+    for drawn in (bounced, chosen):
+        assert (drawn[:, confined] >= 0.0).all()
+        np.testing.assert_allclose(drawn.mean(axis=0) / scatter, kept.mean(axis=0) / scatter, atol=0.08)
+        np.testing.assert_allclose(drawn.std(axis=0) / scatter, 1.0, atol=0.06)
+
+
+@pytest.mark.parametrize("n_leading", [0, 3, 7])
+def test_leading_free_elements_are_integrated_over(n_leading, rng):
+    """Mass and moments are those of all elements at once, and draws given the others theirs."""
+    n = 9
+    root = rng.standard_normal((n, n))
+    matrix, shift = root @ root.T + np.eye(n), rng.standard_normal(n)
+    confined = np.arange(n) >= n_leading
+    confined[n_leading + 1] = False
+    expected = confine_some(matrix, shift, confined)
+    factor = np.ascontiguousarray(np.linalg.cholesky(matrix).T)
+    led = confine_after_free(factor, matrix[n_leading:, n_leading:], shift, confined)
+    assert led.log_mass == pytest.approx(expected.log_mass, abs=1e-8)
+    np.testing.assert_allclose(led.mean, expected.mean, atol=1e-8)
+    drawn = np.array([(led.draw(rng), expected.draw(rng)) for _ in range(4000)])
+    scatter = drawn.std(axis=0)
+    np.testing.assert_allclose(*drawn.mean(axis=0) / scatter[1], atol=0.1)
+    np.testing.assert_allclose(scatter[0] / scatter[1], 1.0, atol=0.08)
+    mean, second = expected.moments()
+    led_mean, covariance = led.moments()
+    np.testing.assert_allclose(led_mean, mean, atol=1e-8)
+    np.testing.assert_allclose(np.triu(covariance), np.triu(second - np.outer(mean, mean)), atol=1e-8)
 
 
 def parametric(dataset: pl.Imaging, positivity: str | None) -> pm.Model:

@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from pymc_lens.errors import InadmissibleError
-from pymc_lens.linalg.blas import cholesky_in_place, cholesky_inverse_in_place
+from pymc_lens.linalg.blas import (
+    cholesky_in_place,
+    cholesky_inverse_in_place,
+    cholesky_solve_in_place,
+)
 from pymc_lens.linalg.precision import Precision
+from pymc_lens.orthant.truncated_normal import draw_positive
 from pymc_lens.workspace import Workspace
 
 
@@ -115,6 +121,22 @@ class Solver(ABC):
         cholesky_inverse_in_place(factor)
         priors = [precision.free_moments() for _, precision in system.priors]
         return EvidenceMoments(solved.coefficients, factor, priors)
+
+    def draw(
+        self,
+        solved: Solved,
+        factor: np.ndarray,
+        data_vector: np.ndarray,
+        system: System,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Draw coefficients (n,) from their posterior, given the factor that `solve` left."""
+        if not system.confined.any():
+            normal = rng.standard_normal(system.confined.size)
+            return solved.coefficients + solve_triangular(factor, normal, check_finite=False)
+        mean = data_vector.copy()
+        cholesky_solve_in_place(factor, mean)
+        return draw_positive(mean, factor, solved.coefficients, system.confined, rng)
 
 
 def factorise(matrix: np.ndarray) -> None:

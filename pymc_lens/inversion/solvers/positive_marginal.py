@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import override
 
 import numpy as np
+from scipy.linalg.blas import dtrmv
 
 from pymc_lens.inversion.solvers.base import EvidenceMoments, Solved, Solver, System, factorise
 from pymc_lens.linalg.blas import symmetric
 from pymc_lens.linalg.precision import Precision
 from pymc_lens.orthant.confinement import Confinement, confine
-from pymc_lens.orthant.partly_confined import confine_some
+from pymc_lens.orthant.led_by_free import confine_after_free
 from pymc_lens.workspace import Workspace
 
 
@@ -39,20 +40,22 @@ class PositiveMarginal(Solver):
         guess: Solved | None,
         workspace: Workspace,
     ) -> Solved:
-        full = symmetric(matrix)
+        n_leading = int(np.argmax(system.confined))
+        trailing = symmetric(matrix[n_leading:, n_leading:])
         factorise(matrix)
         confined = _confined_sources(system)
         starts = (
             [None] * (1 + len(confined)) if guess is None else [part.sites for part in guess.confinements]
         )
-        posterior = confine_some(full, data_vector, system.confined, starts[0])
+        posterior = confine_after_free(matrix, trailing, data_vector, system.confined, starts[0])
         priors = [
             confine(precision, np.zeros(precision.size), start)
             for precision, start in zip(confined, starts[1:], strict=True)
         ]
         coefficients = posterior.mean
         # The masses stand for all that the terms say of posterior and prior.
-        of_terms = data_vector @ coefficients - 0.5 * float(coefficients @ full @ coefficients)
+        halves = dtrmv(matrix.T, coefficients, lower=1, trans=1)
+        of_terms = data_vector @ coefficients - 0.5 * float(halves @ halves)
         log_det_posterior = 2.0 * float(np.log(matrix.diagonal()).sum())
         log_prior = -system.n_dense_confined * np.log(2.0) + sum(
             prior.log_mass + 0.5 * precision.log_determinant
@@ -64,13 +67,25 @@ class PositiveMarginal(Solver):
     @override
     def moments(self, solved: Solved, factor: np.ndarray, system: System) -> EvidenceMoments:
         posterior, *priors = solved.confinements
-        mean, second = posterior.moments()
+        mean, covariance = posterior.moments()
         remaining = iter(priors)
         of_priors = [
             _prior_moments(precision, next(remaining) if system.confined[place.start] else None)
             for place, precision in system.priors
         ]
-        return EvidenceMoments(mean, second - np.outer(mean, mean), of_priors)
+        return EvidenceMoments(mean, covariance, of_priors)
+
+    @override
+    def draw(
+        self,
+        solved: Solved,
+        factor: np.ndarray,
+        data_vector: np.ndarray,
+        system: System,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        drawn = solved.confinements[0].draw(rng)
+        return super().draw(solved, factor, data_vector, system, rng) if drawn is None else drawn
 
 
 def _confined_sources(system: System) -> list[Precision]:

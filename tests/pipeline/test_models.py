@@ -1,0 +1,61 @@
+"""What the pipeline's models say of a lens."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import pymc_lens as pl
+from pymc_lens.pipeline.models import Redshifts, tracer
+
+SHAPE, SCALE, NOISE = (41, 41), 0.1, 0.02
+SHAPE_OF_LIGHT = (0.1, -0.05)
+LENS = {
+    "einstein_radius": 0.8,
+    "ell_comps": (0.1, -0.05),
+    "mass_centre": (0.0, 0.0),
+    "gamma_1": 0.0,
+    "gamma_2": 0.0,
+    "light_centre": (0.0, 0.0),
+    "inner_ell_comps": SHAPE_OF_LIGHT,
+}
+
+
+def light(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """A profile with wings, of one shape."""
+    e_y, e_x = SHAPE_OF_LIGHT
+    u, v = (1 + e_x) * y - e_y * x, (1 - e_x) * x - e_y * y
+    squared = (u**2 + v**2) / (1 - e_y**2 - e_x**2)
+    return sum(
+        peak * np.exp(-squared / (2 * sigma**2)) for peak, sigma in ((5.0, 0.1), (2.0, 0.3), (0.3, 0.9))
+    )
+
+
+def test_a_second_shape_of_the_light_costs_nothing_by_itself():
+    """ln E is as curved close to where both groups of Gaussians have the same shape as farther away."""
+    offsets = np.arange(11) - 5
+    psf = np.exp(-(offsets[:, None] ** 2 + offsets[None] ** 2) / (2 * 0.9**2))
+    pixelization = pl.Pixelization(
+        pl.mesh.RectangularWindow((16, 16), (-0.5, 0.5, -0.5, 0.5), degree=3),
+        pl.regularization.MaternSPDE(scale=0.2, amplitude=0.5),
+    )
+
+    def lens(outer: np.ndarray) -> pl.Tracer:
+        return tracer(LENS | {"outer_ell_comps": outer}, pixelization, SCALE, Redshifts())
+
+    def source(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return np.exp(-((y - 0.05) ** 2 + x**2) / (2 * 0.1**2))
+
+    shape = np.array(SHAPE_OF_LIGHT)
+    dataset = pl.simulate_imaging(
+        lens(shape), source, SHAPE, SCALE, psf / psf.sum(), 1e9, NOISE, seed=1, lens_light=light
+    ).apply_mask(pl.Mask2D.circular(SHAPE, SCALE, 1.8))
+
+    def log_evidence(step: float) -> float:
+        return pl.FitImaging(dataset, lens(shape + np.array([0.0, step]))).log_evidence
+
+    def curvature(step: float) -> float:
+        return (log_evidence(step) + log_evidence(-step) - 2.0 * log_evidence(0.0)) / step**2
+
+    near, far = curvature(1e-3), curvature(2e-2)
+    assert far < 0.0
+    assert 0.5 < near / far < 2.0
