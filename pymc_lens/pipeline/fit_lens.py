@@ -52,7 +52,7 @@ _DRAWS, _ALL_DRAWS = "draws.npz", "draws.*"
 # What an interrupted fit goes on from: of no use once it is finished.
 LEFT_OVERS = ("stage_*.pickle", _ALL_DRAWS)
 # Another lens is one whose Einstein radius differs by more, relative.
-_OTHER = 0.03
+_OTHER = 0.05
 # What the corner figure shows: that of all variables takes longer to draw than some stages.
 _OF_MASS = ("theta_e", "ell_comps", "mass_centre", "gamma_1", "gamma_2")
 # What can be drawn of a fit: all on one page, and its parts.

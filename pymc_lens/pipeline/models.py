@@ -22,8 +22,10 @@ _N_INNER, _N_OUTER = 9, 8
 # With amplitudes of any sign a second shape is so many more columns that explain something: the evidence has
 # a logarithmic spike where both groups have the same shape, at which climbs end.
 _POSITIVITY = "marginal"
-# Source pixels along a side: of the first source, of vertices all over the image; then of splines.
-_VERTICES, SPLINES = (20, 20), (30, 30)
+# Vertices all over the image of the first source; then splines along a side of the window, and how many of
+# them a pixel of the image is wide.
+_VERTICES = (20, 20)
+_FEWEST_SPLINES, _MOST_SPLINES, _SPLINES_A_PIXEL = 12, 30, 3.0
 # The window holds what pixels brighter than this, relative to the brightest, are traced to, and a margin
 # (arcsec).
 _WINDOW_LEVEL, _WINDOW_MARGIN = 0.05, 0.08
@@ -126,6 +128,21 @@ def search_model(dataset: Imaging, centre: tuple[float, float], redshifts: Redsh
     return model
 
 
+def splines(window: tuple[float, float, float, float], pixel_scales: float) -> mesh.RectangularWindow:
+    """Cubic splines in a square window (y_min, y_max, x_min, x_max), as fine as the pixels ask for.
+
+    Parameters
+    ----------
+    window : tuple of float
+        Arcsec.
+    pixel_scales : float
+        Of the image, arcsec.
+    """
+    wanted = np.ceil(_SPLINES_A_PIXEL * (window[1] - window[0]) / pixel_scales)
+    n = int(np.clip(wanted, _FEWEST_SPLINES, _MOST_SPLINES))
+    return mesh.RectangularWindow((n, n), window, degree=3)
+
+
 def joint_model(
     dataset: Imaging,
     centre: tuple[float, float],
@@ -155,8 +172,7 @@ def joint_model(
             faint_ratio=pm.LogNormal("faint_ratio", np.log(0.01), 1.0),
             signal_scale=pm.LogNormal("signal_scale", 0.0, 0.3),
         )
-        splines = mesh.RectangularWindow(SPLINES, adapt_to.window, degree=3)
-        pixelization = Pixelization(splines, prior)
+        pixelization = Pixelization(splines(adapt_to.window, dataset.pixel_scales), prior)
         traced = tracer(lens_priors(centre), pixelization, dataset.pixel_scales, redshifts)
         LensedImage("image", traced, observed=dataset)
     return model

@@ -19,13 +19,12 @@ from pymc_lens.galaxy import Pixelization
 from pymc_lens.inference.compact_search import compact_candidates, prior_draws
 from pymc_lens.inference.mode import Mode, find_mode
 from pymc_lens.inference.values import point_info
-from pymc_lens.mesh import RectangularWindow
 from pymc_lens.pipeline.models import (
-    SPLINES,
     AdaptTo,
     Redshifts,
     first_pixelization,
     search_model,
+    splines,
     tracer,
 )
 from pymc_lens.pipeline.places import distances, on_sky
@@ -194,7 +193,7 @@ def first_source(dataset: Imaging, lens: Lens, redshifts: Redshifts) -> tuple[Fi
     adapt_to = AdaptTo.fit(fit, lens.source_centre, lens.reach)
     peak = float(fit.coefficients[fit.source.name].max())
     prior = AdaptAmplitude(MaternSPDE(_SCALE, peak), adapt_to.image, _FAINT_RATIO, _SIGNAL_SCALE)
-    pixelization = Pixelization(RectangularWindow(SPLINES, adapt_to.window, degree=3), prior)
+    pixelization = Pixelization(splines(adapt_to.window, dataset.pixel_scales), prior)
     fit = FitImaging(dataset, tracer(parameters, pixelization, dataset.pixel_scales, redshifts))
     _log.info("First source: ln E %.1f, chi2/N %.3f.", fit.log_evidence, fit.reduced_chi_squared)
     return fit, FirstSource(AdaptTo.fit(fit, lens.source_centre, lens.reach), peak)
