@@ -21,6 +21,8 @@ from pymc_lens.progress import shown
 # ArviZ refuses to smooth equal weights, which pixels have that no draw says anything of: those outside a
 # source's window, or of endless noise. This much is added to each density at random.
 _DITHER = 1e-10
+# Attribute of log densities: what coefficients that are drawn at each draw are drawn from.
+STREAMS = "seed_of_coefficients"
 
 
 def compute_log_likelihood(
@@ -45,7 +47,8 @@ def compute_log_likelihood(
 
     With ``positivity="marginal"`` that density has no closed form. Sources and amplitudes are drawn from
     their posterior at each draw instead, and :math:`\ln p(y_i | s, \theta)` is added: leave-one-out of the
-    joint draws, which estimates the same, with larger Pareto k. With ``"map"`` and ``"nnls"`` the likelihood
+    joint draws, which estimates the same, with larger Pareto k. A source of any sign behind light that is not
+    negative is still integrated over. With ``"map"`` and ``"nnls"`` the likelihood
     is no probability of the data and there is nothing to compare.
 
     Parameters
@@ -173,15 +176,16 @@ def _of_image(
     draws, dataset = ImageDraws(model, image), image.tag.dataset
     data, n_draws = np.asarray(draws.observed), posterior.sizes["sample"]
 
-    def leave_out(task: tuple[int, np.random.Generator]) -> tuple[np.ndarray, np.ndarray]:
-        k, stream = task
+    seed = int(rng.integers(2**62))
+
+    def leave_out(k: int) -> tuple[np.ndarray, np.ndarray]:
+        stream = stream_of_draw(seed, k)
         normals = pixel_normals(draws.inversion, draws.arrays(posterior.isel(sample=k)), stream)
         return normals.log_density(data), normals.draw(stream)
 
     log_density, drawn = np.empty((2, n_draws, data.size))
     with shown(f"Leaving out pixels of {image.name}", progressbar) as report:
-        tasks = enumerate(rng.spawn(n_draws))
-        for done, (k, result) in enumerate(shared_work(leave_out, tasks, cores), start=1):
+        for done, (k, result) in enumerate(shared_work(leave_out, range(n_draws), cores), start=1):
             log_density[k], drawn[k] = result
             report(f"{done} of {n_draws}")
     log_density += rng.uniform(0.0, _DITHER, log_density.shape)
@@ -195,10 +199,16 @@ def _of_image(
                 values.reshape(*map(len, samples.values()), data.size),
                 dims=(*samples, dim),
                 coords={**samples, **pixels},
+                attrs={STREAMS: seed},
             )
             for values in (log_density, drawn)
         ),
     )
+
+
+def stream_of_draw(seed: int, k: int) -> np.random.Generator:
+    """Return what coefficients are drawn from at draw k of all chains, the first chain's first."""
+    return np.random.default_rng([seed, k])
 
 
 def _put(idata: DataTree, group: str, variables: dict[str, Any]) -> None:

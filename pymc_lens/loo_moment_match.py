@@ -14,6 +14,7 @@ from pymc.blocking import DictToArrayBijection, RaveledVars
 from pytensor.tensor.variable import TensorVariable
 from xarray import DataTree
 
+from pymc_lens.cross_validation import STREAMS, stream_of_draw
 from pymc_lens.distributions import observed_data
 from pymc_lens.draws import checked_model, chosen_draws
 from pymc_lens.errors import InadmissibleError
@@ -39,7 +40,9 @@ def loo_moment_match(
     A pixel that much depends on, as of the nucleus of a bright lens or beside a bad pixel, cannot be left out
     by weighing the draws of the whole posterior. Here draws are shifted and stretched until they fit the
     posterior without it, pixel by pixel (Paananen et al. 2021, Stat. Comput. 31, 16), as
-    `arviz_stats.loo_moment_match` does; it is given this model's log density and those of its pixels.
+    `arviz_stats.loo_moment_match` does; it is given this model's log density and those of its pixels. With
+    ``positivity="marginal"`` parameters are moved, and what is drawn of the confined coefficients only as far
+    as it depends on these.
 
     Parameters
     ----------
@@ -64,8 +67,8 @@ def loo_moment_match(
     Raises
     ------
     TypeError, ValueError
-        As `compute_log_likelihood`; or ValueError if ``loo`` is not pointwise, ``idata`` has no
-        ``log_likelihood`` of the image, or its positivity is ``"marginal"``, whose sources are drawn anew.
+        As `compute_log_likelihood`; or ValueError if ``loo`` is not pointwise, or ``idata`` has no
+        ``log_likelihood`` of the image, as `compute_log_likelihood` adds it.
 
     Examples
     --------
@@ -81,7 +84,12 @@ def loo_moment_match(
     draws = chosen_draws(idata, model, [image])
     if "log_likelihood" not in idata.children or image.name not in idata["log_likelihood"]:
         raise ValueError(f"idata: no log_likelihood of {image.name!r}: call pl.compute_log_likelihood first.")
-    pixels, values = _PixelDensities(model, image, cores), Values(model, point_info(model), cores)
+    seed = idata["log_likelihood"][image.name].attrs.get(STREAMS)
+    if seed is None:
+        raise ValueError(
+            f"idata: its log_likelihood of {image.name!r} is not of pl.compute_log_likelihood: call that."
+        )
+    pixels, values = PixelDensities(model, image, int(seed), cores), Values(model, point_info(model), cores)
     shape = tuple(draws.indexes["sample"].unique(name).size for name in ("chain", "draw"))
     points = points_of(model, draws).reshape(*shape, -1)
     with shown(f"Leaving out pixels of {image.name}", progressbar) as report:
@@ -100,20 +108,19 @@ def _of_points(upars: xr.DataArray, function: Callable[[np.ndarray], np.ndarray]
     return upars.isel(coordinate=0, drop=True).copy(data=found)
 
 
-class _PixelDensities:
-    """Log density of a pixel given all others, at flat vectors of the model's value variables."""
+class PixelDensities:
+    """Log density of a pixel given all others, at flat vectors of the model's value variables.
 
-    def __init__(self, model: pm.Model, image: TensorVariable, cores: int | None) -> None:
-        self._inversion, self._cores = image.owner.op.inversion, cores
+    Coefficients that are drawn are functions of a vector and of random numbers of its draw: these stay as
+    they were while the draw is moved.
+    """
+
+    def __init__(self, model: pm.Model, image: TensorVariable, seed: int, cores: int | None) -> None:
+        self._inversion, self._seed, self._cores = image.owner.op.inversion, seed, cores
         data = observed_data(model, image)
         if data is None:
             raise ValueError(f"model: its image {image.name!r} is not observed: there are no data.")
         require_predictive(self._inversion)
-        if self._inversion.confined.any():
-            raise ValueError(
-                "positivity: with 'marginal' the density of a pixel is that given a source that is drawn, "
-                "which draws that are moved do not have. Take positivity=None, or more draws."
-            )
         self._data, self._info = np.asarray(data), point_info(model)
         parameters = model.replace_rvs_by_values(list(image.owner.op.dist_params(image.owner)))
         self._function = pytensor.function(model.value_vars, parameters, on_unused_input="ignore")
@@ -122,19 +129,19 @@ class _PixelDensities:
     def __call__(self, points: np.ndarray, pixel: int, report: Report) -> np.ndarray:
         found = np.empty(len(points))
 
-        def density(point: np.ndarray) -> float:
-            return self._at(point, pixel)
+        def density(k: int) -> float:
+            return self._at(points[k], pixel, stream_of_draw(self._seed, k))
 
-        for done, (k, result) in enumerate(shared_work(density, points, self._cores), start=1):
+        for done, (k, result) in enumerate(shared_work(density, range(len(points)), self._cores), start=1):
             found[k] = result
             report(f"{done} of {len(points)}, pixel {pixel}")
         return found
 
-    def _at(self, flat: np.ndarray, pixel: int) -> float:
+    def _at(self, flat: np.ndarray, pixel: int, stream: np.random.Generator) -> float:
         point = DictToArrayBijection.rmap(RaveledVars(flat, self._info))
         arrays = (self._data, *self._function(*(point[name] for name in self._names)))
         try:
-            normals = pixel_normals(self._inversion, arrays, np.random.default_rng(0))
+            normals = pixel_normals(self._inversion, arrays, stream)
         except InadmissibleError:
             return 0.0  # of no weight: its log density is -inf
         return float(normals.log_density(self._data)[pixel])

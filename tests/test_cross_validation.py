@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import arviz as az
 import numpy as np
 import pymc as pm
@@ -12,8 +14,11 @@ from scipy.interpolate import CubicSpline
 
 import pymc_lens as pl
 from pymc_lens.assembly import assemble
+from pymc_lens.cross_validation import STREAMS
 from pymc_lens.evaluate import evaluate_once
+from pymc_lens.inference.values import points_of
 from pymc_lens.inversion.leave_one_out import pixel_normals
+from pymc_lens.loo_moment_match import PixelDensities
 
 PIXELS = (0, 17, 101, 333, 600)
 
@@ -61,14 +66,17 @@ class Exact:
 
     coarse, grid = np.linspace(1.0, 10.0, 40), np.linspace(1.0, 10.0, 4000)
 
-    def __init__(self, dataset: pl.Imaging | None = None) -> None:
-        self.dataset = dataset or simulated()
+    def __init__(self, dataset: pl.Imaging | None = None, light: pl.light.LightProfile | None = None) -> None:
+        self.dataset, self.light = dataset or simulated(), light
         with pm.Model() as self.model:
             coefficient = pm.Uniform("coefficient", 1.0, 10.0)
-            pl.LensedImage("image", tracer(coefficient=coefficient), observed=self.dataset)
+            pl.LensedImage("image", self.tracer(coefficient), observed=self.dataset)
+
+    def tracer(self, coefficient: Any) -> pl.Tracer:
+        return tracer(coefficient=coefficient, light=self.light)
 
     def log_evidences(self, dataset: pl.Imaging) -> np.ndarray:
-        values = [pl.FitImaging(dataset, tracer(coefficient=c)).log_evidence for c in self.coarse]
+        values = [pl.FitImaging(dataset, self.tracer(c)).log_evidence for c in self.coarse]
         return CubicSpline(self.coarse, values)(self.grid)
 
     def posterior(self, n_draws: int, rng: np.random.Generator):
@@ -146,6 +154,21 @@ def test_draws_are_moved_to_the_posterior_without_an_outlier(rng: np.random.Gene
     np.testing.assert_array_equal(moved.elpd_i[others], loo.elpd_i[others])
 
 
+def test_amplitudes_stay_what_they_were_drawn_from(rng: np.random.Generator) -> None:
+    """Where draws have not moved, densities are those of before, however light has been drawn."""
+    light = pl.light.MultiGaussian((0.02, -0.01), (0.1, 0.0), [0.1, 0.3], positivity="marginal")
+    exact = Exact(light=light)
+    coefficients = rng.uniform(2.0, 6.0, (2, 5))
+    idata = az.from_dict({"posterior": {"coefficient": coefficients}})
+    pl.compute_log_likelihood(idata, model=exact.model, cores=1, random_seed=4, progressbar=False)
+    known = idata["log_likelihood"]["image"]
+    points = points_of(exact.model, idata["posterior"].to_dataset().stack(sample=("chain", "draw")))
+    for place in PIXELS:
+        densities = PixelDensities(exact.model, exact.model["image"], known.attrs[STREAMS], 1)
+        found = densities(points, place, lambda said: None)
+        np.testing.assert_allclose(found, known[..., place].values.ravel(), atol=1e-9)
+
+
 def with_densities(idata):
     """Draws with densities of an image of another name."""
     values = np.random.default_rng(0).standard_normal((2, 200, 5))
@@ -183,19 +206,26 @@ def clumps_of_light(y: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.exp(-(y**2 + x**2) / (2 * 0.25**2))
 
 
+def before_a_source() -> pl.Tracer:
+    """The same in front of a source of any sign, which is integrated over."""
+    pixelization = pl.Pixelization(window(8), pl.regularization.Constant(2.0))
+    return pl.Tracer([*positive_light("marginal").galaxies, pl.Galaxy(1.0, pixelization=pixelization)])
+
+
 @pytest.mark.slow
-def test_positive_amplitudes_are_drawn(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("traced", [positive_light("marginal"), before_a_source()], ids=["light", "source"])
+def test_positive_amplitudes_are_drawn(traced: pl.Tracer, rng: np.random.Generator) -> None:
     """The mean inverse density over draws of the amplitudes is that of the pixel left out."""
     dataset = faint_light()
     with pm.Model() as model_of_light:
         pm.Normal("nothing")
-        pl.LensedImage("image", positive_light("marginal"), observed=dataset)
-    idata = az.from_dict({"posterior": {"nothing": np.zeros((2, 1500))}})
+        pl.LensedImage("image", traced, observed=dataset)
+    idata = az.from_dict({"posterior": {"nothing": np.zeros((2, 6000))}})
     pl.compute_log_likelihood(idata, model=model_of_light, cores=1, random_seed=1, progressbar=False)
     loo = az.loo(idata, pointwise=True)
-    whole = pl.FitImaging(dataset, positive_light("marginal")).log_evidence
+    whole = pl.FitImaging(dataset, traced).log_evidence
     for place in (40, 76, 144, 145, 200):
-        fit = pl.FitImaging(without(dataset, place), positive_light("marginal"))
+        fit = pl.FitImaging(without(dataset, place), traced)
         assert float(loo.elpd_i[place]) == pytest.approx(whole - fit.log_evidence, abs=0.02)
 
 
@@ -209,7 +239,7 @@ def test_what_is_no_probability_of_the_data_is_refused(positivity: str) -> None:
         pl.compute_log_likelihood(idata, model=model_of_light)
 
 
-def test_sources_that_are_drawn_anew_cannot_be_moved() -> None:
+def test_densities_of_another_origin_cannot_be_moved() -> None:
     with pm.Model() as model_of_light:
         pm.Normal("nothing")
         pl.LensedImage("image", positive_light("marginal"), observed=faint_light())
@@ -220,7 +250,7 @@ def test_sources_that_are_drawn_anew_cannot_be_moved() -> None:
             "log_likelihood": {"image": rng.standard_normal((2, 50, 7))},
         }
     )
-    with pytest.raises(ValueError, match="positivity: with 'marginal'"):
+    with pytest.raises(ValueError, match=r"idata: its log_likelihood of 'image' is not of pl\.compute"):
         pl.loo_moment_match(idata, az.loo(idata, pointwise=True), model=model_of_light)
 
 
