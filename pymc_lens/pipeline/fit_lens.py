@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
+import pytensor
 import xarray as xr
 from arviz_stats.summary import summary as table_of
+from pytensor.compile import mode as compilation
 from xarray import DataTree
 
 from pymc_lens.convert import axis_ratio_and_angle_from_ell_comps, effective_einstein_radius
@@ -46,6 +48,9 @@ from pymc_lens.validation import integer, require_instance
 
 _log = logging.getLogger(__name__)
 
+# After the search, whose many values are of small arrays, time is spent in what is compiled once for all: to
+# compile the rest for each lens takes longer than it saves.
+_INTERPRETED = compilation.Mode("py").excluding("fusion")
 # Draws that are reconstructed.
 _RECONSTRUCTED = 100
 _DRAWS, _ALL_DRAWS = "draws.npz", "draws.*"
@@ -169,6 +174,26 @@ def fit_lens(
     redshifts = Redshifts(lens_redshift, source_redshift)
     stages = _Stages(None if out is None else make_folder(out), dataset)
     start, found = stages("search", lambda: _searched(dataset, redshifts, cores, progressbar))
+    with pytensor.config.change_flags(mode=_INTERPRETED):
+        return _fitted(
+            stages, dataset, start, found, draws, chains, redshifts, cores, random_seed, progressbar, figures
+        )
+
+
+def _fitted(
+    stages: _Stages,
+    dataset: Imaging,
+    start: Field,
+    found: Search,
+    draws: int,
+    chains: int,
+    redshifts: Redshifts,
+    cores: int | None,
+    random_seed: int,
+    progressbar: bool,
+    figures: Sequence[str],
+) -> LensFit:
+    """Go on from what the search found."""
     lens = found.lenses[0]
     start, first = stages("source", lambda: _first_source(start, found, redshifts))
     model = joint_model(start.dataset, start.centre, first.adapt_to, first.peak, redshifts)
