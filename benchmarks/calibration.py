@@ -1,13 +1,14 @@
 """Simulation-based calibration of the whole pipeline.
 
-    python benchmarks/calibration.py OUT.jsonl [--positivity off|marginal|map] [--lenses 300]
+    python benchmarks/calibration.py OUT.jsonl [--positivity off|light|marginal|map] [--lenses 300]
 
 Lenses are drawn from the prior of their model (prior_lenses.py: mass, shear, lens light, and a pixelized
 source whose prior's parameters are drawn too), fitted by the steps of ``pl.sample(method="importance")`` and
 ``pl.reconstruct``, and the truth is ranked among the draws: every parameter, and the source's flux,
 magnification and some of its pixels. Were anything wrong with the evidence, a prior, a sampler or a
-reconstruction, ranks would not be uniform (Talts et al. 2018, arXiv:1804.06788). ``map`` is fitted to lenses
-of positive sources, those of ``marginal``.
+reconstruction, ranks would not be uniform (Talts et al. 2018, arXiv:1804.06788). ``light`` is what
+``pl.fit_lens`` does: light that is not negative, integrated over, before a source of any sign. ``map``
+is fitted to lenses of positive sources, those of ``marginal``.
 
 The climb to the mode begins at the truth, of which importance sampling then knows nothing but the mode. A
 line of JSON a lens is appended to OUT.jsonl, and lenses that are there are not fitted again. At the end the
@@ -99,7 +100,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("out", type=Path)
-    parser.add_argument("--positivity", choices=["off", "marginal", "map"], default="off")
+    parser.add_argument("--positivity", choices=["off", "light", "marginal", "map"], default="off")
     parser.add_argument("--lenses", type=int, default=300)
     parser.add_argument("--draws", type=int, default=150)
     arguments = parser.parse_args()

@@ -64,16 +64,20 @@ def source_priors() -> dict[str, Any]:
 
 
 def tracer(parameters: Mapping[str, Any], positivity: str | None) -> pl.Tracer:
-    """Mass with shear and light of one centre, and a source of splines in a window."""
+    """Mass with shear and light of one centre, and a source of splines in a window.
+
+    ``positivity`` is that of both, or "light": only light is not negative, and integrated over.
+    """
+    of_light, of_source = ("marginal", None) if positivity == "light" else (positivity, positivity)
     of = parameters
     mass = pl.mass.Isothermal(of["centre"], of["ell_comps"], of["einstein_radius"])
     light = pl.light.MultiGaussian(
-        of["centre"], of["light_ell_comps"], LIGHT_SIGMAS, INTENSITY_SCALE, positivity
+        of["centre"], of["light_ell_comps"], LIGHT_SIGMAS, INTENSITY_SCALE, of_light
     )
     pixelization = pl.Pixelization(
         pl.mesh.RectangularWindow(SPLINES, WINDOW, degree=3),
         pl.regularization.MaternSPDE(of["scale"], of["amplitude"]),
-        positivity,
+        of_source,
     )
     lens = pl.Galaxy(0.5, mass=mass + pl.mass.ExternalShear(of["gamma_1"], of["gamma_2"]), light=light)
     return pl.Tracer([lens, pl.Galaxy(1.0, pixelization=pixelization)])
