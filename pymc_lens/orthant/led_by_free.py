@@ -64,7 +64,7 @@ class LedByFree:
         moved = solve_triangular(self.factor, moved, check_finite=False)
         np.fill_diagonal(moved[n_leading:], 1.0)
         leading_covariance(self.factor, n_leading)
-        dsyr2k(0.5, moved, moved @ covariance, 1.0, self.factor.T, lower=1, overwrite_c=1)
+        dsyr2k(0.5, moved, moved @ covariance, beta=1.0, c=self.factor.T, lower=1, overwrite_c=1)
         return joined, self.factor
 
 
