@@ -125,7 +125,7 @@ def demo(positivity: str | None = None) -> tuple[Inversion, InputsWithLight]:
         mass=pl.mass.Isothermal((0.003, 0.002), (0.062, 0.032), 1.028) + pl.mass.ExternalShear(0.003, 0.033),
         light=pl.light.MultiGaussian(
             (0.005, -0.002), [(-0.013, 0.009), (0.065, 0.028)],
-            [np.geomspace(0.02, 0.35, 9), np.geomspace(0.45, 3.0, 8)],
+            [np.geomspace(0.02, 0.35, 9), np.geomspace(0.45, 3.0, 8)], positivity=positivity or "marginal",
         ),
     )  # fmt: skip
     matern = pl.regularization.MaternSPDE(0.27, 4.0)
