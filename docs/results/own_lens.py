@@ -22,10 +22,7 @@ def tracer(centre, einstein_radius, ell_comps, gamma_1, gamma_2, light_inner, li
     """Lens and source, for numbers or random variables alike."""
     mass = pl.mass.Isothermal(centre, ell_comps, einstein_radius) + pl.mass.ExternalShear(gamma_1, gamma_2)
     light = pl.light.MultiGaussian(
-        centre,
-        [light_inner, light_outer],
-        [np.geomspace(0.02, 0.35, 9), np.geomspace(0.45, 2.0, 8)],
-        positivity="marginal",
+        centre, [light_inner, light_outer], [np.geomspace(0.02, 0.35, 9), np.geomspace(0.45, 2.0, 8)]
     )
     source = pl.Pixelization(
         pl.mesh.VoronoiNN(pl.image_mesh.Overlay((24, 24))),
