@@ -15,7 +15,8 @@ VENV := .venv/bin/python
 PEERS := .venv-peers/bin/python
 # A file's tests run in one process: they share what its fixtures have sampled. In the order of tests/conftest.py.
 PYTEST := $(VENV) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
-SPHINX := $(VENV) -m sphinx -b html -W --keep-going -j 2
+# Pages have small models of many kinds: to compile each takes longer than to run it as it is.
+SPHINX := PYTENSOR_FLAGS=linker=py,optimizer_excluding=fusion $(VENV) -m sphinx -b html -W --keep-going -j 2
 USABLE := $(VENV) -c 'import pip, sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null
 
 .DEFAULT_GOAL := help
