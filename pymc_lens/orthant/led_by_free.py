@@ -57,8 +57,10 @@ class LedByFree:
         """Mean (n,) and covariance (n, n), in the upper triangle, as the derivatives of `log_mass`."""
         mean, second = self.rest.moments()
         covariance = second - np.outer(mean, mean)
-        joined = given_the_rest(self.factor, self.whitened, mean)
         n_leading = self.whitened.size
+        if not n_leading:
+            return mean, covariance
+        joined = given_the_rest(self.factor, self.whitened, mean)
         moved = np.zeros((len(self.factor), mean.size))
         moved[:n_leading] = -self.factor[:n_leading, n_leading:]
         moved = solve_triangular(self.factor, moved, check_finite=False)

@@ -7,6 +7,7 @@ from scipy.linalg import solve_triangular
 
 from pymc_lens.linalg.blas import cholesky_inverse_in_place, symmetric
 from pymc_lens.linalg.kernel import kernel
+from pymc_lens.orthant.led_by_free import given_the_rest
 
 # Trajectories of a quarter of a turn, after which nothing is left of a starting point but in its bounces.
 _TRAJECTORIES = 12
@@ -39,13 +40,10 @@ def draw_positive(
     """
     first = int(np.argmax(confined))
     # What comes before is free: drawn at once, given the rest.
-    white = rng.standard_normal(mean.size)
     of_rest = np.ascontiguousarray(factor[first:, first:])
     rest = _draw_rest(mean[first:], of_rest, start[first:], confined[first:], rng)
-    white[first:] = np.triu(of_rest) @ (rest - mean[first:])
-    drawn = mean + solve_triangular(factor, white, check_finite=False)
-    drawn[first:] = rest
-    return drawn
+    away = given_the_rest(factor, rng.standard_normal(first), rest - mean[first:])
+    return np.concatenate([mean[:first] + away[:first], rest])
 
 
 def _draw_rest(
