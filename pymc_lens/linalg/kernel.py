@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 from numba import njit
 from numba.core.caching import IndexDataCacheFile
+from numba.core.compiler_lock import global_compiler_lock
 
 _PACKAGE = Path(__file__).parents[1]
 # A division by zero gives what numbers give, as in NumPy: the point is inadmissible, and no error.
@@ -31,12 +32,7 @@ def _sources_stamp() -> tuple[str]:
 
 
 class _SoundCacheFile(IndexDataCacheFile):
-    """Numba's cache of one function, which takes a damaged file for none: it is made again.
-
-    One process saves at a time. Numba reads the index, picks a name for the machine code that is not in it,
-    and writes both: two processes that save a function for different arguments might pick the same name, and
-    each would run the other's code.
-    """
+    """Numba's cache of one function, which takes a damaged file for none: it is made again."""
 
     def _load_index(self) -> dict:
         return self._undamaged(super()._load_index) or {}
@@ -46,8 +42,7 @@ class _SoundCacheFile(IndexDataCacheFile):
 
     def save(self, key: Any, data: Any) -> None:
         try:
-            with _locked(Path(self._index_path).with_suffix(".lock")):
-                super().save(key, data)
+            super().save(key, data)
         except OSError as error:  # a full disk
             _warn_once("unsaved", f"Compiled numerics cannot be kept in {self._cache_path}: {error}.")
 
@@ -66,12 +61,34 @@ class _SoundCacheFile(IndexDataCacheFile):
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        # Where the file system has no locks, numba's own behaviour has to do.
+def _alone(path: Path) -> Iterator[None]:
+    """Let one process in at a time."""
+    with ExitStack() as stack:
+        # Where nothing can be written to, or the file system has no locks, numba's own behaviour has to do.
         with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(path.open("w"))
             fcntl.flock(file, fcntl.LOCK_EX)
+            # A process that is forked meanwhile has the file open as well: closing it here would not do.
+            stack.callback(fcntl.flock, file, fcntl.LOCK_UN)
         yield
+
+
+def _compiled_once(dispatcher: Any, path: Path) -> Callable[[Any], Any]:
+    """Return how a function is compiled: by one of the processes that need it, for which the others wait.
+
+    They would all compile the same functions, where they begin together. And numba reads the index, picks a
+    name for the machine code that is not in it, and writes both: two processes that save a function for
+    different arguments might pick the same name, and each would run the other's code.
+    """
+    compile_here = dispatcher.compile
+
+    def compile_alone(signature: Any) -> Any:
+        # Numba's own lock first: a thread that has it might wait for the file, and another for this one.
+        with global_compiler_lock, _alone(path):
+            return compile_here(signature)
+
+    return compile_alone
 
 
 def kernel(**options: Any) -> Callable[[Callable], Any]:
@@ -102,9 +119,9 @@ def kernel(**options: Any) -> Callable[[Callable], Any]:
             )
             return njit(**_OPTIONS, **options)(function)
         found = dispatcher._cache._cache_file
-        dispatcher._cache._cache_file = _SoundCacheFile(
-            found._cache_path, Path(found._index_name).stem, _sources_stamp()
-        )
+        sound = _SoundCacheFile(found._cache_path, Path(found._index_name).stem, _sources_stamp())
+        dispatcher._cache._cache_file = sound
+        dispatcher.compile = _compiled_once(dispatcher, Path(sound._index_path).with_suffix(".lock"))
         return dispatcher
 
     return compiled

@@ -121,6 +121,18 @@ def test_two_processes_never_save_one_kernel_at_once(monkeypatch, tmp_path):
     assert index.exists()
 
 
+def test_one_of_two_processes_compiles(copied):
+    """The other waits for it, and reads what it has saved."""
+    environment = {**os.environ, "PYTHONPATH": str(copied), "NUMBA_CACHE_DIR": str(copied / "cache")}
+    command = [sys.executable, "-c", CALL]
+    both = [
+        subprocess.Popen(command, cwd=copied, env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = sorted(process.communicate()[0] for process in both)
+    assert said == ["hits 0 misses 1\n", "hits 1 misses 0\n"]
+
+
 WITHOUT_A_HOME = """
 import stat
 import pymc_lens, pytensor, pytensor.tensor as pt
