@@ -1,29 +1,18 @@
 """Averages of many Gaussians over pixels, and the way back.
 
-Loops over few points that stay in the cache, in a layout and with an exponential that LLVM vectorizes: calls
-of the library's, one a point and Gaussian, would take five times as long. To compute exponentials again on
-the way back takes no longer than to keep them.
+Loops over few points that stay in the cache, in a layout and with an exponential that LLVM vectorizes. To
+compute exponentials again on the way back takes no longer than to keep them.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba.extending import register_jitable
 
+from pymc_lens.linalg.elementary import INLINED, exp
 from pymc_lens.linalg.kernel import kernel
 
 _BLOCK = 128
-# No sum is reordered: the exponential lives on the order of its operations.
-_INLINED: dict[str, Any] = {"forceinline": True, "error_model": "numpy", "fastmath": {"contract"}}
-# Below, numbers lose digits and speed.
-_VANISHING = -708.0
-_LOG2_E = 1.0 / np.log(2.0)
-# ln 2: products of the first part with exponents of two are exact.
-_LN2 = float.fromhex("0x1.62e42feep-1"), float.fromhex("0x1.a39ef35793c76p-33")
-# Added to a number it leaves the nearest integer in the last bits.
-_TO_INTEGER = 1.5 * 2.0**52
 
 
 @kernel(fastmath={"contract"})
@@ -61,7 +50,7 @@ def gaussian_averages(y, x, roots, slopes, groups, per_pixel):
             for point in range(per_pixel):
                 radii = squared[groups[k], point]
                 for i in range(size):
-                    row[i] += _exp(slope * radii[i])
+                    row[i] += exp(slope * radii[i])
             for i in range(size):
                 row[i] /= per_pixel
     return averages
@@ -92,7 +81,7 @@ def gaussian_averages_pullback(y, x, roots, averages_bar, slopes, groups, per_pi
             for point in range(per_pixel):
                 radii, bar = squared[groups[k], point], squared_bar[groups[k], point]
                 for i in range(size):
-                    bar[i] += weights[i] * _exp(slope * radii[i])
+                    bar[i] += weights[i] * exp(slope * radii[i])
         block_y_bar[:], block_x_bar[:] = 0.0, 0.0
         for group in range(len(roots)):
             p, q, r = roots[group]
@@ -121,21 +110,21 @@ def gaussian_averages_pullback(y, x, roots, averages_bar, slopes, groups, per_pi
 # Neighbours in a block are of different pixels, so that sums over the points of pixels are vectorized.
 
 
-@register_jitable(**_INLINED)
+@register_jitable(**INLINED)
 def _gather(values, start, size, block):
     for i in range(size):
         for point in range(len(block)):
             block[point, i] = values[(start + i) * len(block) + point]
 
 
-@register_jitable(**_INLINED)
+@register_jitable(**INLINED)
 def _scatter(block, start, size, values):
     for i in range(size):
         for point in range(len(block)):
             values[(start + i) * len(block) + point] = block[point, i]
 
 
-@register_jitable(**_INLINED)
+@register_jitable(**INLINED)
 def _squared_radii(block_y, block_x, size, roots, squared):
     for group in range(len(roots)):
         p, q, r = roots[group]
@@ -143,25 +132,3 @@ def _squared_radii(block_y, block_x, size, roots, squared):
             ys, xs, radii = block_y[point], block_x[point], squared[group, point]
             for i in range(size):
                 radii[i] = (p * ys[i] + r * xs[i]) ** 2 + (r * ys[i] + q * xs[i]) ** 2
-
-
-@register_jitable(**_INLINED)
-def _exp(x):
-    """Exponential of a number that is not positive, to the last digit; zero below `_VANISHING`."""
-    # x = n ln 2 + r with |r| <= ln 2 / 2; exp(r) by its series, 2^n by its bits.
-    shifted = x * _LOG2_E + _TO_INTEGER
-    n = shifted - _TO_INTEGER
-    r = x - n * _LN2[0] - n * _LN2[1]
-    series = 1.0 / 479001600.0 + r * (1.0 / 6227020800.0)
-    series = 1.0 / 39916800.0 + r * series
-    series = 1.0 / 3628800.0 + r * series
-    series = 1.0 / 362880.0 + r * series
-    series = 1.0 / 40320.0 + r * series
-    series = 1.0 / 5040.0 + r * series
-    series = 1.0 / 720.0 + r * series
-    series = 1.0 / 120.0 + r * series
-    series = 1.0 / 24.0 + r * series
-    series = 1.0 / 6.0 + r * series
-    series = 1.0 + r * (1.0 + r * (0.5 + r * series))
-    bits = (np.float64(shifted).view(np.int64) + 1023) << 52
-    return 0.0 if x < _VANISHING else series * np.int64(bits).view(np.float64)

@@ -9,17 +9,17 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.linalg.blas import dtrmm
 from scipy.linalg.lapack import dlauum, dsygst, dtrtri
-from scipy.special import log_ndtr, ndtri_exp
 from scipy.stats.qmc import Sobol
 
 from pymc_lens.linalg.blas import symmetric
 from pymc_lens.linalg.precision import Precision
 from pymc_lens.orthant.expectation_propagation import Propagated, propagate
-from pymc_lens.orthant.half_normal import hazard
+from pymc_lens.orthant.half_normal import beyond_zero, hazard
 
 # Powers of two, of which Sobol's points are balanced. The more elements, the more the weights scatter; what
-# draws take goes with their number times that of the elements.
-_LOG2_DRAWS_PER_ELEMENT, _MAX_LOG2_VALUES = 4, 20
+# draws take goes with their number times that of the elements. Of 1,024 draws whose effective share is 0.9
+# the error of the logarithm of the mean weight is 0.01.
+_LOG2_DRAWS_PER_ELEMENT, _MAX_LOG2_DRAWS, _MAX_LOG2_VALUES = 4, 10, 20
 _SEED = 20130101
 # Draws that one is chosen from by weight, and the share of them that must be effective.
 _CHOSEN_FROM, _EFFECTIVE_SHARE = 256, 0.2
@@ -147,6 +147,7 @@ class Draws:
         diagonal = factor.diagonal().copy()
         scale = (diagonal**2 - sites[0]) ** -0.5
         heights, ratios, values = (np.empty(log_uniforms.shape) for _ in range(3))
+        log_masses = np.empty(log_uniforms.shape[1])
         log_weights = np.full(log_uniforms.shape[1], np.log(scale).sum())
         for block in reversed(_blocks(target.size)):
             heights[block] = target[block, None] - factor[block, block.stop :] @ values[block.stop :]
@@ -154,9 +155,9 @@ class Draws:
                 known = slice(i + 1, block.stop)
                 heights[i] -= factor[i, known] @ values[known]
                 ratios[i] = (diagonal[i] * heights[i] - sites[1, i]) * scale[i]
-                log_mass = log_ndtr(ratios[i])
-                log_weights += 0.5 * (ratios[i] ** 2 - heights[i] ** 2) + log_mass
-                values[i] = np.maximum(ratios[i] - ndtri_exp(log_uniforms[i] + log_mass), 0.0) * scale[i]
+                beyond_zero(ratios[i], log_uniforms[i], log_masses, values[i])
+                values[i] *= scale[i]
+                log_weights += 0.5 * (ratios[i] ** 2 - heights[i] ** 2) + log_masses
         return cls(diagonal, scale, log_uniforms, heights, ratios, values, log_weights)
 
     @property
@@ -212,7 +213,8 @@ def _log_uniforms(n: int) -> np.ndarray:
     """Logarithms (n, n_draws) of Sobol's points, with the coarsest coordinate for the last element."""
     log2_n = (n - 1).bit_length()
     sobol = Sobol(n, rng=_SEED)
-    points = sobol.random_base2(max(0, min(log2_n + _LOG2_DRAWS_PER_ELEMENT, _MAX_LOG2_VALUES - log2_n)))
+    log2_draws = min(log2_n + _LOG2_DRAWS_PER_ELEMENT, _MAX_LOG2_DRAWS, _MAX_LOG2_VALUES - log2_n)
+    points = sobol.random_base2(max(0, log2_draws))
     # The middles of the cells that their bits resolve: none is 0.
     log_uniforms = np.log(points.T[::-1] + 0.5 ** (sobol.bits + 1))
     log_uniforms.flags.writeable = False
