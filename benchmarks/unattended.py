@@ -81,7 +81,10 @@ def round_gaussian(y: np.ndarray, x: np.ndarray, centre: Sequence[float], sigma:
 
 def simulated(truth: dict[str, Any], seed: int, pixel_scale: float = PIXEL_SCALE) -> pl.Imaging:
     """Image a lens."""
-    mass = pl.mass.Isothermal(ell_comps=tuple(truth["ell_comps"]), einstein_radius=truth["einstein_radius"])
+    mass = pl.mass.PowerLaw(
+        ell_comps=tuple(truth["ell_comps"]), einstein_radius=truth["einstein_radius"],
+        slope=truth.get("slope", 2.0),
+    )  # fmt: skip
     shear = pl.mass.ExternalShear(*truth["gamma"])
     source_light = pl.light.MultiGaussian((0.0, 0.0), (0.0, 0.0), [0.1])
     tracer = pl.Tracer([pl.Galaxy(0.5, mass=mass + shear), pl.Galaxy(1.0, light=source_light)])

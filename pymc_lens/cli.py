@@ -57,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
             "--out", type=Path, required=True, help="folder for the results; goes on from there"
         )
         command.add_argument("--pixel-scale", type=float, help="arcsec; by default that of the header")
+        command.add_argument(
+            "--mass", choices=("isothermal", "power_law"), default="isothermal", help="that of the lens"
+        )
         command.add_argument("--draws", type=int, default=200, help="of each of two chains")
         command.add_argument("--seed", type=int, default=1)
     return parser
@@ -69,7 +72,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     dataset = pl.pipeline.read_folder(folder, arguments.pixel_scale)
     result = pl.fit_lens(
         dataset, out=out, draws=arguments.draws, cores=arguments.cores, random_seed=arguments.seed,
-        progressbar=not arguments.quiet,
+        mass_model=getattr(pl.pipeline, arguments.mass), progressbar=not arguments.quiet,
     )  # fmt: skip
     print(f"{folder.name}: {result}")
     print(f"Results: {out}")
@@ -84,7 +87,8 @@ def _survey(arguments: argparse.Namespace) -> None:
         pl.survey(
             arguments.catalogue, arguments.out, client=client, workers=arguments.workers,
             memory_limit=arguments.memory_limit, pixel_scale=arguments.pixel_scale, draws=arguments.draws,
-            random_seed=arguments.seed, progressbar=sys.stdout.isatty(),
+            random_seed=arguments.seed, mass_model=getattr(pl.pipeline, arguments.mass),
+            progressbar=sys.stdout.isatty(),
         )  # fmt: skip
     print(f"Table: {arguments.out / 'lenses.parquet'}; to look at: {arguments.out / 'report.html'}")
 

@@ -26,7 +26,7 @@ from pymc_lens.fit import FitImaging
 from pymc_lens.inference.mode import Mode
 from pymc_lens.inference.sample import sample
 from pymc_lens.pipeline import verdict as judged
-from pymc_lens.pipeline.models import Redshifts, joint_model
+from pymc_lens.pipeline.models import MassModel, Redshifts, isothermal, joint_model
 from pymc_lens.pipeline.positions import of_positions
 from pymc_lens.pipeline.stages import (
     Field,
@@ -59,7 +59,7 @@ LEFT_OVERS = ("stage_*.pickle", _ALL_DRAWS)
 # Another lens is one whose Einstein radius differs by more, relative.
 _OTHER = 0.05
 # What the corner figure shows: that of all variables takes longer to draw than some stages.
-_OF_MASS = ("theta_e", "ell_comps", "mass_centre", "gamma_1", "gamma_2")
+_OF_MASS = ("theta_e", "slope", "ell_comps", "mass_centre", "gamma_1", "gamma_2")
 # What can be drawn of a fit: all on one page, and its parts.
 FIGURES = ("page", "fit", "source", "posterior")
 _QUANTILES = {"low": 0.16, "median": 0.5, "high": 0.84}
@@ -109,6 +109,7 @@ def fit_lens(
     out: str | Path | None = None,
     draws: int = 200,
     chains: int = 2,
+    mass_model: MassModel = isothermal,
     lens_redshift: float = 0.5,
     source_redshift: float = 1.0,
     cores: int | None = None,
@@ -116,12 +117,12 @@ def fit_lens(
     progressbar: bool = True,
     figures: Sequence[str] = FIGURES,
 ) -> LensFit:
-    """Fit an isothermal lens with shear, its light and a pixelized source, told nothing but the image.
+    """Fit a lens with shear, its light and a pixelized source, told nothing but the image.
 
     The stages, each of which is a function of `pymc_lens.pipeline.stages`:
 
     1. the lens is found near the centre of the image, and a circle around it masked;
-    2. a search with a compact source finds the lens, on larger pixels: many starts, all cores;
+    2. a search with a compact source finds an isothermal lens, on larger pixels: many starts, all cores;
     3. the source is reconstructed behind that lens, its prior by its evidence; what shines besides and is no
        image of it is masked out, and what is farther out than the arcs;
     4. everything is fitted jointly: mass, shear, light, a source of cubic splines and its prior;
@@ -136,6 +137,11 @@ def fit_lens(
         Folder for the results, see below. A fit that was interrupted goes on from what is there.
     draws, chains : int
         Of the posterior, see `sample`.
+    mass_model : callable
+        What is fitted jointly: ``pl.pipeline.isothermal`` or ``pl.pipeline.power_law``, whose slope is free,
+        or a function of your own that makes a mass of a mapping with ``mass_centre``, ``ell_comps`` and
+        ``einstein_radius``, and random variables beside them. With these two ``theta_e`` is the
+        effective radius of the ellipse within which the mean convergence is 1.
     lens_redshift, source_redshift : float
         Nothing but what is derived in physical units depends on them.
     cores : int, optional
@@ -158,7 +164,7 @@ def fit_lens(
         If an argument is of another type.
     ValueError
         If nothing shines near the centre, the lens is not in front of the source, ``out`` holds the
-        stages of another dataset, or there is no such figure.
+        stages of another dataset or mass, or there is no such figure.
     OSError
         If ``out`` cannot be written to: before anything else is done.
 
@@ -172,12 +178,13 @@ def fit_lens(
     if unknown := set(figures) - set(FIGURES):
         raise ValueError(f"figures: expected some of {FIGURES}, got {sorted(unknown)}.")
     redshifts = Redshifts(lens_redshift, source_redshift)
-    stages = _Stages(None if out is None else make_folder(out), dataset)
+    stages = _Stages(None if out is None else make_folder(out), dataset, mass_model)
     start, found = stages("search", lambda: _searched(dataset, redshifts, cores, progressbar))
     with pytensor.config.change_flags(mode=_INTERPRETED):
         return _fitted(
-            stages, dataset, start, found, draws, chains, redshifts, cores, random_seed, progressbar, figures
-        )
+            stages, dataset, start, found, draws, chains, mass_model, redshifts, cores, random_seed,
+            progressbar, figures,
+        )  # fmt: skip
 
 
 def _fitted(
@@ -187,6 +194,7 @@ def _fitted(
     found: Search,
     draws: int,
     chains: int,
+    mass_model: MassModel,
     redshifts: Redshifts,
     cores: int | None,
     random_seed: int,
@@ -196,7 +204,7 @@ def _fitted(
     """Go on from what the search found."""
     lens = found.lenses[0]
     start, first = stages("source", lambda: _first_source(start, found, redshifts))
-    model = joint_model(start.dataset, start.centre, first.adapt_to, first.peak, redshifts)
+    model = joint_model(start.dataset, start.centre, first.adapt_to, first.peak, redshifts, mass_model)
     mode = stages("mode", lambda: joint_mode(model, first, lens, cores, progressbar))
     idata = stages.timed(
         "posterior",
@@ -226,8 +234,8 @@ def _fitted(
 class _Stages:
     """Runs stages, tells how long they took, and keeps what they found in files."""
 
-    def __init__(self, folder: Path | None, dataset: Imaging) -> None:
-        self.folder, self.digest = folder, dataset.digest
+    def __init__(self, folder: Path | None, dataset: Imaging, mass_model: MassModel) -> None:
+        self.folder, self.digest = folder, (dataset.digest, getattr(mass_model, "__qualname__", None))
         self.seconds: dict[str, float] = {}
 
     def path(self, name: str) -> Path | None:
@@ -266,7 +274,8 @@ class _Stages:
             return None
         if digest != self.digest:
             raise ValueError(
-                f"out: {path} is of another dataset. Take another folder, or delete what is in this one."
+                f"out: {path} is of another dataset or mass. Take another folder, or delete what is in this "
+                "one."
             )
         return seconds, result
 
@@ -390,10 +399,11 @@ def save_figures(result: LensFit, folder: Path, figures: Sequence[str]) -> None:
 
     if "page" in figures:
         save_page(folder.name, result.fit, result.summary, folder / "page.png")
+    of_mass = [name for name in _OF_MASS if name in result.idata["posterior"]]
     parts: dict[str, Callable[[], Any]] = {
         "fit": lambda: plot.subplot_fit(result.fit),
         "source": lambda: plot.subplot_reconstruction(result.idata),
-        "posterior": lambda: plot.subplot_posterior(result.idata, _OF_MASS),
+        "posterior": lambda: plot.subplot_posterior(result.idata, of_mass),
     }
     for name in set(figures) & set(parts):
         figure = parts[name]()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import pymc as pm
+import pytensor.tensor as pt
 
 from pymc_lens import image_mesh, light, mass, mesh, priors, regularization
 from pymc_lens.data.imaging import Imaging
 from pymc_lens.distributions import LensedImage
 from pymc_lens.fit import FitImaging
 from pymc_lens.galaxy import Galaxy, Pixelization
+from pymc_lens.symbolic import ellipticity
 from pymc_lens.tracer import Tracer
 
 # The groups share no widths: Gaussians of equal width and nearly equal shape trade amplitude for shape, and
@@ -32,6 +34,12 @@ _WINDOW_LEVEL, _WINDOW_MARGIN = 0.05, 0.08
 # Priors: see `lens_priors`.
 _ELLIPTICITY, _SHEAR = 0.2, 0.05
 _OFF_CENTRE = 0.05
+# Somewhat wider than the scatter of massive galaxies (0.16: Auger et al. 2010, ApJ 724, 511).
+_SLOPE, _SLOPE_SCATTER = 2.0, 0.2
+
+Parameters = Mapping[str, Any]
+# What makes a mass of the parameters of `lens_priors`, and random variables of its own.
+MassModel = Callable[[Parameters], mass.MassProfile]
 
 
 class Redshifts(NamedTuple):
@@ -61,10 +69,70 @@ class AdaptTo(NamedTuple):
         return cls(fit.adapt_image, (y - half, y + half, x - half, x + half))
 
 
+def isothermal(parameters: Parameters) -> mass.MassProfile:
+    """Return an isothermal mass: what `fit_lens` fits unless told otherwise.
+
+    Parameters
+    ----------
+    parameters : mapping of str to number or variable
+        ``mass_centre`` (y, x) and ``einstein_radius``, arcsec, and ``ell_comps``.
+
+    Returns
+    -------
+    MassProfile
+
+    Examples
+    --------
+    >>> parameters = {"mass_centre": (0.0, 0.0), "ell_comps": (0.1, 0.0), "einstein_radius": 1.2}
+    >>> pl.pipeline.isothermal(parameters)
+    Isothermal(centre=(0.0, 0.0), ell_comps=(0.1, 0.0), einstein_radius=1.2)
+    """
+    return mass.Isothermal(parameters["mass_centre"], parameters["ell_comps"], parameters["einstein_radius"])
+
+
+def power_law(parameters: Parameters) -> mass.MassProfile:
+    """Return a power law whose ``slope`` is a random variable: normal with 2 and 0.2, within 1 to 3.
+
+    The ellipse within which the mean convergence is 1 is that of the isothermal mass of the same parameters,
+    so that its radius, which is what an image measures, has the same prior whatever the slope. Hence
+    ``einstein_radius`` is not that of `PowerLaw`, which is in the convention of PyAutoLens, unless the slope
+    is 2.
+
+    Parameters
+    ----------
+    parameters : mapping of str to number or variable
+        ``mass_centre`` (y, x) and ``einstein_radius``, arcsec, and ``ell_comps``.
+
+    Returns
+    -------
+    MassProfile
+        With ``slope`` in the model on the context stack.
+
+    Raises
+    ------
+    TypeError
+        Without a model on the context stack.
+
+    Examples
+    --------
+    >>> dataset = pl.pipeline.read_folder("lens")  # doctest: +SKIP
+    >>> pl.fit_lens(dataset, mass_model=pl.pipeline.power_law)  # doctest: +SKIP
+    """
+    slope = pm.TruncatedNormal("slope", _SLOPE, _SLOPE_SCATTER, lower=1.0, upper=3.0)
+    ell_comps, radius = parameters["ell_comps"], parameters["einstein_radius"]
+    # The mean convergence within sqrt(x^2 + y^2 / q^2) = r is 2 / (1 + q) (einstein_radius / r)^(slope - 1).
+    rescaled = pt.exp((slope - 2.0) / (slope - 1.0) * pt.log1p(ellipticity(*ell_comps)))
+    return mass.PowerLaw(parameters["mass_centre"], ell_comps, rescaled * radius, slope)
+
+
 def tracer(
-    parameters: Mapping[str, Any], pixelization: Pixelization, pixel_scales: float, redshifts: Redshifts
+    parameters: Parameters,
+    pixelization: Pixelization,
+    pixel_scales: float,
+    redshifts: Redshifts,
+    mass_model: MassModel = isothermal,
 ) -> Tracer:
-    """Return an isothermal lens with shear, its light in two groups of Gaussians, and a pixelized source.
+    """Return a lens with shear, its light in two groups of Gaussians, and a pixelized source.
 
     Parameters
     ----------
@@ -74,16 +142,14 @@ def tracer(
     pixel_scales : float
         Of the image, arcsec.
     redshifts : Redshifts
+    mass_model : callable
+        `isothermal`, `power_law`, or another function of the parameters.
     """
     narrowest = min(_NARROWEST * pixel_scales, 0.5 * _INNER)
     widths = [np.geomspace(narrowest, _INNER, _N_INNER), np.geomspace(_OUTER, _WIDEST, _N_OUTER)]
     lens = Galaxy(
         redshifts.lens,
-        mass=mass.Isothermal(
-            centre=parameters["mass_centre"],
-            ell_comps=parameters["ell_comps"],
-            einstein_radius=parameters["einstein_radius"],
-        )
+        mass=mass_model(parameters)
         + mass.ExternalShear(gamma_1=parameters["gamma_1"], gamma_2=parameters["gamma_2"]),
         light=light.MultiGaussian(
             parameters["light_centre"],
@@ -149,6 +215,7 @@ def joint_model(
     adapt_to: AdaptTo,
     peak: float,
     redshifts: Redshifts,
+    mass_model: MassModel = isothermal,
 ) -> pm.Model:
     """Everything at once: a source of cubic splines, whose prior follows the brightness of an earlier source.
 
@@ -161,6 +228,8 @@ def joint_model(
     peak : float
         About how bright the source is where it is brightest.
     redshifts : Redshifts
+    mass_model : callable
+        As for `tracer`.
     """
     with pm.Model() as model:
         prior = regularization.AdaptAmplitude(
@@ -173,6 +242,6 @@ def joint_model(
             signal_scale=pm.LogNormal("signal_scale", 0.0, 0.3),
         )
         pixelization = Pixelization(splines(adapt_to.window, dataset.pixel_scales), prior)
-        traced = tracer(lens_priors(centre), pixelization, dataset.pixel_scales, redshifts)
+        traced = tracer(lens_priors(centre), pixelization, dataset.pixel_scales, redshifts, mass_model)
         LensedImage("image", traced, observed=dataset)
     return model

@@ -69,6 +69,17 @@ def test_the_truth_is_found_and_kept(fitted):
     assert "keep" in repr(result)
 
 
+@pytest.mark.slow
+def test_the_slope_of_a_power_law():
+    image = unattended.simulated(TRUTH | {"slope": 2.25, "neighbour": False}, seed=4, pixel_scale=0.08)
+    result = pl.fit_lens(image, mass_model=pl.pipeline.power_law, draws=40, progressbar=False)
+    slope = result.idata["posterior"]["slope"]
+    assert abs(float(slope.mean()) - 2.25) < 3.0 * float(slope.std())
+    # The prior alone says 2 +- 0.2.
+    assert float(slope.std()) < 0.1
+    assert float(slope.mean()) > 2.1
+
+
 def leave_one_out(fit: pl.FitImaging) -> np.ndarray:
     """Residuals of pixels left out, in standard deviations: however flexible a model, they are normal."""
     inversion, symbolic = assemble(fit.tracer, fit.dataset)
@@ -107,7 +118,7 @@ def test_files_and_going_on(fitted, image, monkeypatch):
     for name in ("einstein_radius", "theta_e"):
         np.testing.assert_array_equal(again.idata["posterior"][name], result.idata["posterior"][name])
     other = image.with_data(image.data + 1.0, image.noise_map, image.unit)
-    with pytest.raises(ValueError, match=r"out: .* is of another dataset"):
+    with pytest.raises(ValueError, match=r"out: .* is of another dataset or mass"):
         pl.fit_lens(other, out=out, progressbar=False)
 
 

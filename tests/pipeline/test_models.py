@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pymc as pm
+import pytest
 
 import pymc_lens as pl
-from pymc_lens.pipeline.models import Redshifts, tracer
+from pymc_lens.pipeline.models import Redshifts, isothermal, power_law, tracer
 
 SHAPE, SCALE, NOISE = (41, 41), 0.1, 0.02
 SHAPE_OF_LIGHT = (0.1, -0.05)
@@ -59,3 +61,21 @@ def test_a_second_shape_of_the_light_costs_nothing_by_itself():
     near, far = curvature(1e-3), curvature(2e-2)
     assert far < 0.0
     assert 0.5 < near / far < 2.0
+
+
+@pytest.mark.parametrize("slope", [1.5, 2.0, 2.5])
+def test_the_radius_of_a_power_law_is_the_isothermals(slope: float) -> None:
+    """Where the mean convergence within an ellipse is 1, that on it is (3 - slope) / 2."""
+    with pm.Model() as model:
+        of_model = power_law(LENS)
+    radius = float(of_model.einstein_radius.eval({model["slope"]: slope}))
+    mass = pl.mass.PowerLaw(LENS["mass_centre"], LENS["ell_comps"], radius, slope)
+    angles = np.linspace(0.0, 2.0 * np.pi, 9)
+    ray = np.stack([np.sin(angles), np.cos(angles)], axis=1)
+    # The convergence of the isothermal goes with 1 / r.
+    on_ellipse = ray * (2.0 * convergence(isothermal(LENS), ray))[:, None]
+    np.testing.assert_allclose(convergence(mass, on_ellipse), 0.5 * (3.0 - slope), rtol=1e-9)
+
+
+def convergence(mass: pl.mass.MassProfile, grid: np.ndarray) -> np.ndarray:
+    return np.asarray(mass.convergence(grid).eval())
