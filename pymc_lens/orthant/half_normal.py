@@ -18,7 +18,8 @@ from pymc_lens.linalg.kernel import kernel
 
 _ROOT_HALF, _LN2 = np.sqrt(0.5), np.log(2.0)
 _DENSITY_AT_ZERO = 1.0 / np.sqrt(2.0 * np.pi)
-_BLOCK = 128
+# Numbers that stay in the cache.
+BLOCK = 128
 
 
 def _polynomial(function: Callable[[np.ndarray], np.ndarray], degree: int) -> np.ndarray:
@@ -36,12 +37,12 @@ def _scaled_tail(y: np.ndarray) -> np.ndarray:
     return np.asarray((1.0 + 2.0 * t) * erfcx(t))
 
 
-_TAIL = _polynomial(_scaled_tail, 20)
+TAIL = _polynomial(_scaled_tail, 20)
 
 # The point z beyond which a normal variable has a probability p below one half: ``z / sqrt(-ln p)`` in
 # ``ln(-ln p)``, right to 3e-14 as far as `_FARTHEST`.
-_FARTHEST = -5000.0
-_MIDDLE, _HALF_WIDTH = (0.5 * (np.log(-_FARTHEST) + sign * np.log(_LN2)) for sign in (1.0, -1.0))
+_FARTHEST = 5000.0
+_MIDDLE, _HALF_WIDTH = (0.5 * (np.log(_FARTHEST) + sign * np.log(_LN2)) for sign in (1.0, -1.0))
 
 
 def _scaled_point(y: np.ndarray) -> np.ndarray:
@@ -49,7 +50,7 @@ def _scaled_point(y: np.ndarray) -> np.ndarray:
     return np.asarray(-ndtri_exp(-negative_log) / np.sqrt(negative_log))
 
 
-_POINT = _polynomial(_scaled_point, 28)
+POINT = _polynomial(_scaled_point, 28)
 
 
 def hazard(ratio: np.ndarray) -> np.ndarray:
@@ -58,36 +59,15 @@ def hazard(ratio: np.ndarray) -> np.ndarray:
     It is the derivative of the distribution function's logarithm.
     """
     rates = np.empty(ratio.shape)
-    _hazard(ratio.ravel(), _TAIL, rates.reshape(-1))
+    _hazard(ratio.ravel(), TAIL, rates.reshape(-1))
     return rates
-
-
-def beyond_zero(
-    ratios: np.ndarray, log_uniforms: np.ndarray, log_masses: np.ndarray, values: np.ndarray
-) -> None:
-    """Draw from normal variables of standard deviation 1 confined to what is not negative.
-
-    Parameters
-    ----------
-    ratios : (n,) float64
-        Their means.
-    log_uniforms : (n,) float64
-        Logarithms of the probabilities to be beyond what is drawn.
-    log_masses, values : (n,) float64
-        Filled with the logarithm of each variable's probability not to be negative, and with the draws.
-    """
-    _beyond_zero(ratios, log_uniforms, _TAIL, _POINT, log_masses, values)
-    log_tails = log_uniforms + log_masses
-    far = log_tails < _FARTHEST
-    if far.any():
-        values[far] = np.maximum(ratios[far] - ndtri_exp(log_tails[far]), 0.0)
 
 
 @kernel(fastmath={"contract"})
 def _hazard(ratios, tail, rates):
-    y, factors = np.empty(_BLOCK), np.empty(_BLOCK)
-    for start in range(0, ratios.size, _BLOCK):
-        size = min(_BLOCK, ratios.size - start)
+    y, factors = np.empty(BLOCK), np.empty(BLOCK)
+    for start in range(0, ratios.size, BLOCK):
+        size = min(BLOCK, ratios.size - start)
         ratio, rate = ratios[start : start + size], rates[start : start + size]
         _tails(ratio, tail, size, y, factors)
         for i in range(size):
@@ -97,28 +77,58 @@ def _hazard(ratios, tail, rates):
             rate[i] = _DENSITY_AT_ZERO * (far if ratio[i] < 0.0 else near)
 
 
-@kernel(fastmath={"contract"})
-def _beyond_zero(ratios, log_uniforms, tail, point, log_masses, values):
-    y, factors, negative_logs = np.empty(_BLOCK), np.empty(_BLOCK), np.empty(_BLOCK)
-    for start in range(0, ratios.size, _BLOCK):
-        size = min(_BLOCK, ratios.size - start)
-        ratio, log_uniform = ratios[start : start + size], log_uniforms[start : start + size]
-        log_mass, value = log_masses[start : start + size], values[start : start + size]
-        _tails(ratio, tail, size, y, factors)
+@register_jitable(**INLINED)
+def beyond_zero(ratios, log_uniforms, size, tail, point, log_masses, values, scratch):
+    """Draw from normal variables of standard deviation 1 confined to what is not negative.
+
+    Parameters
+    ----------
+    ratios : (n,) float64
+        Their means.
+    log_uniforms : (n,) float64
+        Logarithms of the probabilities to be beyond what is drawn.
+    size : int
+        How many of them, at most `BLOCK`.
+    tail, point : float64 arrays
+        `TAIL` and `POINT`.
+    log_masses, values : (n,) float64
+        Filled with the logarithm of each variable's probability not to be negative, and with the draws.
+    scratch : (3, BLOCK) float64
+    """
+    y, factors, negative_logs = scratch
+    _tails(ratios, tail, size, y, factors)
+    n_far = 0
+    for i in range(size):
+        t = _ROOT_HALF * abs(ratios[i])
+        near = 1.0 - factors[i] * exp(-t * t)
+        below = ratios[i] < 0.0
+        log_masses[i] = log(factors[i] if below else near) - (t * t if below else 0.0)
+        log_tail = log_uniforms[i] + log_masses[i]
+        log_rest = log(1.0 - exp(log_tail))
+        negative_logs[i] = -(log_tail if log_tail < -_LN2 else log_rest)
+        y[i] = (log(negative_logs[i]) - _MIDDLE) / _HALF_WIDTH
+        n_far += 1 if negative_logs[i] > _FARTHEST else 0
+    _horner(point, y, size, factors)
+    for i in range(size):
+        z = np.sqrt(negative_logs[i]) * factors[i]
+        drawn = ratios[i] + (z if log_uniforms[i] + log_masses[i] < -_LN2 else -z)
+        values[i] = 0.0 if drawn < 0.0 else drawn
+    if n_far > 0:
         for i in range(size):
-            t = _ROOT_HALF * abs(ratio[i])
-            near = 1.0 - factors[i] * exp(-t * t)
-            below = ratio[i] < 0.0
-            log_mass[i] = log(factors[i] if below else near) - (t * t if below else 0.0)
-            log_tail = log_uniform[i] + log_mass[i]
-            log_rest = log(1.0 - exp(log_tail))
-            negative_logs[i] = -(log_tail if log_tail < -_LN2 else log_rest)
-            y[i] = (log(negative_logs[i]) - _MIDDLE) / _HALF_WIDTH
-        _horner(point, y, size, factors)
-        for i in range(size):
-            z = np.sqrt(negative_logs[i]) * factors[i]
-            drawn = ratio[i] + (z if log_uniform[i] + log_mass[i] < -_LN2 else -z)
-            value[i] = 0.0 if drawn < 0.0 else drawn
+            if negative_logs[i] > _FARTHEST:
+                values[i] = max(ratios[i] + _far_point(negative_logs[i]), 0.0)
+
+
+@register_jitable
+def _far_point(negative_log):
+    """Return the point beyond which the probability is ``exp(-negative_log)``, by its asymptotic series."""
+    z = np.sqrt(2.0 * negative_log)
+    # Each step takes the error by a factor of z^2, ten thousand.
+    for _ in range(4):
+        inverse = 1.0 / (z * z)
+        rest = np.log(z / _DENSITY_AT_ZERO) - np.log1p(-inverse * (1.0 - 3.0 * inverse))
+        z = np.sqrt(2.0 * (negative_log - rest))
+    return z
 
 
 @register_jitable(**INLINED)

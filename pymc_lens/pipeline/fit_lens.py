@@ -26,7 +26,7 @@ from pymc_lens.fit import FitImaging
 from pymc_lens.inference.mode import Mode
 from pymc_lens.inference.sample import sample
 from pymc_lens.pipeline import verdict as judged
-from pymc_lens.pipeline.models import MassModel, Redshifts, isothermal, joint_model
+from pymc_lens.pipeline.models import MassModel, Redshifts, isothermal, joint_model, require_mass_model
 from pymc_lens.pipeline.positions import of_positions
 from pymc_lens.pipeline.stages import (
     Field,
@@ -161,7 +161,7 @@ def fit_lens(
     Raises
     ------
     TypeError
-        If an argument is of another type.
+        If an argument is of another type, or ``mass_model`` makes no mass.
     ValueError
         If nothing shines near the centre, the lens is not in front of the source, ``out`` holds the
         stages of another dataset or mass, or there is no such figure.
@@ -178,34 +178,35 @@ def fit_lens(
     if unknown := set(figures) - set(FIGURES):
         raise ValueError(f"figures: expected some of {FIGURES}, got {sorted(unknown)}.")
     redshifts = Redshifts(lens_redshift, source_redshift)
-    stages = _Stages(None if out is None else make_folder(out), dataset, mass_model)
+    require_mass_model(mass_model)
+    folder = None if out is None else make_folder(out)
+    stages = _Stages(folder, dataset, mass_model)
     start, found = stages("search", lambda: _searched(dataset, redshifts, cores, progressbar))
     with pytensor.config.change_flags(mode=_INTERPRETED):
-        return _fitted(
-            stages, dataset, start, found, draws, chains, mass_model, redshifts, cores, random_seed,
-            progressbar, figures,
-        )  # fmt: skip
+        model, mode = _modelled(stages, start, found, mass_model, redshifts, cores, progressbar)
+        idata = _drawn(stages, model, mode, draws, chains, cores, random_seed, progressbar)
+        result = _judged(stages, dataset, found, model, mode, idata, draws * chains)
+        if folder is not None:
+            stages.timed("files", lambda: _write(result, folder, figures))
+    _log.info("Verdict: %s. %s", result.verdict.grade, "; ".join(result.verdict.reasons))
+    return result
 
 
-def _fitted(
-    stages: _Stages,
-    dataset: Imaging,
-    start: Field,
-    found: Search,
-    draws: int,
-    chains: int,
-    mass_model: MassModel,
-    redshifts: Redshifts,
-    cores: int | None,
-    random_seed: int,
-    progressbar: bool,
-    figures: Sequence[str],
-) -> LensFit:
-    """Go on from what the search found."""
-    lens = found.lenses[0]
+def _modelled(
+    stages: _Stages, start: Field, found: Search, mass_model: MassModel, redshifts: Redshifts,
+    cores: int | None, progressbar: bool,
+) -> tuple[pm.Model, Mode]:  # fmt: skip
+    """Put the pixels of the source in, and climb in everything."""
     start, first = stages("source", lambda: _first_source(start, found, redshifts))
     model = joint_model(start.dataset, start.centre, first.adapt_to, first.peak, redshifts, mass_model)
-    mode = stages("mode", lambda: joint_mode(model, first, lens, cores, progressbar))
+    return model, stages("mode", lambda: joint_mode(model, first, found.lenses[0], cores, progressbar))
+
+
+def _drawn(
+    stages: _Stages, model: pm.Model, mode: Mode, draws: int, chains: int, cores: int | None,
+    random_seed: int, progressbar: bool,
+) -> DataTree:  # fmt: skip
+    """Draw the posterior, and the source of some draws."""
     idata = stages.timed(
         "posterior",
         lambda: sample(
@@ -220,15 +221,18 @@ def _fitted(
             idata, model=model, num_draws=_RECONSTRUCTED, random_seed=random_seed, progressbar=progressbar
         ),
     )
+    return idata
+
+
+def _judged(
+    stages: _Stages, dataset: Imaging, found: Search, model: pm.Model, mode: Mode, idata: DataTree,
+    wanted: int,
+) -> LensFit:  # fmt: skip
     best = fit_at(model, idata)
-    verdict = _verdict(found, mode, idata, best, draws * chains)
-    summary = _summary(dataset, idata, best, verdict, stages.seconds)
-    result = LensFit(verdict, idata, model, mode, best, found, summary)
-    folder = stages.folder
-    if folder is not None:
-        stages.timed("files", lambda: _write(result, folder, figures))
-    _log.info("Verdict: %s. %s", verdict.grade, "; ".join(verdict.reasons))
-    return result
+    verdict = _verdict(found, mode, idata, best, wanted)
+    return LensFit(
+        verdict, idata, model, mode, best, found, _summary(dataset, idata, best, verdict, stages.seconds)
+    )
 
 
 class _Stages:

@@ -16,6 +16,7 @@ from pymc_lens.fit import FitImaging
 from pymc_lens.galaxy import Galaxy, Pixelization
 from pymc_lens.symbolic import ellipticity
 from pymc_lens.tracer import Tracer
+from pymc_lens.validation import require_instance
 
 # The groups share no widths: Gaussians of equal width and nearly equal shape trade amplitude for shape, and
 # the posterior of their difference is long, thin and bent. In pixels, the narrowest; arcsec, the others.
@@ -123,6 +124,15 @@ def power_law(parameters: Parameters) -> mass.MassProfile:
     # The mean convergence within sqrt(x^2 + y^2 / q^2) = r is 2 / (1 + q) (einstein_radius / r)^(slope - 1).
     rescaled = pt.exp((slope - 2.0) / (slope - 1.0) * pt.log1p(ellipticity(*ell_comps)))
     return mass.PowerLaw(parameters["mass_centre"], ell_comps, rescaled * radius, slope)
+
+
+def require_mass_model(mass_model: Any) -> None:
+    """Raise TypeError for what makes no mass, before a search is begun."""
+    if not callable(mass_model):
+        raise TypeError(f"mass_model: expected a function such as pl.pipeline.power_law, got {mass_model!r}.")
+    with pm.Model():
+        made = mass_model(lens_priors((0.0, 0.0)))
+    require_instance("mass_model", made, mass.MassProfile)
 
 
 def tracer(

@@ -122,6 +122,19 @@ def test_files_and_going_on(fitted, image, monkeypatch):
         pl.fit_lens(other, out=out, progressbar=False)
 
 
+@pytest.mark.parametrize(
+    ("mass_model", "message"),
+    [
+        ("power_law", "mass_model: expected a function such as pl.pipeline.power_law, got 'power_law'"),
+        (lambda parameters: parameters["einstein_radius"], "mass_model: expected a MassProfile"),
+        (pl.mass.PowerLaw, "centre: expected"),
+    ],
+)
+def test_what_makes_no_mass(image, mass_model, message):
+    with pytest.raises(TypeError, match=message):
+        pl.fit_lens(image, mass_model=mass_model)
+
+
 def test_nothing_shines():
     dark = pl.Imaging(-np.ones((40, 40)), np.ones((40, 40)), np.ones((1, 1)), 0.05)
     with pytest.raises(ValueError, match="nothing shines"):
