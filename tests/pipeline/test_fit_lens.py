@@ -71,7 +71,9 @@ def test_the_truth_is_found_and_kept(fitted):
 
 @pytest.mark.slow
 def test_the_slope_of_a_power_law():
-    image = unattended.simulated(TRUTH | {"slope": 2.25, "neighbour": False}, seed=4, pixel_scale=0.08)
+    image = unattended.simulated(
+        TRUTH | {"slope": 2.25, "neighbour": False, "signal_to_noise": 80.0}, seed=4, pixel_scale=0.08
+    )
     result = pl.fit_lens(image, mass_model=pl.pipeline.power_law, draws=40, progressbar=False)
     slope = result.idata["posterior"]["slope"]
     assert abs(float(slope.mean()) - 2.25) < 3.0 * float(slope.std())
