@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -22,6 +21,7 @@ from pymc_lens.inference.mode import Mode, find_mode
 from pymc_lens.inference.nuts import SAMPLERS
 from pymc_lens.inference.pieces import sample_until_agreed, worst_of
 from pymc_lens.inference.weighted import WeightedDraws
+from pymc_lens.inference.workers import n_workers
 from pymc_lens.progress import shown
 from pymc_lens.provenance import stamp
 from pymc_lens.validation import integer, require_instance
@@ -171,7 +171,7 @@ def _nuts(
     mode: Mode, kwargs: dict[str, Any],
 ) -> Any:  # fmt: skip
     # PyMC counts physical cores; kernels on two threads of one core still beat one chain after the other.
-    cores = kwargs["cores"] or min(kwargs["chains"], os.cpu_count() or 1)
+    cores = kwargs["cores"] or min(kwargs["chains"], n_workers())
     # PyMC leaves every forked chain all BLAS threads; on small blocks they only wait for one another.
     kwargs = {"blas_cores": None, **kwargs, "cores": cores}
     with threadpool_limits(1, user_api="blas"):
