@@ -46,10 +46,11 @@ docs: .venv/.docs-installed ## Build the documentation into docs/_build/html, ch
 	$(SPHINX) docs docs/_build/html
 	$(VENV) docs/_links.py docs/_build/html
 
-docs-test: .venv/.docs-installed ## The same with every page run anew
+docs-test: .venv/.docs-installed ## The same with every page run anew, and what slow pages show kept for later
 	rm -rf docs/_build docs/_jupyter_cache docs/api
-	$(SPHINX) docs docs/_build/html
+	DOCS_ANEW=1 $(SPHINX) docs docs/_build/html
 	$(VENV) docs/_links.py docs/_build/html
+	$(VENV) docs/results/executed.py
 
 docs-results: .venv/.docs-installed ## Fit the gallery of real lenses anew (SLACS=data OUT=results, two minutes a lens)
 	.venv/bin/pymc-lens survey $(SLACS) --out $(OUT) --pixel-scale 0.05 --workers 1

@@ -18,7 +18,7 @@ os.chdir(ROOT)
 sys.path.insert(0, str(ROOT / "examples"))
 # Pages are built side by side, each on a processor of its own: processes of each would get in the way of the
 # other's.
-for processor in sorted(os.sched_getaffinity(0)):
+for processor in sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else ():
     taken = (Path(tempfile.gettempdir()) / f"pymc_lens_page_on_{processor}.lock").open("w")
     try:
         fcntl.flock(taken, fcntl.LOCK_EX | fcntl.LOCK_NB)
