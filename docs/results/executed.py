@@ -35,7 +35,9 @@ def out_of_cache(folder: Path) -> None:
     for record in sorted(cache.list_cache_records(), key=lambda each: each.created):
         page = Path(record.uri).stem
         if page in PAGES:
-            nbformat.write(cache.get_cache_bundle(record.pk).nb, EXECUTED / f"{page}.ipynb")
+            executed = nbformat.writes(cache.get_cache_bundle(record.pk).nb)
+            # Warnings say where they are from.
+            (EXECUTED / f"{page}.ipynb").write_text(executed.replace(f"{DOCS.parent}/", "") + "\n")
 
 
 if __name__ == "__main__":
