@@ -128,7 +128,7 @@ def power_law(parameters: Parameters) -> mass.MassProfile:
 
 def require_mass_model(mass_model: Any) -> None:
     """Raise TypeError for what makes no mass, before a search is begun."""
-    if not callable(mass_model):
+    if not callable(mass_model) or isinstance(mass_model, type):
         raise TypeError(f"mass_model: expected a function such as pl.pipeline.power_law, got {mass_model!r}.")
     with pm.Model():
         made = mass_model(lens_priors((0.0, 0.0)))

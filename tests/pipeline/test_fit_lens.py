@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pymc as pm
 import pytest
 import xarray as xr
 from astropy.io import fits
@@ -129,12 +130,22 @@ def test_files_and_going_on(fitted, image, monkeypatch):
     [
         ("power_law", "mass_model: expected a function such as pl.pipeline.power_law, got 'power_law'"),
         (lambda parameters: parameters["einstein_radius"], "mass_model: expected a MassProfile"),
-        (pl.mass.PowerLaw, "centre: expected"),
+        (pl.mass.PowerLaw, "mass_model: expected a function"),
     ],
 )
 def test_what_makes_no_mass(image, mass_model, message):
     with pytest.raises(TypeError, match=message):
         pl.fit_lens(image, mass_model=mass_model)
+
+
+def test_parameters_that_make_no_mass():
+    parameters = {"mass_centre": (0.0, 0.0), "ell_comps": (0.1, 0.0), "einstein_radius": 1.2}
+    with pytest.raises(ValueError, match="ell_comps"):
+        pl.pipeline.isothermal(parameters | {"ell_comps": (1.0, 0.5)})
+    with pytest.raises(ValueError, match="centre"), pm.Model():
+        pl.pipeline.power_law(parameters | {"mass_centre": 1.0})
+    with pytest.raises(TypeError, match="model"):  # none on the context stack
+        pl.pipeline.power_law(parameters)
 
 
 def test_nothing_shines():
