@@ -31,7 +31,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
 ]
-exclude_patterns = ["_build", "_jupyter_cache", "results/README.md"]
+exclude_patterns = ["_build", "_jupyter_cache", "results/README.md", "results/executed"]
 templates_path = ["_templates"]
 # Docstrings write `Name` for what can be linked and what cannot alike.
 default_role = "py:obj"
