@@ -16,8 +16,8 @@ _LOG2_E = 1.0 / np.log(2.0)
 _LN2 = float.fromhex("0x1.62e42feep-1"), float.fromhex("0x1.a39ef35793c76p-33")
 # Added to a number it leaves the nearest integer in the last bits.
 _TO_INTEGER = 1.5 * 2.0**52
-# Bits of the root of 1/2, and of a number without its exponent.
 _LARGEST = np.finfo(np.float64).max
+# Bits of the root of 1/2, and of a number without its exponent.
 _ROOT_HALF_BITS, _MANTISSA = np.float64(np.sqrt(0.5)).view(np.int64), (1 << 52) - 1
 
 
