@@ -20,11 +20,11 @@ PYTENSOR_FLAGS=linker=py,optimizer_excluding=fusion begins at once, where numba 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 
 import numpy as np
+from json_lines import append, read
 from prior_lenses import Fitter, PriorLens, PriorLenses, by_name, numbers
 from ranks import figure, rank, table
 from threadpoolctl import threadpool_limits
@@ -57,10 +57,6 @@ def measured(fitter: Fitter, lens: PriorLens, number: int, positivity: str, draw
     }
 
 
-def read(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
 def run(path: Path, positivity: str, n_lenses: int, draws: int) -> None:
     """Fit the lenses that are missing."""
     done = {row["lens"] for row in read(path)}
@@ -74,8 +70,7 @@ def run(path: Path, positivity: str, n_lenses: int, draws: int) -> None:
             row = measured(fitter, lenses.lens(number, parameters), number, positivity, draws)
         except pl.InadmissibleError as error:
             row = {"lens": number, "positivity": positivity, "failed": str(error)}
-        with path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        append(path, row)
 
 
 def ranks_in(rows: list[dict]) -> dict[str, np.ndarray]:

@@ -14,11 +14,11 @@ again.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 
 import numpy as np
+from json_lines import append, read
 from prior_lenses import Fitter, PriorLens, PriorLenses, by_name, numbers, tracer
 from ranks import LEVELS, coverage, rank
 from threadpoolctl import threadpool_limits
@@ -80,10 +80,6 @@ def fitted(rows: list[dict]) -> list[dict]:
     return [row for row in rows if "fits" in row]
 
 
-def read(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
 def run(path: Path, n_lenses: int) -> None:
     done = {row["lens"] for row in read(path)}
     fitter = Fitter(None)
@@ -97,8 +93,7 @@ def run(path: Path, n_lenses: int) -> None:
             row = {"lens": number, "fits": found, "cpu_s": round(time.process_time() - begin, 1)}
         except ValueError as error:  # the evidence has no maximum
             row = {"lens": number, "failed": str(error)}
-        with path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        append(path, row)
 
 
 def table(rows: list[dict]) -> str:

@@ -10,7 +10,6 @@ to OUT.jsonl, what is there is not computed again, and at the end tables are pri
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ import astropy.units as u
 import numpy as np
 import pymc as pm
 from astropy.cosmology import FlatLambdaCDM
+from json_lines import append, read
 from threadpoolctl import threadpool_limits
 
 import pymc_lens as pl
@@ -181,10 +181,6 @@ def evidences(name: str, dataset: pl.Imaging, seeds: list[int], draws: int) -> l
     return rows
 
 
-def read(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
 def report(rows: list[dict]) -> None:
     """Compare models of each seed, and say how far apart seeds are."""
     by_seed: dict[int, dict[str, pl.LogMarginalLikelihood]] = {}
@@ -221,8 +217,8 @@ def main() -> None:
             continue
         with threadpool_limits(1, user_api="blas"):
             rows = evidences(name, dataset, missing, arguments.draws)
-        with arguments.out.open("a") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
+        for row in rows:
+            append(arguments.out, row)
     report(read(arguments.out))
 
 

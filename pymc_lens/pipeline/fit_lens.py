@@ -42,6 +42,7 @@ from pymc_lens.pipeline.stages import (
 )
 from pymc_lens.pipeline.verdict import Verdict
 from pymc_lens.point import fit_at
+from pymc_lens.provenance import model_digest
 from pymc_lens.results import reconstruct
 from pymc_lens.storage import complete_or_not, make_folder, save
 from pymc_lens.validation import integer, require_instance
@@ -164,7 +165,7 @@ def fit_lens(
         If an argument is of another type, or ``mass_model`` makes no mass.
     ValueError
         If nothing shines near the centre, the lens is not in front of the source, ``out`` holds the
-        stages of another dataset or mass, or there is no such figure.
+        stages of another dataset or model, or there is no such figure.
     OSError
         If ``out`` cannot be written to: before anything else is done.
 
@@ -180,7 +181,7 @@ def fit_lens(
     redshifts = Redshifts(lens_redshift, source_redshift)
     require_mass_model(mass_model)
     folder = None if out is None else make_folder(out)
-    stages = _Stages(folder, dataset, mass_model)
+    stages = _Stages(folder, dataset)
     start, found = stages("search", lambda: _searched(dataset, redshifts, cores, progressbar))
     with pytensor.config.change_flags(mode=_INTERPRETED):
         model, mode = _modelled(stages, start, found, mass_model, redshifts, cores, progressbar)
@@ -199,7 +200,10 @@ def _modelled(
     """Put the pixels of the source in, and climb in everything."""
     start, first = stages("source", lambda: _first_source(start, found, redshifts))
     model = joint_model(start.dataset, start.centre, first.adapt_to, first.peak, redshifts, mass_model)
-    return model, stages("mode", lambda: joint_mode(model, first, found.lenses[0], cores, progressbar))
+    climbed = stages(
+        "mode", lambda: joint_mode(model, first, found.lenses[0], cores, progressbar), model_digest(model)
+    )
+    return model, climbed
 
 
 def _drawn(
@@ -238,8 +242,8 @@ def _judged(
 class _Stages:
     """Runs stages, tells how long they took, and keeps what they found in files."""
 
-    def __init__(self, folder: Path | None, dataset: Imaging, mass_model: MassModel) -> None:
-        self.folder, self.digest = folder, (dataset.digest, getattr(mass_model, "__qualname__", None))
+    def __init__(self, folder: Path | None, dataset: Imaging) -> None:
+        self.folder, self.dataset = folder, dataset.digest
         self.seconds: dict[str, float] = {}
 
     def path(self, name: str) -> Path | None:
@@ -252,11 +256,11 @@ class _Stages:
         _log.info("Stage %s: %.1f s.", name, self.seconds[name])
         return result
 
-    def __call__(self, name: str, stage: Callable[[], Any]) -> Any:
-        """Run a stage, or read what it found when it ran before."""
-        path = self.path(f"stage_{name}.pickle")
+    def __call__(self, name: str, stage: Callable[[], Any], model: str = "") -> Any:
+        """Run a stage, or read what it found before, of the same dataset and digest of a model."""
+        path, digest = self.path(f"stage_{name}.pickle"), self.dataset + model
         if path is not None and path.exists():
-            read = self._read(path)
+            read = self._read(path, digest)
             if read is not None:
                 self.seconds[name], result = read
                 _log.info("Stage %s: read from %s.", name, path)
@@ -266,19 +270,20 @@ class _Stages:
             for draws in path.parent.glob(_ALL_DRAWS):  # they belong to what the stage found before
                 draws.unlink()
             with complete_or_not(path) as unfinished:
-                unfinished.write_bytes(pickle.dumps((self.digest, self.seconds[name], result)))
+                unfinished.write_bytes(pickle.dumps((digest, self.seconds[name], result)))
         return result
 
-    def _read(self, path: Path) -> tuple[float, Any] | None:
+    @staticmethod
+    def _read(path: Path, digest: str) -> tuple[float, Any] | None:
         """Return seconds and result of a stage that ran before; None if another version wrote the file."""
         try:
-            digest, seconds, result = pickle.loads(path.read_bytes())
+            known, seconds, result = pickle.loads(path.read_bytes())
         except Exception as error:  # whatever classes that are no more what they were raise
             _log.warning("%s is of another version (%s): the stage is run again.", path, error)
             return None
-        if digest != self.digest:
+        if known != digest:
             raise ValueError(
-                f"out: {path} is of another dataset or mass. Take another folder, or delete what is in this "
+                f"out: {path} is of another dataset or model. Take another folder, or delete what is in this "
                 "one."
             )
         return seconds, result

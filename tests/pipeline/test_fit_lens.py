@@ -121,8 +121,14 @@ def test_files_and_going_on(fitted, image, monkeypatch):
     for name in ("einstein_radius", "theta_e"):
         np.testing.assert_array_equal(again.idata["posterior"][name], result.idata["posterior"][name])
     other = image.with_data(image.data + 1.0, image.noise_map, image.unit)
-    with pytest.raises(ValueError, match=r"out: .* is of another dataset or mass"):
+    with pytest.raises(ValueError, match=r"out: .* is of another dataset or model"):
         pl.fit_lens(other, out=out, progressbar=False)
+
+    def isothermal(of):  # by name the one that was fitted
+        return pl.mass.PowerLaw(of["mass_centre"], of["ell_comps"], of["einstein_radius"], 2.1)
+
+    with pytest.raises(ValueError, match=r"out: .*stage_mode.pickle is of another dataset or model"):
+        pl.fit_lens(image, mass_model=isothermal, out=out, progressbar=False)
 
 
 @pytest.mark.parametrize(
