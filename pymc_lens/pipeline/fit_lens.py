@@ -20,6 +20,7 @@ from arviz_stats.summary import summary as table_of
 from pytensor.compile import mode as compilation
 from xarray import DataTree
 
+import pymc_lens
 from pymc_lens.convert import axis_ratio_and_angle_from_ell_comps, effective_einstein_radius
 from pymc_lens.data.imaging import Imaging
 from pymc_lens.fit import FitImaging
@@ -270,17 +271,21 @@ class _Stages:
             for draws in path.parent.glob(_ALL_DRAWS):  # they belong to what the stage found before
                 draws.unlink()
             with complete_or_not(path) as unfinished:
-                unfinished.write_bytes(pickle.dumps((digest, self.seconds[name], result)))
+                kept = pymc_lens.__version__, digest, self.seconds[name], result
+                unfinished.write_bytes(pickle.dumps(kept))
         return result
 
     @staticmethod
     def _read(path: Path, digest: str) -> tuple[float, Any] | None:
         """Return seconds and result of a stage that ran before; None if another version wrote the file."""
         try:
-            known, seconds, result = pickle.loads(path.read_bytes())
+            version, *kept = pickle.loads(path.read_bytes())
         except Exception as error:  # whatever classes that are no more what they were raise
-            _log.warning("%s is of another version (%s): the stage is run again.", path, error)
+            version, kept = repr(error), []
+        if version != pymc_lens.__version__:
+            _log.warning("%s is of another version (%s): the stage is run again.", path, version)
             return None
+        known, seconds, result = kept
         if known != digest:
             raise ValueError(
                 f"out: {path} is of another dataset or model. Take another folder, or delete what is in this "
