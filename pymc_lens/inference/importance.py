@@ -16,8 +16,6 @@ _DEGREES = (4.0, 6.0, 10.0, 20.0, 40.0)
 _EM_STEPS = 12
 # A proposal is adapted to weights tempered to this many effective draws for each dimension.
 _EFFECTIVE_PER_DIMENSION = 5.0
-# What the former scale matrix counts for beside the draws, in effective draws for each dimension.
-_FORMER_SCALE = 4.0
 # Values in a batch for each dimension, and at least.
 _BATCH_PER_DIMENSION, _SMALLEST_BATCH = 15, 120
 # Vehtari et al. 2024 (JMLR 25, 72): above it importance sampling is not to be trusted.
@@ -55,9 +53,19 @@ class StudentT(NamedTuple):
         stretch = np.sqrt(self.degrees / rng.chisquare(self.degrees, n_draws))
         return self.centre + stretch[:, None] * (normal @ self.root.T)
 
+    def whitened(self, points: np.ndarray) -> np.ndarray:
+        """Points (n_points, n) in coordinates in which this is around zero and of unit scale."""
+        return solve_triangular(self.root, (points - self.centre).T, lower=True).T
+
+    def unwhitened(self, reference: StudentT) -> StudentT:
+        """Return this one, of points that are whitened by a reference, in the coordinates of the points."""
+        return StudentT(
+            reference.centre + reference.root @ self.centre, reference.root @ self.root, self.degrees
+        )
+
     def squared_distances(self, points: np.ndarray) -> np.ndarray:
         """Squared Mahalanobis distances (n_points,) from the centre."""
-        return (solve_triangular(self.root, (points - self.centre).T, lower=True) ** 2).sum(axis=0)
+        return (self.whitened(points) ** 2).sum(axis=1)
 
     def log_density(self, points: np.ndarray) -> np.ndarray:
         """Log densities (n_points,) of points (n_points, n)."""
@@ -190,7 +198,8 @@ def weigh(batches: list[Batch]) -> Weighted:
 def adapted(batches: list[Batch]) -> tuple[StudentT, bool]:
     """Fit a Student t to the draws of all batches: the one of the highest weighted likelihood.
 
-    While few draws hold all the weight, weights are tempered, and the former scale matrix counts as well.
+    While few draws hold all the weight, weights are tempered. What draws do not tell of the scale matrix is
+    that of the first proposal, see `_shrunk`.
 
     Returns
     -------
@@ -198,18 +207,17 @@ def adapted(batches: list[Batch]) -> tuple[StudentT, bool]:
     bool
         Whether there was enough to fit to.
     """
-    points = np.concatenate([batch.points for batch in batches])
-    n, former = points.shape[1], batches[-1].proposal
+    first, points = batches[0].proposal, np.concatenate([batch.points for batch in batches])
     log_mixture = logsumexp([batch.proposal.log_density(points) for batch in batches], axis=0)
     log_ratios = np.concatenate([batch.log_target for batch in batches]) - log_mixture
-    power = _tempering(log_ratios[np.isfinite(log_ratios)], _EFFECTIVE_PER_DIMENSION * n)
+    power = _tempering(log_ratios[np.isfinite(log_ratios)], _EFFECTIVE_PER_DIMENSION * first.centre.size)
     log_weights = power * log_ratios
     weights = np.exp(log_weights - logsumexp(log_weights))
-    effective = 1.0 / (weights**2).sum()
-    share = _FORMER_SCALE * n / (effective + _FORMER_SCALE * n)
     seen = weights > 0.0
-    fits = [_fit(points[seen], weights[seen], former, degrees, share) for degrees in _DEGREES]
-    return max(fits, key=lambda fit: weights[seen] @ fit.log_density(points[seen])), power == 1.0
+    weights, whitened = weights[seen], first.whitened(points[seen])
+    fits = [_fit(whitened, weights, degrees) for degrees in _DEGREES]
+    best = max(fits, key=lambda fit: weights @ fit.log_density(whitened))
+    return best.unwhitened(first), power == 1.0
 
 
 def smoothed(log_ratios: np.ndarray) -> tuple[np.ndarray, float]:
@@ -266,15 +274,27 @@ def _tempering(log_weights: np.ndarray, effective: float) -> float:
     return 1.0 if excess(1.0) >= 0.0 else brentq(excess, 0.0, 1.0)
 
 
-def _fit(points: np.ndarray, weights: np.ndarray, former: StudentT, degrees: float, share: float) -> StudentT:
+def _fit(points: np.ndarray, weights: np.ndarray, degrees: float) -> StudentT:
     """Maximise the weighted likelihood at given degrees of freedom by expectation maximisation."""
-    n = former.centre.size
-    former_scale = former.root @ former.root.T
-    fit = former._replace(degrees=degrees)
+    n, effective = points.shape[1], 1.0 / (weights**2).sum()
+    fit = StudentT(np.zeros(n), np.eye(n), degrees)
     for _ in range(_EM_STEPS):
         of_point = weights * (degrees + n) / (degrees + fit.squared_distances(points))
         centre = of_point @ points / of_point.sum()
         away = points - centre
-        scale = (1.0 - share) * (away.T * of_point) @ away + share * former_scale
+        scale = _shrunk((away.T * of_point) @ away, effective)
         fit = StudentT(centre, np.linalg.cholesky(scale), degrees)
     return fit
+
+
+def _shrunk(scale: np.ndarray, n_draws: float) -> np.ndarray:
+    """Move a covariance (n, n) of normal draws to a multiple of one as far as noise has moved it away.
+
+    Most directions are as wide as the curvature at the mode says. Draws alone would have to be several times
+    as many as there are matrix elements (Ledoit & Wolf 2004, J. Multivar. Anal. 88, 365; the noise is that of
+    normal draws).
+    """
+    noise = ((scale**2).sum() + np.trace(scale) ** 2) / n_draws
+    away = scale - np.trace(scale) / len(scale) * np.eye(len(scale))
+    distance = (away**2).sum()
+    return scale - away * min(1.0, noise / distance) if distance > 0.0 else scale

@@ -18,9 +18,9 @@ from pymc_lens.pipeline.places import distances, on_sky
 from pymc_lens.pipeline.verdict import Criterion, at_least
 from pymc_lens.tracer import Tracer
 
-# What counts as a bright place: significance, arcsec from the lens and from one another; pixels that the
-# image is smoothed by.
-_SIGNIFICANT, _APART, _SMOOTHING = 3.0, 0.15, 1.0
+# What counts as a bright place: significance, where noise has a thousand independent places; arcsec from the
+# lens and from one another; pixels that the image is smoothed by.
+_SIGNIFICANT, _APART, _SMOOTHING = 4.0, 0.15, 1.0
 # How close to one another in the source plane images of one source are: arcsec, and Einstein radii.
 _TOGETHER, _TOGETHER_IN_RADII = 0.5, 0.5
 _IMAGES = 2
@@ -52,7 +52,7 @@ def bright_places(dataset: Imaging, image: np.ndarray, centre: tuple[float, floa
     Parameters
     ----------
     dataset : Imaging
-        Of whose noise a maximum is at least three standard deviations.
+        Of whose noise a maximum is at least four standard deviations.
     image : (ny, nx) float
         Such as `FitImaging.lens_subtracted_image`; NaN where it does not count.
     centre : (y, x)
@@ -84,15 +84,14 @@ def bright_places(dataset: Imaging, image: np.ndarray, centre: tuple[float, floa
     return BrightPlaces(np.array(found).reshape(-1, 2), np.array(peaks))
 
 
-def traced_together(tracer: Tracer, positions: np.ndarray, radius: float) -> np.ndarray:
-    """Find the largest group of positions that a lens traces to one place, that of one of them.
+def traced_together(tracer: Tracer, places: BrightPlaces, radius: float) -> np.ndarray:
+    """Find the places that a lens traces to one place, that of one of them.
 
     Parameters
     ----------
     tracer : Tracer
         All of whose parameters are numbers.
-    positions : (n, 2) array
-        (y, x), arcsec.
+    places : BrightPlaces
     radius : float
         The Einstein radius, arcsec. Members are within half of it, and 0.5 arcsec, of the place: a source
         has several clumps.
@@ -100,13 +99,15 @@ def traced_together(tracer: Tracer, positions: np.ndarray, radius: float) -> np.
     Returns
     -------
     (n,) bool
+        Of all groups the most significant, and one of two or more if there is any.
     """
-    if not len(positions):
+    if not len(places.positions):
         return np.zeros(0, bool)
-    (traced,) = evaluate_once([tracer.traced_grid(positions)])
+    (traced,) = evaluate_once([tracer.traced_grid(places.positions)])
     reach = min(_TOGETHER, _TOGETHER_IN_RADII * radius)
     close = np.linalg.norm(traced[:, None] - traced, axis=-1) < reach
-    return close[close.sum(axis=1).argmax()]
+    is_group = close.sum(axis=1) >= _IMAGES
+    return close[np.where(is_group, close @ places.significance, 0.0).argmax()]
 
 
 def of_positions(fit: FitImaging, centre: tuple[float, float], radius: float) -> list[Criterion]:
@@ -121,7 +122,7 @@ def of_positions(fit: FitImaging, centre: tuple[float, float], radius: float) ->
         Effective Einstein radius, arcsec.
     """
     places = bright_places(fit.dataset, fit.lens_subtracted_image, centre)
-    together = traced_together(fit.tracer, places.positions, radius)
+    together = traced_together(fit.tracer, places, radius)
     share = places.significance[together].sum() / max(places.significance.sum(), _TINY)
     return [
         at_least(
