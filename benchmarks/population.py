@@ -186,7 +186,7 @@ def adapt(first: StudentT, values, rng: np.random.Generator, size: int = 150):
     for warm in (False, False, True, True):
         proposal = adapted(batches)[0] if batches else first
         points = proposal.draw(size, rng)
-        batches.append(Batch(proposal, points, values(points), warm))
+        batches.append(Batch((proposal,), points, values(points), warm))
     return weigh(batches)
 
 

@@ -16,6 +16,8 @@ _DEGREES = (4.0, 6.0, 10.0, 20.0, 40.0)
 _EM_STEPS = 12
 # A proposal is adapted to weights tempered to this many effective draws for each dimension.
 _EFFECTIVE_PER_DIMENSION = 5.0
+# A batch is drawn from so many of the latest fits in equal parts: each reaches another part of a bent one.
+_MIXED = 8
 # Values in a batch for each dimension, and at least.
 _BATCH_PER_DIMENSION, _SMALLEST_BATCH = 15, 120
 # Vehtari et al. 2024 (JMLR 25, 72): above it importance sampling is not to be trusted.
@@ -80,7 +82,8 @@ class Batch(NamedTuple):
 
     Attributes
     ----------
-    proposal : StudentT
+    proposals : tuple of StudentT
+        That they came from, in equal parts; the latest at the end.
     points : (n_points, n) float64
     log_target : (n_points,) float64
         Log densities of the target there.
@@ -88,10 +91,16 @@ class Batch(NamedTuple):
         Whether they are draws of the posterior, or only serve to find the next proposal.
     """
 
-    proposal: StudentT
+    proposals: tuple[StudentT, ...]
     points: np.ndarray
     log_target: np.ndarray
     counts: bool
+
+    @property
+    def log_ratios(self) -> np.ndarray:
+        """Logarithms (n_points,) of the target over the proposal."""
+        each = [proposal.log_density(self.points) for proposal in self.proposals]
+        return self.log_target - logsumexp(each, axis=0) + np.log(len(each))
 
 
 class Weighted(NamedTuple):
@@ -129,14 +138,14 @@ def importance_sample(
 ) -> Weighted:
     """Draw until there are enough effective draws with weights to be trusted, or that is not worthwhile.
 
-    Each batch is drawn from a Student t fitted to all draws before. Draws are weighted by the proposal that
-    they came from: the mixture of all proposals (Cornuet et al. 2012, Scand. J. Stat. 39, 798) has itself
-    been fitted to these draws, and would find the evidence too low, by 0.4 in 25 dimensions. It serves to
-    fit the next proposal. The first batches do that only, until there are enough draws to fit to; those after
-    count with the square root of their number, whatever comes out of them, so that the evidence is unbiased
-    (Owen & Zhou 2020, ACM TOMACS 30, 13). Should that not become worthwhile, the former half of them has only
-    served to find the proposal, twice at most: batches from before a second mode, or a tail, was found spoil
-    those after.
+    Each batch is drawn from Student t distributions that were fitted to all draws before, the latest eight.
+    Draws are weighted by the proposals that they came from: the mixture of all (Cornuet et al. 2012, Scand.
+    J. Stat. 39, 798) has itself been fitted to these draws, and would find the evidence too low, by 0.4 in
+    25 dimensions. It serves to fit the next proposal. The first batches do that only, until there are enough
+    draws to fit to; those after count with the square root of their number, whatever comes out of them, so
+    that the evidence is unbiased (Owen & Zhou 2020, ACM TOMACS 30, 13). Should that not become worthwhile,
+    the former half of them has only served to find the proposal, twice at most: batches from before a second
+    mode, or a tail, was found spoil those after.
 
     Parameters
     ----------
@@ -170,9 +179,17 @@ def importance_sample(
                     return weighted
                 batches[:] = _without_former_half(batches)
         proposal, counts = adapted(batches) if batches else (first, False)
-        points = proposal.draw(size, rng.spawn(1)[0])
         counts |= len(batches) >= _LONGEST_WARM_UP
-        batches.append(Batch(proposal, points, log_target(points), counts))
+        former = batches[-1].proposals[1 - _MIXED :] if batches and batches[-1].counts else ()
+        proposals = (*former, proposal)
+        points = _drawn(proposals, size, rng.spawn(1)[0])
+        batches.append(Batch(proposals, points, log_target(points), counts))
+
+
+def _drawn(proposals: tuple[StudentT, ...], n_points: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw so many points (n_points, n), or a few more, from several proposals in equal parts."""
+    each = -(-n_points // len(proposals))
+    return np.concatenate([proposal.draw(each, rng) for proposal in proposals])
 
 
 def weigh(batches: list[Batch]) -> Weighted:
@@ -181,7 +198,7 @@ def weigh(batches: list[Batch]) -> Weighted:
     shares = np.sqrt(np.arange(1.0, len(counted) + 1.0))
     shares /= shares.sum()
     log_ratios = [
-        batch.log_target - batch.proposal.log_density(batch.points) + np.log(share / len(batch.points))
+        batch.log_ratios + np.log(share / len(batch.points))
         for batch, share in zip(counted, shares, strict=True)
     ]
     points = np.concatenate([batch.points for batch in counted])
@@ -207,8 +224,8 @@ def adapted(batches: list[Batch]) -> tuple[StudentT, bool]:
     bool
         Whether there was enough to fit to.
     """
-    first, points = batches[0].proposal, np.concatenate([batch.points for batch in batches])
-    log_mixture = logsumexp([batch.proposal.log_density(points) for batch in batches], axis=0)
+    (first,), points = batches[0].proposals, np.concatenate([batch.points for batch in batches])
+    log_mixture = logsumexp([batch.proposals[-1].log_density(points) for batch in batches], axis=0)
     log_ratios = np.concatenate([batch.log_target for batch in batches]) - log_mixture
     power = _tempering(log_ratios[np.isfinite(log_ratios)], _EFFECTIVE_PER_DIMENSION * first.centre.size)
     log_weights = power * log_ratios

@@ -119,7 +119,7 @@ class WeightedDraws:
 
     def metric(self) -> np.ndarray:
         """Covariance (n, n) that the proposals have found."""
-        proposal = self.batches[-1].proposal
+        proposal = self.batches[-1].proposals[-1]
         return proposal.root @ proposal.root.T
 
     def posterior(self, weighted: Weighted, draws: int, chains: int, rng: np.random.Generator) -> DataTree:
@@ -190,8 +190,9 @@ class WeightedDraws:
         arrays: dict[str, Any] = {"digest": self.digest, "higher": np.array(self._higher)}
         arrays["dropped"] = self._dropped
         for k, batch in enumerate(self.batches):
-            arrays |= {f"{k}_{name}": value for name, value in batch._asdict().items() if name != "proposal"}
-            arrays |= {f"{k}_{name}": value for name, value in batch.proposal._asdict().items()}
+            arrays |= {f"{k}_{name}": value for name, value in batch._asdict().items() if name != "proposals"}
+            for name, values in zip(StudentT._fields, zip(*batch.proposals, strict=True), strict=True):
+                arrays[f"{k}_{name}"] = np.array(values)
         with complete_or_not(self._checkpoint) as unfinished, unfinished.open("wb") as file:
             np.savez(file, **arrays)
 
@@ -208,7 +209,7 @@ def _read(path: Path, digest: str) -> tuple[list[np.ndarray], int, list[Batch]]:
         batches: list[Batch] = []
         while f"{len(batches)}_points" in archive:
             k = len(batches)
-            proposal = StudentT(archive[f"{k}_centre"], archive[f"{k}_root"], float(archive[f"{k}_degrees"]))
+            proposals = tuple(map(StudentT, *(archive[f"{k}_{name}"] for name in StudentT._fields)))
             points, log_target = archive[f"{k}_points"], archive[f"{k}_log_target"]
-            batches.append(Batch(proposal, points, log_target, bool(archive[f"{k}_counts"])))
+            batches.append(Batch(proposals, points, log_target, bool(archive[f"{k}_counts"])))
         return list(archive["higher"]), int(archive["dropped"]), batches
