@@ -12,7 +12,8 @@ import pytest
 from scipy import stats
 
 import pymc_lens as pl
-from pymc_lens.inference.importance import RELIABLE_K, StudentT, importance_sample
+from pymc_lens.inference.importance import RELIABLE_K, Batch, StudentT, importance_sample
+from pymc_lens.inference.importance import _shrunk as shrunk
 from pymc_lens.inference.workers import shared_work
 
 CENTRE = np.linspace(-1.0, 1.0, 12)
@@ -36,6 +37,45 @@ def test_proposal_density_is_that_of_scipy(rng):
     points = proposal.draw(20_000, rng)
     np.testing.assert_allclose(proposal.log_density(points[:50]), expected.logpdf(points[:50]), rtol=1e-12)
     np.testing.assert_allclose(np.cov(points.T), root @ root.T * 5.0 / 3.0, atol=0.15)
+
+
+def test_weights_are_of_the_mixture_that_was_drawn_from(rng):
+    points = rng.standard_normal((40, 2))
+    proposals = (StudentT(np.zeros(2), np.eye(2), 4.0), StudentT(np.ones(2), 2.0 * np.eye(2), 20.0))
+    target = stats.multivariate_normal(np.zeros(2), np.eye(2))
+    batch = Batch(proposals, points, target.logpdf(points), counts=True)
+    first, second = (
+        stats.multivariate_t([0, 0], np.eye(2), 4.0),
+        stats.multivariate_t([1, 1], 4.0 * np.eye(2), 20.0),
+    )
+    expected = target.pdf(points) / (0.5 * first.pdf(points) + 0.5 * second.pdf(points))
+    np.testing.assert_allclose(np.exp(batch.log_ratios), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("widths", [np.ones(17), np.r_[np.ones(16), 7.0], np.geomspace(0.2, 5.0, 17)])
+def test_a_shrunk_covariance_is_nearer_to_the_truth(rng, widths):
+    n_draws, errors = 60, []
+    for _ in range(30):
+        draws = rng.standard_normal((n_draws, 17)) * np.sqrt(widths)
+        found = draws.T @ draws / n_draws
+        errors.append([((each - np.diag(widths)) ** 2).sum() for each in (found, shrunk(found, n_draws))])
+    raw, better = np.mean(errors, axis=0)
+    assert better < (0.1 if np.ptp(widths) == 0.0 else 0.95) * raw
+    # Of many draws nothing is taken away.
+    np.testing.assert_allclose(shrunk(np.diag(widths), 1e9), np.diag(widths), atol=1e-6)
+
+
+def test_where_the_curvature_is_right_few_values_suffice():
+    """Without the curvature 17 dimensions took 1,020 values: a covariance has 153 numbers."""
+    normal, spent = stats.multivariate_normal(np.zeros(17)), []
+    for seed in range(4):
+        batches: list[Batch] = []
+        first = StudentT(np.zeros(17), np.eye(17), 6.0)
+        importance_sample(
+            normal.logpdf, batches, first, 400, np.random.default_rng(seed), lambda weighted: None
+        )
+        spent.append(sum(len(batch.points) for batch in batches))
+    assert np.median(spent) < 800
 
 
 def test_evidence_is_unbiased_and_its_error_right():
