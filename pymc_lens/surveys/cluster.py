@@ -18,8 +18,9 @@ _CONFIG: dict[str, Any] = {
     "distributed.scheduler.worker-saturation": 1.0,
     # A nanny sees its process end. Kernels that compile are silent for long without being dead.
     "distributed.scheduler.worker-ttl": None,
-    # Every process would look a hundred times a second at what it is doing.
+    # A hundred times a second every process would look at what it is doing, fifty times at how late it is.
     "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
     # Fits that use several cores have processes of their own.
     "distributed.worker.daemon": False,
     "distributed.nanny.pre-spawn-environ": {
