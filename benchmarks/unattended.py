@@ -11,8 +11,8 @@ Lenses are drawn from broad priors: Einstein radius 0.5" to 2" (uniform in its l
 inside, across or outside the caustics (one to four images), peak signal-to-noise ratio of the arcs 5 to 50,
 and a neighbour beside one in four. ``search`` runs the first stages alone and prints the radii of the lenses
 that compact sources find, the most probable first. ``judge`` prints how many end in the true mode (effective
-Einstein radius within 5 %), how many of those with the verdict "keep" do, and how often the 68 % interval
-holds the truth.
+Einstein radius within 5 %), how many of those with the verdict "keep" do, how often the 68 % interval holds
+the truth, and how far the truth of all of the mass is from its posterior, by signal-to-noise ratio.
 ``compare`` writes the table of docs/benchmarks.md: real lenses of a survey beside effective Einstein radii
 of Bolton et al. 2008 (``bSIE``) and of TinyLensGpu (``thetaE_lens_m``).
 """
@@ -25,9 +25,10 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import xarray as xr
 
 import pymc_lens as pl
 from pymc_lens.pipeline import read_folder, stages
@@ -35,6 +36,8 @@ from pymc_lens.pipeline.models import Redshifts
 
 PIXEL_SCALE, PSF_SIZE, PSF_SIGMA = 0.05, 21, 1.1
 RIGHT = 0.05
+# Einstein radius, ellipticity, centre and shear.
+N_MASS = 7
 
 
 def ell_comps(q: float, angle: float) -> list[float]:
@@ -158,25 +161,65 @@ def search(folder: Path) -> None:
     print(f"The most probable is right: {sum(right)} of {len(right)}; median {np.median(seconds):.0f} s")
 
 
+class Outcome(NamedTuple):
+    """What became of a simulated lens."""
+
+    verdict: str
+    is_right: bool
+    is_covered: bool
+    wall: float
+    signal_to_noise: float
+    distance: float
+
+
+def outcome(row: dict[str, str], truth: dict[str, Any], posterior: Path) -> Outcome:
+    found, low, high, wall = (
+        float(row[name] or "nan") for name in ("theta_e", "theta_e_low", "theta_e_high", "wall_s")
+    )
+    theta_e = truth["theta_e"]
+    return Outcome(
+        row["verdict"], abs(found / theta_e - 1.0) < RIGHT, low <= theta_e <= high, wall,
+        truth["signal_to_noise"], distance(truth, posterior) if posterior.exists() else np.nan,
+    )  # fmt: skip
+
+
+def distance(truth: dict[str, Any], posterior: Path) -> float:
+    """Squared distance of the truth from the mean of the mass and the shear, in units of their covariance."""
+    with xr.open_dataset(posterior, group="posterior", engine="h5netcdf") as draws:
+        n_draws = draws.sizes["chain"] * draws.sizes["draw"]
+        names = ("theta_e", "ell_comps", "mass_centre", "gamma_1", "gamma_2")
+        drawn = np.concatenate([draws[name].values.reshape(n_draws, -1) for name in names], axis=1)
+    true = np.array([truth["theta_e"], *truth["ell_comps"], 0.0, 0.0, *truth["gamma"]])
+    away = true - drawn.mean(axis=0)
+    return float(away @ np.linalg.solve(np.cov(drawn.T), away))
+
+
 def judge(folder: Path, out: Path) -> None:
     with (out / "lenses.csv").open() as file:
         rows = list(csv.DictReader(file))
     outcomes = []
     for row in rows:
-        truth = json.loads((folder / row["name"] / "truth.json").read_text())["theta_e"]
-        found, low, high, wall = (
-            float(row[name] or "nan") for name in ("theta_e", "theta_e_low", "theta_e_high", "wall_s")
+        truth = json.loads((folder / row["name"] / "truth.json").read_text())
+        outcomes.append(outcome(row, truth, out / row["name"] / "posterior.nc"))
+        ratio = float(row["theta_e"] or "nan") / truth["theta_e"]
+        print(
+            f"{row['name']} {truth['theta_e']:.3f} found/true {ratio:.4f} {row['verdict']:6} "
+            f"{outcomes[-1].wall:4.0f} s, distance {outcomes[-1].distance:.1f}, {row['reason']}"
         )
-        outcomes.append((row["verdict"], abs(found / truth - 1.0) < RIGHT, low <= truth <= high, wall))
-        numbers = f"{truth:.3f} found/true {found / truth:.4f}"
-        print(f"{row['name']} {numbers} {row['verdict']:6} {wall:4.0f} s {row['reason']}")
-    kept = [each for each in outcomes if each[0] == "keep"]
-    n, right, covered = len(kept), sum(each[1] for each in kept), sum(each[2] for each in kept)
+    kept = [each for each in outcomes if each.verdict == "keep"]
+    n, right, covered = len(kept), sum(each.is_right for each in kept), sum(each.is_covered for each in kept)
     expected = f"{0.68 * n:.1f} +- {np.sqrt(0.68 * 0.32 * n):.1f}"
-    print(f"In the true mode: {sum(each[1] for each in outcomes)} of {len(outcomes)}")
+    print(f"In the true mode: {sum(each.is_right for each in outcomes)} of {len(outcomes)}")
     print(f"Of those kept: {right} of {n}")
     print(f"68 % intervals of those kept hold the truth in {covered} of {n}, expected {expected}")
-    print(f"Wall: median {np.nanmedian([each[3] for each in outcomes]):.0f} s")
+    print(f"Wall: median {np.nanmedian([each.wall for each in outcomes]):.0f} s")
+    for low, high in ((0.0, 12.0), (12.0, 25.0), (25.0, np.inf)):
+        those = [each.distance for each in kept if low <= each.signal_to_noise < high]
+        error = np.sqrt(2.0 * N_MASS / max(len(those), 1))
+        print(
+            f"Mean squared distance of the mass from the truth, signal-to-noise {low:.0f} to {high:.0f}: "
+            f"{np.mean(those):.1f} of {len(those)} lenses, expected {N_MASS} +- {error:.1f}"
+        )
 
 
 def compare(table: Path, out: Path) -> None:
