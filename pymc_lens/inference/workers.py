@@ -54,7 +54,32 @@ def shared_work(
     processes = n_workers(cores)
     if processes == 1:
         yield from ((k, function(task)) for k, task in enumerate(tasks))
-        return
+    else:
+        yield from _forked(function, tasks, processes)
+
+
+def in_a_process(function: Callable[[], Any]) -> Any:
+    """Evaluate a function in a forked process: what it has compiled goes with it.
+
+    Numba never frees machine code, of which a model that PyTensor compiles in its mode has some 50 MB.
+
+    Parameters
+    ----------
+    function : callable
+        Without arguments; what it returns is pickled.
+
+    Raises
+    ------
+    RuntimeError
+        If the process dies, as it does where memory runs out.
+    """
+    ((_, result),) = _forked(lambda _: function(), [None], 1)
+    return result
+
+
+def _forked(
+    function: Callable[[Any], Any], tasks: Iterable[Any], processes: int
+) -> Iterator[tuple[int, Any]]:
     numbered = enumerate(tasks)
     pool = ProcessPoolExecutor(processes, get_context("fork"), initializer=_begin, initargs=(function,))
     pending: dict[Any, int] = {}

@@ -14,7 +14,7 @@ from scipy import stats
 import pymc_lens as pl
 from pymc_lens.inference.importance import RELIABLE_K, Batch, StudentT, importance_sample
 from pymc_lens.inference.importance import _shrunk as shrunk
-from pymc_lens.inference.workers import shared_work
+from pymc_lens.inference.workers import in_a_process, shared_work
 
 CENTRE = np.linspace(-1.0, 1.0, 12)
 
@@ -219,3 +219,18 @@ def test_work_is_shared():
         list(shared_work(lambda x: 1 / x, [1, 0], 2))
     with pytest.raises(RuntimeError, match="A process ended"):
         list(shared_work(die, range(4), 2))
+
+
+def test_work_in_a_process_leaves_nothing_behind():
+    here = []
+
+    def append():
+        here.append(1)
+        return len(here)
+
+    assert in_a_process(append) == 1
+    assert not here
+    with pytest.raises(ZeroDivisionError):
+        in_a_process(lambda: 1 / 0)
+    with pytest.raises(RuntimeError, match="A process ended"):
+        in_a_process(lambda: die(0))
