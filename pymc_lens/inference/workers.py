@@ -61,7 +61,7 @@ def shared_work(
 def in_a_process(function: Callable[[], Any]) -> Any:
     """Evaluate a function in a forked process: what it has compiled goes with it.
 
-    Numba never frees machine code, of which a model that PyTensor compiles in its mode has some 50 MB.
+    Numba never frees machine code, of which a model that PyTensor compiles in its mode has tens of megabytes.
 
     Parameters
     ----------
