@@ -16,7 +16,7 @@ _DEGREES = (4.0, 6.0, 10.0, 20.0, 40.0)
 _EM_STEPS = 12
 # A proposal is adapted to weights tempered to this many effective draws for each dimension.
 _EFFECTIVE_PER_DIMENSION = 5.0
-# A batch is drawn from so many of the latest fits in equal parts: each reaches another part of a bent one.
+# A batch is drawn from so many of the latest fits: each reaches another part of a bent posterior.
 _MIXED = 8
 # Values in a batch for each dimension, and at least.
 _BATCH_PER_DIMENSION, _SMALLEST_BATCH = 15, 120

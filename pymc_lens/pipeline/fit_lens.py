@@ -9,7 +9,6 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +185,7 @@ def fit_lens(
     folder = None if out is None else make_folder(out)
     stages = _Stages(folder, dataset)
     start, found = stages(
-        "search", lambda: in_a_process(partial(_searched, dataset, redshifts, cores, progressbar))
+        "search", lambda: in_a_process(lambda: _searched(dataset, redshifts, cores, progressbar))
     )
     with pytensor.config.change_flags(mode=_INTERPRETED):
         model, mode = _modelled(stages, start, found, mass_model, redshifts, cores, progressbar)

@@ -349,11 +349,9 @@ def test_a_real_fit_whose_process_dies_ends_as_one_that_was_left_alone(tmp_path)
     rows = pd.read_parquet(out / "lenses.parquet")
     assert rows["name"].tolist() == ["lens"]
     expected = row_of(alone.summary)
-    for name in ("theta_e", "theta_e_low", "q", "shear", "log_z"):
+    for name in ("theta_e", "theta_e_low", "q", "shear", "log_z", "diagnostic"):
         # Processes that share the cores otherwise round otherwise.
         assert rows[name][0] == pytest.approx(expected[name], rel=1e-9), name
-    # Fitted to differences of log densities of thousands, whose last digits those are.
-    assert rows["diagnostic"][0] == pytest.approx(expected["diagnostic"], abs=1e-6)
     assert (rows["verdict"][0], rows["dataset"][0]) == (expected["verdict"], expected["dataset"])
     assert 200.0 < rows["peak_memory_mb"][0] < 4000.0
     log = (out / "lens" / "log.txt").read_text()
