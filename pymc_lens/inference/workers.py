@@ -17,6 +17,9 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from pymc_lens.progress import Report
+
+_FORK = get_context("fork")
 _SECONDS_BETWEEN_LOOKS = 1.0
 # Tasks in waiting for each process, so that none runs out.
 _WAITING = 2
@@ -58,7 +61,7 @@ def shared_work(
         yield from _forked(function, tasks, processes)
 
 
-def in_a_process(function: Callable[[], Any]) -> Any:
+def in_a_process(function: Callable[[Report], Any], report: Report) -> Any:
     """Evaluate a function in a forked process: what it has compiled goes with it.
 
     Numba never frees machine code, of which a model that PyTensor compiles in its mode has tens of megabytes.
@@ -66,14 +69,30 @@ def in_a_process(function: Callable[[], Any]) -> Any:
     Parameters
     ----------
     function : callable
-        Without arguments; what it returns is pickled.
+        Of a function that it may tell where it is; what it returns is pickled.
+    report : callable
+        Told the same, in this process: a notebook takes no messages from a forked one.
 
     Raises
     ------
     RuntimeError
         If the process dies, as it does where memory runs out.
     """
-    ((_, result),) = _forked(lambda _: function(), [None], 1)
+    receiving, sending = _FORK.Pipe(duplex=False)
+
+    def pass_on() -> None:
+        for text in iter(receiving.recv, None):
+            report(text)
+
+    reader = threading.Thread(target=pass_on, daemon=True, name="pymc_lens: reports of a process")
+    reader.start()
+    try:
+        ((_, result),) = _forked(lambda _: function(sending.send), [None], 1)
+    finally:
+        sending.send(None)
+        reader.join()
+        receiving.close()
+        sending.close()
     return result
 
 
@@ -81,7 +100,7 @@ def _forked(
     function: Callable[[Any], Any], tasks: Iterable[Any], processes: int
 ) -> Iterator[tuple[int, Any]]:
     numbered = enumerate(tasks)
-    pool = ProcessPoolExecutor(processes, get_context("fork"), initializer=_begin, initargs=(function,))
+    pool = ProcessPoolExecutor(processes, _FORK, initializer=_begin, initargs=(function,))
     pending: dict[Any, int] = {}
     try:
         with warnings.catch_warnings():
@@ -98,7 +117,8 @@ def _forked(
                 yield pending.pop(future), future.result()
     except BrokenProcessPool as error:
         raise RuntimeError(
-            "A process ended before its work was done, as when memory runs out. Use fewer (cores=1)."
+            "A process ended before its work was done, as when memory runs out."
+            + (" Use fewer (cores=1)." if processes > 1 else "")
         ) from error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

@@ -26,7 +26,6 @@ from pymc_lens.data.imaging import Imaging
 from pymc_lens.fit import FitImaging
 from pymc_lens.inference.mode import Mode
 from pymc_lens.inference.sample import sample
-from pymc_lens.inference.workers import in_a_process
 from pymc_lens.pipeline import verdict as judged
 from pymc_lens.pipeline.models import MassModel, Redshifts, isothermal, joint_model, require_mass_model
 from pymc_lens.pipeline.positions import of_positions
@@ -184,9 +183,7 @@ def fit_lens(
     require_mass_model(mass_model)
     folder = None if out is None else make_folder(out)
     stages = _Stages(folder, dataset)
-    start, found = stages(
-        "search", lambda: in_a_process(lambda: _searched(dataset, redshifts, cores, progressbar))
-    )
+    start, found = stages("search", lambda: _searched(dataset, redshifts, cores, progressbar))
     with pytensor.config.change_flags(mode=_INTERPRETED):
         model, mode = _modelled(stages, start, found, mass_model, redshifts, cores, progressbar)
         idata = _drawn(stages, model, mode, draws, chains, cores, random_seed, progressbar)

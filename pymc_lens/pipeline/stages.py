@@ -19,6 +19,7 @@ from pymc_lens.galaxy import Pixelization
 from pymc_lens.inference.compact_search import compact_candidates, prior_draws
 from pymc_lens.inference.mode import Mode, find_mode
 from pymc_lens.inference.values import point_info
+from pymc_lens.inference.workers import in_a_process
 from pymc_lens.pipeline.models import (
     AdaptTo,
     Redshifts,
@@ -28,7 +29,7 @@ from pymc_lens.pipeline.models import (
     tracer,
 )
 from pymc_lens.pipeline.places import distances, on_sky
-from pymc_lens.progress import shown
+from pymc_lens.progress import Report, shown
 from pymc_lens.regularization import AdaptAmplitude, MaternSPDE
 from pymc_lens.tuning import tune_regularization
 
@@ -155,12 +156,17 @@ def field(dataset: Imaging) -> Field:
 
 def search(start: Field, redshifts: Redshifts, cores: int | None, progressbar: bool) -> Search:
     """Find lenses behind which a compact source explains the image, on pixels that are fine enough for it."""
+    with shown("Searching for the lens", progressbar) as report:
+        # Some 400 functions are compiled.
+        return in_a_process(lambda told: _found(start, redshifts, cores, told), report)
+
+
+def _found(start: Field, redshifts: Redshifts, cores: int | None, report: Report) -> Search:
     radius = np.sqrt(start.dataset.fitted.size / np.pi)
     coarse = binned(start.dataset, max(1, round(radius / _SEARCH_RADIUS)))
     model = search_model(coarse, start.centre, redshifts)
     draws = prior_draws(model, _DRAWS, np.random.default_rng(0))
-    with shown("Searching for the lens", progressbar) as report:
-        found = compact_candidates(model, list(lensed_images(model).values()), draws, report, cores)
+    found = compact_candidates(model, list(lensed_images(model).values()), draws, report, cores)
     info = point_info(model)
     values_of = model.compile_fn(
         model.replace_rvs_by_values(model.free_RVs), inputs=model.value_vars, on_unused_input="ignore"

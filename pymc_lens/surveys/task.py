@@ -27,7 +27,7 @@ from pymc_lens.surveys.table import row_of
 _log = logging.getLogger("pymc_lens")
 
 _SUMMARY = "summary.json"
-_SECONDS_BETWEEN_LOOKS = 0.2
+_SECONDS_BETWEEN_LOOKS = 1.0
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 

@@ -221,16 +221,19 @@ def test_work_is_shared():
         list(shared_work(die, range(4), 2))
 
 
-def test_work_in_a_process_leaves_nothing_behind():
-    here = []
+def test_work_in_a_process_leaves_nothing_behind_and_is_reported_here():
+    here, said = [], []
 
-    def append():
+    def append(report):
         here.append(1)
+        for text in ("begun", "ended"):
+            report(text)
         return len(here)
 
-    assert in_a_process(append) == 1
+    assert in_a_process(append, said.append) == 1
     assert not here
+    assert said == ["begun", "ended"]
     with pytest.raises(ZeroDivisionError):
-        in_a_process(lambda: 1 / 0)
-    with pytest.raises(RuntimeError, match="A process ended"):
-        in_a_process(lambda: die(0))
+        in_a_process(lambda report: 1 / 0, said.append)
+    with pytest.raises(RuntimeError, match=r"A process ended .* runs out\.$"):
+        in_a_process(lambda report: die(0), said.append)
