@@ -26,6 +26,7 @@ from pymc_lens.data.imaging import Imaging
 from pymc_lens.fit import FitImaging
 from pymc_lens.inference.mode import Mode
 from pymc_lens.inference.sample import sample
+from pymc_lens.ops.release import release_ops
 from pymc_lens.pipeline import verdict as judged
 from pymc_lens.pipeline.models import MassModel, Redshifts, isothermal, joint_model, require_mass_model
 from pymc_lens.pipeline.positions import of_positions
@@ -190,6 +191,7 @@ def fit_lens(
         result = _judged(stages, dataset, found, model, mode, idata, draws * chains)
         if folder is not None:
             stages.timed("files", lambda: _write(result, folder, figures))
+    release_ops()
     _log.info("Verdict: %s. %s", result.verdict.grade, "; ".join(result.verdict.reasons))
     return result
 
