@@ -29,7 +29,7 @@ _POSITIVITY = "marginal"
 # them a pixel of the image is wide.
 _VERTICES = (20, 20)
 _FEWEST_SPLINES, _MOST_SPLINES, _SPLINES_A_PIXEL = 12, 30, 3.0
-# The window is so many times larger than what pixels brighter than this, relative to the brightest, are traced
+# The window is so many times as wide as what pixels brighter than this, relative to the brightest, are traced
 # to, and has a margin (arcsec). Wings that it cuts off bend the mass: at a peak signal-to-noise ratio of 50
 # pixels of 0.05 are 2.5 standard deviations bright.
 _WINDOW_LEVEL, _WINDOW_GROWTH, _WINDOW_MARGIN = 0.05, 1.4, 0.08
