@@ -18,7 +18,15 @@ from pymc_lens.assembly import assemble
 from pymc_lens.evaluate import evaluate_once
 from pymc_lens.inversion.leave_one_out import pixel_normals
 from pymc_lens.pipeline.models import Redshifts
-from pymc_lens.pipeline.stages import around_the_arcs, contaminants, field, search, without
+from pymc_lens.pipeline.stages import (
+    Lens,
+    around_the_arcs,
+    contaminants,
+    field,
+    first_source,
+    search,
+    without,
+)
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import unattended
@@ -221,6 +229,25 @@ def run(capsys, *arguments):
     with pytest.raises(SystemExit) as ended:
         cli.main([str(argument) for argument in arguments])
     return ended.value.code, capsys.readouterr().err
+
+
+def test_the_window_holds_the_wings_of_the_source():
+    """What it cuts off is a tenth of the noise of a pixel at most, where arcs are bright as well."""
+    clump = {"centre": [0.08, -0.05], "sigma": 0.15, "peak": 1.0}
+    truth = TRUTH | {"clumps": [clump], "signal_to_noise": 50.0, "neighbour": False}
+    shape = {name: np.array(TRUTH["light"]) for name in ("inner_ell_comps", "outer_ell_comps")}
+    mass = {name: np.array(TRUTH[name]) for name in ("einstein_radius", "ell_comps")}
+    shear = dict(zip(("gamma_1", "gamma_2"), map(np.array, TRUTH["gamma"]), strict=True))
+    centres = {"mass_centre": np.zeros(2), "light_centre": np.zeros(2)}
+    lens = Lens(mass | shear | centres | shape, 0.0, np.array(clump["centre"]))
+    start = field(unattended.simulated(truth, seed=4, pixel_scale=0.08))
+    _, first = first_source(start.dataset, lens, Redshifts())
+    y_min, y_max, x_min, x_max = first.adapt_to.window
+    y, x = clump["centre"]
+    nearest = min(y - y_min, y_max - y, x - x_min, x_max - x)
+    on_border = np.exp(-0.5 * (nearest / clump["sigma"]) ** 2)
+    assert 50.0 * on_border < 0.1
+    assert max(y_max - y_min, x_max - x_min) < 12.0 * clump["sigma"]
 
 
 def test_the_command_says_what_is_wrong_at_once(image, tmp_path, capsys):
