@@ -172,7 +172,9 @@ def test_nothing_shines():
         pl.fit_lens(np.ones((40, 40)))
 
 
+@pytest.mark.filterwarnings("ignore:noise_map. the data scatter")
 def test_an_arc_that_outshines_the_lens_is_no_lens():
+    """Of images without noise."""
     y, x = 0.05 * (np.indices((81, 81)) - 40.0)
     lens = 2.0 * np.exp(-0.5 * (y**2 + x**2) / 0.07**2)
     arc = 1.3 * np.exp(-0.5 * ((y - 0.5) ** 2 + (x + 0.5) ** 2) / 0.15**2)
