@@ -24,6 +24,8 @@ _RIVAL = 0.05
 _NO_R_HAT = 1.1
 # Pixels at the arcs: sigma of the noise.
 _AT_ARCS = 2.0
+# The bright part of a source, relative to its peak; points along a side of the square around that part.
+_BRIGHT, _POINTS = 0.3, 100
 
 
 class Criterion(NamedTuple):
@@ -137,7 +139,7 @@ def of_fit(
             _POOR_CHI_SQUARED, "residuals at the arcs",
         ),
         at_least(
-            "magnification", "joint", fit.source.magnification, _MAGNIFICATION, _NO_MAGNIFICATION,
+            "magnification", "joint", _magnification(fit), _MAGNIFICATION, _NO_MAGNIFICATION,
             "the source is hardly magnified",
         ),
         at_least(
@@ -186,6 +188,24 @@ def of_sampling(attrs: Mapping[Any, Any], effective: float, wanted: float, r_hat
 
 def _said(grade: str, reason: str, value: float, threshold: float) -> str:
     return "" if grade == "keep" else f"{reason}: {value:.3g}, threshold {threshold:.3g}"
+
+
+def _magnification(fit: FitImaging) -> float:
+    """Magnification of the bright part of the source: the faint rest, of any sign, adds up to anything."""
+    source, pixel_scale = fit.source, fit.dataset.pixel_scales
+    of_rays = source.brightness(source.rays)
+    level = _BRIGHT * of_rays.max()
+    bright = source.rays[of_rays > level]
+    if not bright.size:
+        return 0.0
+    sides = [
+        np.linspace(low - 0.1 * pixel_scale, high + 0.1 * pixel_scale, _POINTS)
+        for low, high in zip(bright.min(axis=0), bright.max(axis=0), strict=True)
+    ]
+    cell = (sides[0][1] - sides[0][0]) * (sides[1][1] - sides[1][0])
+    of_points = source.brightness(np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1))
+    of_image = of_rays[of_rays > level].sum() * pixel_scale**2 / of_rays.shape[1]
+    return float(of_image / max(of_points[of_points > level].sum() * cell, 1e-30))
 
 
 def _counter_image(fit: FitImaging, lensed: np.ndarray) -> float:

@@ -41,6 +41,28 @@ def test_a_lens_that_bends_nothing_is_no_lens():
     assert any("hardly magnified" in reason for reason in verdict.reasons)
 
 
+@pytest.mark.parametrize("half", [0.7, 1.4])
+def test_the_magnification_is_that_of_what_shines(half):
+    """However much of the window around it has noise for a source."""
+    lens, clump, scale = pl.mass.Isothermal(einstein_radius=1.0), (0.3, 0.1), 0.06
+    mesh = pl.mesh.RectangularWindow((32, 32), (-half, half, -half, half), degree=3)
+    pixelization = pl.Pixelization(mesh, pl.regularization.MaternSPDE(0.15, 0.5))
+    tracer = pl.Tracer([pl.Galaxy(0.5, mass=lens), pl.Galaxy(1.0, pixelization=pixelization)])
+
+    def source(y, x):
+        return np.exp(-((y - clump[0]) ** 2 + (x - clump[1]) ** 2) / (2 * 0.12**2))
+
+    dataset = pl.simulate_imaging(
+        tracer, source, (71, 71), scale, np.ones((1, 1)), 1e9, 0.1, seed=2
+    ).apply_mask(pl.Mask2D.circular((71, 71), scale, 2.0))  # fmt: skip
+    criteria = judged.of_fit(pl.FitImaging(dataset, tracer), (0.0, 0.0), 1.0, 1.0)
+    (found,) = [each.value for each in criteria if each.name == "magnification"]
+    y, x = np.meshgrid(*2 * [np.linspace(-2.0, 2.0, 1001)], indexing="ij")
+    away = np.hypot(y, x) + 1e-12
+    of_image, of_source = source(y - y / away, x - x / away), source(y, x)
+    assert found == pytest.approx(of_image[of_image > 0.3].sum() / of_source[of_source > 0.3].sum(), rel=0.08)
+
+
 def test_residuals_and_disagreement_want_a_look():
     criteria = judged.of_fit(fitted(mass(1.06)), (0.0, 0.0), 1.06, 1.0)
     found = grades(criteria)
