@@ -397,6 +397,11 @@ MODEL = [
     Constructor("mesh.RectangularBox", _BOX, {"shape": "shape", "extent": "extent", "degree": "degree"}),
     Constructor("mesh.RectangularWindow", _BOX, {"shape": "shape", "extent": "extent", "degree": "degree"}),
     Constructor(
+        "mesh.StretchedWindow",
+        _BOX | {"core": 0.2},
+        {"shape": "shape", "extent": "extent", "degree": "degree", "core": "fixed positive"},
+    ),
+    Constructor(
         "mesh.RectangularAdaptive",
         {"shape": (6, 6)},
         {"shape": "shape", "adapt_image": "image, optional", "bandwidth": "fixed positive"},

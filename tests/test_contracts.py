@@ -63,6 +63,8 @@ MESHES: dict[str, Mesh] = {
     "RectangularBox": pl.mesh.RectangularBox((7, 6), (-3.0, 3.0, -3.0, 3.0)),
     "RectangularWindow": pl.mesh.RectangularWindow((7, 6), EXTENT),
     "RectangularWindow, cubic": pl.mesh.RectangularWindow((7, 6), EXTENT, degree=3),
+    "StretchedWindow": pl.mesh.StretchedWindow((7, 6), EXTENT, core=0.2),
+    "StretchedWindow, cubic": pl.mesh.StretchedWindow((7, 6), EXTENT, degree=3, core=0.2),
     "RectangularAdaptive": pl.mesh.RectangularAdaptive((7, 6)),
     "VoronoiNN": pl.mesh.VoronoiNN(OVERLAY),
     "VoronoiNN without a ring": pl.mesh.VoronoiNN(OVERLAY, pl.mesh.NearestVertex()),

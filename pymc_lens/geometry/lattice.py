@@ -33,22 +33,35 @@ def lattice_neighbors(shape: tuple[int, int]) -> SparsityPattern:
     return SparsityPattern(pixel.size, rows, cols)
 
 
-def lattice_volumes(shape: tuple[int, int], spacing: np.ndarray, ring: int) -> FiniteVolumes:
-    """Facets and cells of a lattice; ``ring`` rows of zero-valued nodes surround it."""
+def lattice_volumes(shape: tuple[int, int], spacing: np.ndarray) -> FiniteVolumes:
+    """Facets and cells of an even lattice, around which there is nothing."""
     ny, nx = shape
-    along_y, along_x = spacing[1] / spacing[0], spacing[0] / spacing[1]
-    boundary = np.zeros(shape)
-    boundary[[0, -1]] += ring * along_y
-    boundary[:, [0, -1]] += ring * along_x
+    ratios = [spacing[1] / spacing[0], spacing[0] / spacing[1]]
     return FiniteVolumes(
-        np.repeat([along_y, along_x], [(ny - 1) * nx, ny * (nx - 1)]),
-        boundary.ravel(),
+        np.repeat(ratios, [(ny - 1) * nx, ny * (nx - 1)]),
+        np.zeros(ny * nx),
         np.full(ny * nx, spacing[0] * spacing[1]),
     )
 
 
+def ringed_lattice_volumes(y: np.ndarray, x: np.ndarray) -> FiniteVolumes:
+    """Facets and cells of a lattice with these axes; the outermost nodes have the value zero, and no cell."""
+    of_y, of_x = (0.5 * (axis[2:] - axis[:-2]) for axis in (y, x))
+    along_y, along_x = of_x / np.diff(y)[:, None], of_y[:, None] / np.diff(x)
+    boundary = np.zeros((of_y.size, of_x.size))
+    boundary[0] += along_y[0]
+    boundary[-1] += along_y[-1]
+    boundary[:, 0] += along_x[:, 0]
+    boundary[:, -1] += along_x[:, -1]
+    return FiniteVolumes(
+        np.concatenate([along_y[1:-1].ravel(), along_x[:, 1:-1].ravel()]),
+        boundary.ravel(),
+        np.outer(of_y, of_x).ravel(),
+    )
+
+
 def lattice_volumes_pullback(shape: tuple[int, int], spacing: np.ndarray, bar: FiniteVolumes) -> np.ndarray:
-    """Adjoint of `lattice_volumes` without a ring to the spacing (2,)."""
+    """Adjoint of `lattice_volumes` to the spacing (2,)."""
     ny, nx = shape
     along_y_bar, along_x_bar = np.add.reduceat(bar.conductances, [0, (ny - 1) * nx])
     ratio_bar = along_x_bar - along_y_bar * (spacing[1] / spacing[0]) ** 2

@@ -6,6 +6,7 @@ from pymc_lens.mesh.border_relocation import BorderRelocation
 from pymc_lens.mesh.delaunay import Delaunay, DelaunayMagnification
 from pymc_lens.mesh.rectangular import Rectangular, RectangularBox, RectangularWindow
 from pymc_lens.mesh.rectangular_adaptive import RectangularAdaptive
+from pymc_lens.mesh.stretched_window import StretchedWindow
 from pymc_lens.mesh.voronoi_nn import VoronoiNN
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "RectangularAdaptive",
     "RectangularBox",
     "RectangularWindow",
+    "StretchedWindow",
     "VoronoiNN",
     "ZeroRing",
 ]

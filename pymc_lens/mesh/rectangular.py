@@ -10,7 +10,13 @@ import numpy as np
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.geometry.bilinear import bilinear, bilinear_pullback
 from pymc_lens.geometry.interpolation import Interpolation
-from pymc_lens.geometry.lattice import lattice, lattice_neighbors, lattice_volumes, lattice_volumes_pullback
+from pymc_lens.geometry.lattice import (
+    lattice,
+    lattice_neighbors,
+    lattice_volumes,
+    lattice_volumes_pullback,
+    ringed_lattice_volumes,
+)
 from pymc_lens.geometry.spline import DEGREES, spline, spline_pullback
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry, MeshScheme
 from pymc_lens.validation import integer, real_numbers, validated_shape
@@ -59,7 +65,7 @@ class Rectangular(MeshScheme):
             interpolation=bilinear(place, self.shape, np.inf, workspace),
             neighbors=lattice_neighbors(self.shape),
             boundary_degree=np.zeros(self.n_source),
-            volumes=lattice_volumes(self.shape, spacing, 0),
+            volumes=lattice_volumes(self.shape, spacing),
             shape=self.shape,
             low=low,
             spacing=spacing,
@@ -167,19 +173,19 @@ class RectangularBox(MeshScheme):
         return self.shape[0] * self.shape[1]
 
     @property
-    def _low(self) -> np.ndarray:
-        return np.array([self.extent[0], self.extent[2]])
+    def borders(self) -> np.ndarray:
+        """Lowest and highest (y, x), (2, 2), of the box in coordinates in which the nodes are even."""
+        return np.reshape(self.extent, (2, 2)).T
 
     @property
     def spacing(self) -> np.ndarray:
-        """Distances (2,) of the nodes along y and x, arcsec."""
-        high = np.array([self.extent[1], self.extent[3]])
-        return (high - self._low) / (np.array(self.shape) + float(self.degree))
+        """Distances (2,) of the nodes along y and x in these coordinates."""
+        return np.ptp(self.borders, axis=0) / (np.array(self.shape) + float(self.degree))
 
     @property
-    def _first(self) -> np.ndarray:
-        """(y, x) of the first node: its spline is zero from the border on."""
-        return self._low + 0.5 * (self.degree + 1) * self.spacing
+    def first(self) -> np.ndarray:
+        """(y, x) of the first node in these coordinates: its spline is zero from the border on."""
+        return self.borders[0] + 0.5 * (self.degree + 1) * self.spacing
 
     def geometry(self, rays: np.ndarray, vertices: np.ndarray, workspace: Workspace) -> MeshGeometry:
         low, high = rays.min(axis=0), rays.max(axis=0)
@@ -206,16 +212,28 @@ class RectangularBox(MeshScheme):
         -------
         (n, 2) float64 array
         """
-        return (points - self._first) / self.spacing
+        return (points - self.first) / self.spacing
+
+    def place_pullback(self, place: np.ndarray, place_bar: np.ndarray) -> np.ndarray:
+        """Adjoint of `place`, at its result: cotangents (n, 2) of the points."""
+        return place_bar / self.spacing
+
+    def nodes_along(self, axis: int) -> np.ndarray:
+        """Positions (n + 2,) of the nodes along y (0) or x (1), arcsec, and of one more at either end."""
+        return self.first[axis] + self.spacing[axis] * np.arange(-1, self.shape[axis] + 1)
 
     def _laid_out(self, rays: np.ndarray, workspace: Workspace) -> MeshGeometry:
-        place = self.place(rays)
+        place, (y, x), neighbors = (
+            self.place(rays),
+            map(self.nodes_along, (0, 1)),
+            lattice_neighbors(self.shape),
+        )
         return SplineGeometry(
-            vertices=_vertices(self._first, self.spacing, self.shape),
+            vertices=lattice(y[1:-1], x[1:-1]).reshape(-1, 2),
             interpolation=spline(place, self.shape, self.degree, workspace),
-            neighbors=lattice_neighbors(self.shape),
-            boundary_degree=4.0 - lattice_neighbors(self.shape).degree,
-            volumes=lattice_volumes(self.shape, self.spacing, 1),
+            neighbors=neighbors,
+            boundary_degree=4.0 - neighbors.degree,
+            volumes=ringed_lattice_volumes(y, x),
             mesh=self,
             place=place,
         )
@@ -244,7 +262,7 @@ class SplineGeometry(MeshGeometry):
         self, weights_bar: np.ndarray, geometry_bar: GeometryCotangent
     ) -> tuple[np.ndarray, np.ndarray]:
         place_bar = spline_pullback(self.place, self.mesh.shape, self.mesh.degree, weights_bar)
-        return place_bar / self.mesh.spacing, np.empty((0, 2))
+        return self.mesh.place_pullback(self.place, place_bar), np.empty((0, 2))
 
 
 @dataclass(frozen=True)

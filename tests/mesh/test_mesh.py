@@ -286,6 +286,8 @@ RECTANGULAR = {
     "RectangularBox": pl.mesh.RectangularBox((6, 9), (-2.0, 2.0, -2.2, 1.9)),
     "RectangularWindow": pl.mesh.RectangularWindow((6, 9), (-0.7, 0.5, -0.6, 0.9)),
     "RectangularWindow, cubic": pl.mesh.RectangularWindow((6, 9), (-0.7, 0.5, -0.6, 0.9), degree=3),
+    "StretchedWindow": pl.mesh.StretchedWindow((6, 9), (-0.7, 0.5, -0.6, 0.9), core=0.2),
+    "StretchedWindow, cubic": pl.mesh.StretchedWindow((6, 9), (-0.7, 0.5, -0.6, 0.9), degree=3, core=0.2),
 }
 
 
@@ -316,6 +318,40 @@ def test_splines_are_those_of_scipy(rng, degree):
     expected = np.einsum("ip,jp,ij->p", *values, source.reshape(shape))
     np.testing.assert_allclose(geometry.interpolation.apply(source), expected, atol=1e-12)
     assert np.abs(expected).max() > 0.1
+
+
+def test_a_window_whose_core_is_large_is_not_stretched(rng):
+    shape, extent = (6, 9), (-0.7, 0.5, -0.6, 0.9)
+    points = rng.uniform(-1.0, 1.0, (300, 2))
+    even, stretched = (
+        mesh.geometry(points, np.empty((0, 2)), Workspace())
+        for mesh in (
+            pl.mesh.RectangularWindow(shape, extent, 3),
+            pl.mesh.StretchedWindow(shape, extent, 3, core=1e4),
+        )
+    )
+    np.testing.assert_allclose(stretched.vertices, even.vertices, atol=1e-7)
+    for part, other in zip(stretched.volumes, even.volumes, strict=True):
+        np.testing.assert_allclose(part, other, rtol=1e-6)
+    source = rng.standard_normal(54)
+    np.testing.assert_allclose(
+        stretched.interpolation.apply(source), even.interpolation.apply(source), atol=1e-6
+    )
+
+
+def test_a_stretched_window_is_finest_in_its_middle_and_measures_in_arcsec(rng):
+    """Of exp(-r^2 / 2 s^2) the squared gradient has the integral pi, and the square pi s^2."""
+    mesh, width = pl.mesh.StretchedWindow((60, 60), (-1.5, 1.7, -1.3, 1.5), 1, core=0.3), 0.3
+    geometry = mesh.geometry(rng.uniform(-1.0, 1.0, (300, 2)), np.empty((0, 2)), Workspace())
+    y = geometry.vertices.reshape(60, 60, 2)[:, 0, 0]
+    border = np.arcsinh(1.6 / 0.3)
+    np.testing.assert_allclose(y, 0.1 + 0.3 * np.sinh(np.linspace(-border, border, 62)[1:-1]), atol=1e-12)
+    source = np.exp(-0.5 * ((geometry.vertices - 0.1) ** 2).sum(axis=1) / width**2)
+    volumes, pairs = geometry.volumes, geometry.couplings
+    squared = volumes.conductances @ (source[pairs.rows] - source[pairs.cols]) ** 2
+    squared += volumes.boundary_conductances @ source**2
+    assert squared == pytest.approx(np.pi, rel=0.01)
+    assert volumes.areas @ source**2 == pytest.approx(np.pi * width**2, rel=0.01)
 
 
 def relocated(kind, vertices, n_border):

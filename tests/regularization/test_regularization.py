@@ -32,6 +32,7 @@ MESHES = {
     "RectangularAdaptive": pl.mesh.RectangularAdaptive((9, 8)),
     "RectangularWindow": pl.mesh.RectangularWindow((9, 8), (-0.6, 0.6, -0.5, 0.6)),
     "RectangularWindow, cubic": pl.mesh.RectangularWindow((9, 8), (-0.6, 0.6, -0.5, 0.6), degree=3),
+    "StretchedWindow, cubic": pl.mesh.StretchedWindow((9, 8), (-0.6, 0.6, -0.5, 0.6), degree=3, core=0.25),
 }
 ADAPT_IMAGE = np.clip(simulated().native(simulated().data_fitted, fill=0.0), 0.0, None)
 
