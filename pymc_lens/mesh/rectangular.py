@@ -173,19 +173,19 @@ class RectangularBox(MeshScheme):
         return self.shape[0] * self.shape[1]
 
     @property
-    def borders(self) -> np.ndarray:
+    def _borders(self) -> np.ndarray:
         """Lowest and highest (y, x), (2, 2), of the box in coordinates in which the nodes are even."""
         return np.reshape(self.extent, (2, 2)).T
 
     @property
     def spacing(self) -> np.ndarray:
         """Distances (2,) of the nodes along y and x in these coordinates."""
-        return np.ptp(self.borders, axis=0) / (np.array(self.shape) + float(self.degree))
+        return np.ptp(self._borders, axis=0) / (np.array(self.shape) + float(self.degree))
 
     @property
-    def first(self) -> np.ndarray:
+    def _first(self) -> np.ndarray:
         """(y, x) of the first node in these coordinates: its spline is zero from the border on."""
-        return self.borders[0] + 0.5 * (self.degree + 1) * self.spacing
+        return self._borders[0] + 0.5 * (self.degree + 1) * self.spacing
 
     def geometry(self, rays: np.ndarray, vertices: np.ndarray, workspace: Workspace) -> MeshGeometry:
         low, high = rays.min(axis=0), rays.max(axis=0)
@@ -212,22 +212,32 @@ class RectangularBox(MeshScheme):
         -------
         (n, 2) float64 array
         """
-        return (points - self.first) / self.spacing
+        return (points - self._first) / self.spacing
 
     def place_pullback(self, place: np.ndarray, place_bar: np.ndarray) -> np.ndarray:
-        """Adjoint of `place`, at its result: cotangents (n, 2) of the points."""
+        """Adjoint of `place`.
+
+        Parameters
+        ----------
+        place : (n, 2) float64
+            Its result.
+        place_bar : (n, 2) float64
+            Cotangents of that.
+
+        Returns
+        -------
+        (n, 2) float64 array
+            Cotangents of the points.
+        """
         return place_bar / self.spacing
 
-    def nodes_along(self, axis: int) -> np.ndarray:
+    def _nodes_along(self, axis: int) -> np.ndarray:
         """Positions (n + 2,) of the nodes along y (0) or x (1), arcsec, and of one more at either end."""
-        return self.first[axis] + self.spacing[axis] * np.arange(-1, self.shape[axis] + 1)
+        return self._first[axis] + self.spacing[axis] * np.arange(-1, self.shape[axis] + 1)
 
     def _laid_out(self, rays: np.ndarray, workspace: Workspace) -> MeshGeometry:
-        place, (y, x), neighbors = (
-            self.place(rays),
-            map(self.nodes_along, (0, 1)),
-            lattice_neighbors(self.shape),
-        )
+        place, neighbors = self.place(rays), lattice_neighbors(self.shape)
+        y, x = self._nodes_along(0), self._nodes_along(1)
         return SplineGeometry(
             vertices=lattice(y[1:-1], x[1:-1]).reshape(-1, 2),
             interpolation=spline(place, self.shape, self.degree, workspace),

@@ -50,15 +50,15 @@ class StretchedWindow(RectangularWindow):
 
     @property
     @override
-    def borders(self) -> np.ndarray:
+    def _borders(self) -> np.ndarray:
         return self._even(np.reshape(self.extent, (2, 2)).T)
 
     def _even(self, points: np.ndarray) -> np.ndarray:
         return self.core * np.arcsinh((points - self._middle) / self.core)
 
     @override
-    def nodes_along(self, axis: int) -> np.ndarray:
-        return self._middle[axis] + self.core * np.sinh(super().nodes_along(axis) / self.core)
+    def _nodes_along(self, axis: int) -> np.ndarray:
+        return self._middle[axis] + self.core * np.sinh(super()._nodes_along(axis) / self.core)
 
     @override
     def place(self, points: np.ndarray) -> np.ndarray:
@@ -66,5 +66,5 @@ class StretchedWindow(RectangularWindow):
 
     @override
     def place_pullback(self, place: np.ndarray, place_bar: np.ndarray) -> np.ndarray:
-        even = self.first + self.spacing * place
+        even = self._first + self.spacing * place
         return super().place_pullback(place, place_bar) / np.cosh(even / self.core)
