@@ -1,6 +1,6 @@
 """Simulated lenses for unattended fits, and what became of them.
 
-    python benchmarks/unattended.py simulate DIR [--lenses 60] [--seed 1]
+    python benchmarks/unattended.py simulate DIR [--lenses 60] [--seed 1] [--noiseless]
     python benchmarks/unattended.py search DIR
     pymc-lens survey DIR --out OUT --workers 2
     python benchmarks/unattended.py judge DIR OUT
@@ -12,7 +12,9 @@ inside, across or outside the caustics (one to four images), peak signal-to-nois
 and a neighbour beside one in four. ``search`` runs the first stages alone and prints the radii of the lenses
 that compact sources find, the most probable first. ``judge`` prints how many end in the true mode (effective
 Einstein radius within 5 %), how many of those with the verdict "keep" do, how often the 68 % interval holds
-the truth, and how far the truth of all of the mass is from its posterior, by signal-to-noise ratio.
+the truth, and how far the truth of all of the mass is from its posterior, by signal-to-noise ratio; of lenses
+simulated with ``--noiseless``, whose posteriors should have their means at the truth, that is what is wrong
+with the model.
 ``compare`` writes the table of docs/benchmarks.md: real lenses of a survey beside effective Einstein radii
 of Bolton et al. 2008 (``bSIE``) and of TinyLensGpu (``thetaE_lens_m``).
 """
@@ -23,7 +25,7 @@ import argparse
 import csv
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -127,13 +129,19 @@ def simulated(truth: dict[str, Any], seed: int, pixel_scale: float = PIXEL_SCALE
     )  # fmt: skip
 
 
-def simulate(folder: Path, n_lenses: int, seed: int) -> None:
+def noiseless(truth: dict[str, Any], seed: int) -> pl.Imaging:
+    """Image a lens without noise, and state that which it would have had."""
+    dataset, bright = simulated(truth, seed), simulated(truth | {"signal_to_noise": 1e7}, seed)
+    return pl.Imaging(bright.data, dataset.noise_map, dataset.psf, dataset.pixel_scales)
+
+
+def simulate(folder: Path, n_lenses: int, seed: int, image: Callable[..., pl.Imaging]) -> None:
     rng = np.random.default_rng(seed)
     for k in range(n_lenses):
         truth = drawn(rng)
         lens = folder / f"lens_{k:03d}"
         lens.mkdir(parents=True, exist_ok=True)
-        simulated(truth, seed=1000 * seed + k).to_fits(
+        image(truth, seed=1000 * seed + k).to_fits(
             (lens / "image.fits", lens / "psf.fits", lens / "noise.fits"), overwrite=True
         )
         (lens / "truth.json").write_text(json.dumps(truth, indent=1))
@@ -253,7 +261,8 @@ def main() -> None:
     making.add_argument("folder", type=Path)
     making.add_argument("--lenses", type=int, default=60)
     making.add_argument("--seed", type=int, default=1)
-    making.set_defaults(run=lambda a: simulate(a.folder, a.lenses, a.seed))
+    making.add_argument("--noiseless", dest="image", action="store_const", const=noiseless, default=simulated)
+    making.set_defaults(run=lambda a: simulate(a.folder, a.lenses, a.seed, a.image))
     searching = commands.add_parser("search")
     searching.add_argument("folder", type=Path)
     searching.set_defaults(run=lambda a: search(a.folder))
