@@ -149,8 +149,8 @@ def has_digits(mesh: str, prior: str) -> bool:
     The smallest cells of traced vertices leave few to a precision of the third power of M.
     """
     if prior == "MaternSPDE nu 2":
-        return "Rectangular" in mesh
-    return "Split" not in prior or "Rectangular" not in mesh
+        return mesh.startswith(("Rectangular", "Stretched"))
+    return "Split" not in prior or not mesh.startswith(("Rectangular", "Stretched"))
 
 
 COMBINATIONS = [(mesh, prior) for mesh in MESHES for prior in PRIORS if has_digits(mesh, prior)]

@@ -93,7 +93,7 @@ def difference(
 
 def go_together(mesh: str, prior: str) -> bool:
     if "Split" in prior:
-        return not mesh.startswith("Rectangular")
+        return not mesh.startswith(("Rectangular", "Stretched"))
     return not (prior.startswith("MaternSPDE") and mesh.endswith("to the nearest"))
 
 
