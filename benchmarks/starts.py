@@ -4,8 +4,8 @@
 
 ``LENS`` are folders as of ``pymc-lens fit``. Each draw from the prior is climbed from, in mass, light and
 source at once, with the sources of `compact_candidates` and none of its choices; two lenses are the same if
-their mean deflections differ by no more than 2 %. The rows are those of docs/benchmarks.md; the last columns
-are of the search itself, which looks at 400 draws.
+their mean deflections differ by no more than 2 %. The last columns are of the search itself, which looks at
+400 draws.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from unittest.mock import patch
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from pymc_lens.data.binning import binned
 from pymc_lens.distributions import lensed_images
 from pymc_lens.inference import compact_search
 from pymc_lens.inference.compact_density import CompactDensity
@@ -26,7 +25,7 @@ from pymc_lens.inference.compact_search import compact_candidates, prior_draws
 from pymc_lens.inference.workers import shared_work
 from pymc_lens.pipeline import stages
 from pymc_lens.pipeline.folders import read_folder
-from pymc_lens.pipeline.models import Redshifts, search_model
+from pymc_lens.pipeline.models import Redshifts
 
 SAME = 0.02
 SEARCHED = 400
@@ -54,10 +53,7 @@ def climbs(density: CompactDensity, draws: np.ndarray, iterations: int) -> list[
 
 
 def row(folder: Path, n_starts: int, iterations: int, pixel_scale: float | None) -> str:
-    start = stages.field(read_folder(folder, pixel_scale))
-    radius = np.sqrt(start.dataset.fitted.size / np.pi)
-    coarse = binned(start.dataset, max(1, round(radius / stages._SEARCH_RADIUS)))
-    model = search_model(coarse, start.centre, Redshifts())
+    model = stages.coarse_model(stages.field(read_folder(folder, pixel_scale)), Redshifts())
     images = list(lensed_images(model).values())
     begin = time.perf_counter()
     values, deflections = np.array(climbs(

@@ -161,10 +161,15 @@ def search(start: Field, redshifts: Redshifts, cores: int | None, progressbar: b
         return in_a_process(lambda told: _found(start, redshifts, cores, told), report)
 
 
-def _found(start: Field, redshifts: Redshifts, cores: int | None, report: Report) -> Search:
+def coarse_model(start: Field, redshifts: Redshifts) -> pm.Model:
+    """Make the model of a search: `search_model` of an image of few pixels."""
     radius = np.sqrt(start.dataset.fitted.size / np.pi)
     coarse = binned(start.dataset, max(1, round(radius / _SEARCH_RADIUS)))
-    model = search_model(coarse, start.centre, redshifts)
+    return search_model(coarse, start.centre, redshifts)
+
+
+def _found(start: Field, redshifts: Redshifts, cores: int | None, report: Report) -> Search:
+    model = coarse_model(start, redshifts)
     draws = prior_draws(model, _DRAWS, np.random.default_rng(0))
     found = compact_candidates(model, list(lensed_images(model).values()), draws, report, cores)
     info = point_info(model)

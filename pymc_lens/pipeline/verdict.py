@@ -9,6 +9,7 @@ import numpy as np
 
 from pymc_lens.evaluate import evaluate_once
 from pymc_lens.fit import FitImaging
+from pymc_lens.geometry.lattice import lattice
 from pymc_lens.inference.importance import RELIABLE_K
 from pymc_lens.inference.pieces import AGREED_R_HAT
 from pymc_lens.pipeline.places import distances
@@ -203,7 +204,7 @@ def _magnification(fit: FitImaging) -> float:
         for low, high in zip(bright.min(axis=0), bright.max(axis=0), strict=True)
     ]
     cell = (sides[0][1] - sides[0][0]) * (sides[1][1] - sides[1][0])
-    of_points = source.brightness(np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1))
+    of_points = source.brightness(lattice(*sides))
     of_image = of_rays[of_rays > level].sum() * pixel_scale**2 / of_rays.shape[1]
     return float(of_image / max(of_points[of_points > level].sum() * cell, 1e-30))
 

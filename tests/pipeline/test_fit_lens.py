@@ -227,12 +227,6 @@ def test_field_and_masks(image):
     assert 0.2 < smaller.fitted.size / clean.dataset.fitted.size < 0.95
 
 
-def run(capsys, *arguments):
-    with pytest.raises(SystemExit) as ended:
-        cli.main([str(argument) for argument in arguments])
-    return ended.value.code, capsys.readouterr().err
-
-
 def test_the_window_holds_the_wings_of_the_source():
     """What it cuts off is a tenth of the noise of a pixel at most, where arcs are bright as well."""
     clump = {"centre": [0.08, -0.05], "sigma": 0.15, "peak": 1.0}
@@ -250,6 +244,12 @@ def test_the_window_holds_the_wings_of_the_source():
     on_border = np.exp(-0.5 * (nearest / clump["sigma"]) ** 2)
     assert 50.0 * on_border < 0.1
     assert max(y_max - y_min, x_max - x_min) < 12.0 * clump["sigma"]
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([str(argument) for argument in arguments])
+    return ended.value.code, capsys.readouterr().err
 
 
 def test_the_command_says_what_is_wrong_at_once(image, tmp_path, capsys):
