@@ -26,13 +26,15 @@ _N_INNER, _N_OUTER = 9, 8
 # a logarithmic spike where both groups have the same shape, at which climbs end.
 _POSITIVITY = "marginal"
 # Vertices all over the image of the first source; then splines along a side of the window, and how many of
-# them a pixel of the image is wide.
+# them a pixel of the image is wide in its middle.
 _VERTICES = (20, 20)
 _FEWEST_SPLINES, _MOST_SPLINES, _SPLINES_A_PIXEL = 12, 30, 3.0
 # The window is so many times as wide as what pixels brighter than this, relative to the brightest, are traced
 # to, and has a margin (arcsec). Wings that it cuts off bend the mass: at a peak signal-to-noise ratio of 50
-# pixels of 0.05 are 2.5 standard deviations bright.
-_WINDOW_LEVEL, _WINDOW_GROWTH, _WINDOW_MARGIN = 0.05, 1.4, 0.08
+# pixels of 0.05 are 2.5 standard deviations bright. Splines are fine in its middle, as far as half of what
+# the bright pixels are traced to.
+_WINDOW_LEVEL, _WINDOW_GROWTH, _WINDOW_MARGIN = 0.05, 1.8, 0.08
+_CORE = 0.28
 # Priors: see `lens_priors`.
 _ELLIPTICITY, _SHEAR = 0.2, 0.05
 _OFF_CENTRE = 0.05
@@ -205,8 +207,8 @@ def search_model(dataset: Imaging, centre: tuple[float, float], redshifts: Redsh
     return model
 
 
-def splines(window: tuple[float, float, float, float], pixel_scales: float) -> mesh.RectangularWindow:
-    """Cubic splines in a square window (y_min, y_max, x_min, x_max), as fine as the pixels ask for.
+def splines(window: tuple[float, float, float, float], pixel_scales: float) -> mesh.StretchedWindow:
+    """Cubic splines in a square window (y_min, y_max, x_min, x_max), in its middle as fine as the pixels ask.
 
     Parameters
     ----------
@@ -215,9 +217,12 @@ def splines(window: tuple[float, float, float, float], pixel_scales: float) -> m
     pixel_scales : float
         Of the image, arcsec.
     """
-    wanted = np.ceil(_SPLINES_A_PIXEL * (window[1] - window[0]) / pixel_scales)
+    half = 0.5 * (window[1] - window[0])
+    core = _CORE * half
+    # As many as are equally far apart in the coordinates of the mesh.
+    wanted = np.ceil(_SPLINES_A_PIXEL * 2.0 * core * np.arcsinh(half / core) / pixel_scales)
     n = int(np.clip(wanted, _FEWEST_SPLINES, _MOST_SPLINES))
-    return mesh.RectangularWindow((n, n), window, degree=3)
+    return mesh.StretchedWindow((n, n), window, degree=3, core=core)
 
 
 def joint_model(
