@@ -130,7 +130,7 @@ def demo(positivity: str | None = None) -> tuple[Inversion, InputsWithLight]:
     )  # fmt: skip
     matern = pl.regularization.MaternSPDE(0.27, 4.0)
     pixelization = pl.Pixelization(
-        pl.mesh.RectangularWindow((30, 30), (-0.46, 0.39, -0.3, 0.55), degree=3),
+        pl.mesh.StretchedWindow((30, 30), (-0.58, 0.51, -0.42, 0.67), degree=3, core=0.15),
         pl.regularization.AdaptAmplitude(matern, ring, 0.01, 1.9),
         positivity,
     )

@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ from pymc_lens.pipeline.positions import of_positions
 from pymc_lens.pipeline.stages import (
     Field,
     FirstSource,
+    Joint,
+    Lens,
     Search,
     around_the_arcs,
     contaminants,
@@ -128,7 +131,8 @@ def fit_lens(
     2. a search with a compact source finds an isothermal lens, on larger pixels: many starts, all cores;
     3. the source is reconstructed behind that lens, its prior by its evidence; what shines besides and is no
        image of it is masked out, and what is farther out than the arcs;
-    4. everything is fitted jointly: mass, shear, light, a source of cubic splines and its prior;
+    4. everything is fitted jointly: mass, shear, light, a source of cubic splines and its prior; from
+       several lenses where the search hardly tells them apart, of which the most probable is gone on with;
     5. the posterior is drawn by importance sampling, or by NUTS where that cannot be trusted;
     6. a verdict is found, from criteria with a threshold each.
 
@@ -186,9 +190,9 @@ def fit_lens(
     stages = _Stages(folder, dataset)
     start, found = stages("search", lambda: _searched(dataset, redshifts, cores, progressbar))
     with pytensor.config.change_flags(mode=_INTERPRETED):
-        model, mode = _modelled(stages, start, found, mass_model, redshifts, cores, progressbar)
-        idata = _drawn(stages, model, mode, draws, chains, cores, random_seed, progressbar)
-        result = _judged(stages, dataset, found, model, mode, idata, draws * chains)
+        fitted = _modelled(stages, start, found, mass_model, redshifts, cores, progressbar)
+        idata = _drawn(stages, fitted[0], draws, chains, cores, random_seed, progressbar)
+        result = _judged(stages, dataset, found, fitted, idata, draws * chains)
         if folder is not None:
             stages.timed("files", lambda: _write(result, folder, figures))
     release_ops()
@@ -199,25 +203,30 @@ def fit_lens(
 def _modelled(
     stages: _Stages, start: Field, found: Search, mass_model: MassModel, redshifts: Redshifts,
     cores: int | None, progressbar: bool,
-) -> tuple[pm.Model, Mode]:  # fmt: skip
-    """Put the pixels of the source in, and climb in everything."""
-    start, first = stages("source", lambda: _first_source(start, found, redshifts))
-    model = joint_model(start.dataset, start.centre, first.adapt_to, first.peak, redshifts, mass_model)
-    climbed = stages(
-        "mode", lambda: joint_mode(model, first, found.lenses[0], cores, progressbar), model_digest(model)
-    )
-    return model, climbed
+) -> list[Joint]:  # fmt: skip
+    """Put the pixels of the source in behind each contender, and climb in everything; the best first."""
+    start, firsts = stages("source", lambda: _first_sources(start, found.contenders, redshifts))
+    fitted = []
+    for k, (lens, first) in enumerate(zip(found.contenders, firsts, strict=True)):
+        model = joint_model(start.dataset, start.centre, first.adapt_to, first.peak, redshifts, mass_model)
+        climb = partial(joint_mode, model, first, lens, cores, progressbar)
+        fitted.append(Joint(lens, model, stages(f"mode_{k}", climb, model_digest(model))))
+        _log.info(
+            "Lens %d of %d: Einstein radius %.3f, log integral %.1f.", k + 1, len(firsts),
+            fitted[-1].mode.parameters["einstein_radius"], fitted[-1].log_integral,
+        )  # fmt: skip
+    return sorted(fitted, key=lambda joint: joint.log_integral, reverse=True)
 
 
 def _drawn(
-    stages: _Stages, model: pm.Model, mode: Mode, draws: int, chains: int, cores: int | None,
-    random_seed: int, progressbar: bool,
+    stages: _Stages, joint: Joint, draws: int, chains: int, cores: int | None, random_seed: int,
+    progressbar: bool,
 ) -> DataTree:  # fmt: skip
     """Draw the posterior, and the source of some draws."""
     idata = stages.timed(
         "posterior",
         lambda: sample(
-            draws, chains=chains, mode=mode, model=model, cores=cores, random_seed=random_seed,
+            draws, chains=chains, mode=joint.mode, model=joint.model, cores=cores, random_seed=random_seed,
             progressbar=progressbar, checkpoint=stages.path(_DRAWS),
         ),
     )  # fmt: skip
@@ -225,18 +234,22 @@ def _drawn(
     stages.timed(
         "reconstruction",
         lambda: reconstruct(
-            idata, model=model, num_draws=_RECONSTRUCTED, random_seed=random_seed, progressbar=progressbar
+            idata,
+            model=joint.model,
+            num_draws=_RECONSTRUCTED,
+            random_seed=random_seed,
+            progressbar=progressbar,
         ),
     )
     return idata
 
 
 def _judged(
-    stages: _Stages, dataset: Imaging, found: Search, model: pm.Model, mode: Mode, idata: DataTree,
-    wanted: int,
-) -> LensFit:  # fmt: skip
+    stages: _Stages, dataset: Imaging, found: Search, fitted: list[Joint], idata: DataTree, wanted: int
+) -> LensFit:
+    model, mode = fitted[0].model, fitted[0].mode
     best = fit_at(model, idata)
-    verdict = _verdict(found, mode, idata, best, wanted)
+    verdict = _verdict(found, fitted, idata, best, wanted)
     return LensFit(
         verdict, idata, model, mode, best, found, _summary(dataset, idata, best, verdict, stages.seconds)
     )
@@ -311,34 +324,44 @@ def _searched(
     return start, search(start, redshifts, cores, progressbar)
 
 
-def _first_source(start: Field, found: Search, redshifts: Redshifts) -> tuple[Field, FirstSource]:
-    """Reconstruct the source, then again without what is no image of it."""
-    lens = found.lenses[0]
-    fit, _ = first_source(start.dataset, lens, redshifts)
+def _first_sources(
+    start: Field, contenders: list[Lens], redshifts: Redshifts
+) -> tuple[Field, list[FirstSource]]:
+    """Reconstruct the source, then again without what is no image of it, behind each lens."""
+    fit, _ = first_source(start.dataset, contenders[0], redshifts)
     neighbours = contaminants(fit, start.centre)
     if neighbours.any():
         _log.info("%d pixels of neighbours are left out.", neighbours.sum())
         start = without(start, neighbours)
     smaller = around_the_arcs(start, fit)
-    return smaller, first_source(smaller.dataset, lens, redshifts)[1]
+    return smaller, [first_source(smaller.dataset, lens, redshifts)[1] for lens in contenders]
 
 
-def _verdict(found: Search, mode: Mode, idata: DataTree, best: FitImaging, wanted: int) -> Verdict:
+def _verdict(found: Search, fitted: list[Joint], idata: DataTree, best: FitImaging, wanted: int) -> Verdict:
     posterior = idata["posterior"].to_dataset()
-    radius, radius_of_search = float(posterior["theta_e"].median()), _radius(found.lenses[0].parameters)
-    rivals = [
-        (found.lenses[0].log_density - other.log_density) / abs(found.lenses[0].log_density)
-        for other in found.lenses[1:]
-        if abs(_radius(other.parameters) / radius_of_search - 1.0) > _OTHER
+    radius, radius_of_search = float(posterior["theta_e"].median()), _radius(fitted[0].lens.parameters)
+
+    def is_other(parameters: dict[str, Any]) -> bool:
+        return abs(_radius(parameters) / radius - 1.0) > _OTHER
+
+    most = found.lenses[0].log_density
+    left = [
+        (most - lens.log_density) / abs(most)
+        for lens in found.lenses[len(fitted) :]
+        if is_other(lens.parameters)
+    ]
+    behind = [
+        fitted[0].log_integral - rival.log_integral for rival in fitted[1:] if is_other(rival.mode.parameters)
     ]
     attrs = posterior.attrs
     y, x = posterior["mass_centre"].mean(("chain", "draw")).values.tolist()
     return Verdict.of(
         [
-            *judged.of_search(found.gain, rivals),
+            *judged.of_search(found.gain, left),
+            *judged.of_rivals(behind),
             *judged.of_fit(best, (y, x), radius, radius_of_search),
             *of_positions(best, (y, x), radius),
-            *judged.of_remarks(mode.remarks),
+            *judged.of_remarks(fitted[0].mode.remarks),
             *judged.of_sampling(attrs, attrs["effective_draws"], wanted, attrs.get("r_hat", np.nan)),
         ]
     )

@@ -255,7 +255,8 @@ def joint_model(
             ),
             adapt_to.image,
             faint_ratio=pm.LogNormal("faint_ratio", np.log(0.01), 1.0),
-            signal_scale=pm.LogNormal("signal_scale", 0.0, 0.3),
+            # Above 1: what a source adapts to is an image of it that is blurred, and smoothed by its prior.
+            signal_scale=pm.LogNormal("signal_scale", np.log(1.5), 0.5),
         )
         pixelization = Pixelization(splines(adapt_to.window, dataset.pixel_scales), prior)
         traced = tracer(lens_priors(centre), pixelization, dataset.pixel_scales, redshifts, mass_model)

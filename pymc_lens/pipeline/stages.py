@@ -50,6 +50,8 @@ _REACH, _LEAST_REACH = 0.45, 0.4
 # Contaminants: connected residuals of this significance and so many pixels, in a smoothed map; what is around
 # them (pixels) is left out as well.
 _RESIDUAL, _LEAST_PIXELS, _AROUND = 6.0, 6, 3
+# Lenses that are fitted jointly: how far behind the best they may be in log density, relative, and how many.
+_BEHIND, _CONTENDERS = 0.05, 4
 # Where the brightness-dependent prior starts.
 _FAINT_RATIO, _SIGNAL_SCALE = 0.01, 1.0
 # First guesses: of a source's correlation length (arcsec), and of its contrast (median noise).
@@ -110,6 +112,13 @@ class Search(NamedTuple):
     lenses: list[Lens]
     gain: float
 
+    @property
+    def contenders(self) -> list[Lens]:
+        """Lenses that compact sources do not tell apart: the joint fit has to."""
+        best = self.lenses[0].log_density
+        near = [lens for lens in self.lenses if best - lens.log_density <= _BEHIND * abs(best)]
+        return near[:_CONTENDERS]
+
 
 class FirstSource(NamedTuple):
     """What is known of the source behind a lens that is held.
@@ -123,6 +132,26 @@ class FirstSource(NamedTuple):
 
     adapt_to: AdaptTo
     peak: float
+
+
+class Joint(NamedTuple):
+    """A joint fit that began at a lens of the search.
+
+    Attributes
+    ----------
+    lens : Lens
+    model : pm.Model
+    mode : Mode
+    """
+
+    lens: Lens
+    model: pm.Model
+    mode: Mode
+
+    @property
+    def log_integral(self) -> float:
+        """Of the density around the mode, as if it were normal."""
+        return self.mode.log_density + 0.5 * float(np.linalg.slogdet(2.0 * np.pi * self.mode.covariance)[1])
 
 
 def field(dataset: Imaging) -> Field:

@@ -21,7 +21,7 @@ _MAGNIFICATION, _NO_MAGNIFICATION = 1.8, 1.2
 _COUNTER_IMAGE, _NO_COUNTER_IMAGE = 0.03, 0.003
 _ARC_RATIO, _NO_ARC_RATIO = 1.6, 2.5
 _AGREEMENT, _NO_AGREEMENT = 0.05, 0.3
-_RIVAL = 0.05
+_RIVAL, _JOINT_RIVAL = 0.05, 10.0
 _NO_R_HAT = 1.1
 # Pixels at the arcs: sigma of the noise.
 _AT_ARCS = 2.0
@@ -103,7 +103,8 @@ def of_search(gain: float, rivals: Sequence[float]) -> list[Criterion]:
     gain : float
         In log-likelihood.
     rivals : sequence of float
-        How far other lenses are behind, relative to the log-likelihood of the best.
+        How far other lenses that were not fitted jointly are behind, relative to the log-likelihood of the
+        best.
     """
     return [
         at_least("source_gain", "search", gain, _GAIN, _NO_GAIN, "hardly any lensed source is seen"),
@@ -112,6 +113,22 @@ def of_search(gain: float, rivals: Sequence[float]) -> list[Criterion]:
             "another lens explains the image nearly as well",
         ),
     ]  # fmt: skip
+
+
+def of_rivals(behind: Sequence[float]) -> list[Criterion]:
+    """Judge a joint fit by those that began at other lenses.
+
+    Parameters
+    ----------
+    behind : sequence of float
+        How far those that ended at another lens are behind, in the logarithm of their integrals.
+    """
+    return [
+        at_least(
+            "joint_rival", "joint", min(behind), _JOINT_RIVAL, -np.inf,
+            "another lens explains the image about as well",
+        )
+    ] if behind else []  # fmt: skip
 
 
 def of_fit(

@@ -135,7 +135,7 @@ def test_files_and_going_on(fitted, image, monkeypatch):
     def isothermal(of):  # by name the one that was fitted
         return pl.mass.PowerLaw(of["mass_centre"], of["ell_comps"], of["einstein_radius"], 2.1)
 
-    with pytest.raises(ValueError, match=r"out: .*stage_mode.pickle is of another dataset or model"):
+    with pytest.raises(ValueError, match=r"out: .*stage_mode_0.pickle is of another dataset or model"):
         pl.fit_lens(image, mass_model=isothermal, out=out, progressbar=False)
 
 

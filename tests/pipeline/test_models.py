@@ -7,7 +7,7 @@ import pymc as pm
 import pytest
 
 import pymc_lens as pl
-from pymc_lens.pipeline.models import Redshifts, isothermal, power_law, tracer
+from pymc_lens.pipeline.models import Redshifts, isothermal, power_law, splines, tracer
 
 SHAPE, SCALE, NOISE = (41, 41), 0.1, 0.02
 SHAPE_OF_LIGHT = (0.1, -0.05)
@@ -79,3 +79,19 @@ def test_the_radius_of_a_power_law_is_the_isothermals(slope: float) -> None:
 
 def convergence(mass: pl.mass.MassProfile, grid: np.ndarray) -> np.ndarray:
     return np.asarray(mass.convergence(grid).eval())
+
+
+@pytest.mark.parametrize(("half", "scale"), [(0.2, 0.05), (0.4, 0.05), (0.6, 0.1), (1.2, 0.05)])
+def test_splines_are_as_fine_as_the_pixels_ask_in_the_middle_and_never_too_many(half: float, scale: float):
+    window = (0.1 - half, 0.1 + half, -half, half)
+    made, step = splines(window, scale), 1e-3
+    assert made.extent == window
+    near, far = (
+        step / np.ptp(made.place(np.array([point, np.add(point, step)])), axis=0)
+        for point in ((0.1, 0.0), (0.1 + 0.9 * half, 0.9 * half))
+    )
+    # Three a pixel, from twelve to thirty along a side, of which four are lost to the zero border.
+    even = 2.0 * half / (30 + 3)
+    assert np.all((near < scale / 3.0 * 1.01) | (near < 0.62 * even))
+    assert np.all(far > 2.5 * near)
+    assert 12 <= made.shape[0] == made.shape[1] <= 30
