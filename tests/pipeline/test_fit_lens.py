@@ -20,6 +20,7 @@ from pymc_lens.inversion.leave_one_out import pixel_normals
 from pymc_lens.pipeline.models import Redshifts
 from pymc_lens.pipeline.stages import (
     Lens,
+    Search,
     around_the_arcs,
     contaminants,
     field,
@@ -76,6 +77,28 @@ def test_the_truth_is_found_and_kept(fitted):
     assert result.summary["theta_e"]["low"] < result.summary["theta_e"]["high"]
     assert leave_one_out(result.fit).std() == pytest.approx(1.0, abs=0.1)
     assert "keep" in repr(result)
+
+
+@pytest.mark.slow
+def test_a_wrong_lens_that_compact_sources_prefer_is_left(fitted, image, monkeypatch):
+    """The joint fits decide, and say how far behind it is."""
+    found = fitted[0].search
+    right = found.lenses[0]
+    shrunk = {"einstein_radius": 0.75 * right.parameters["einstein_radius"]}
+    wrong = right._replace(parameters=right.parameters | shrunk, log_density=right.log_density + 1.0)
+    misled = Search([wrong, *found.lenses], found.gain)
+    monkeypatch.setattr(sys.modules["pymc_lens.pipeline.fit_lens"], "search", lambda *_: misled)
+    result = pl.fit_lens(image, draws=40, progressbar=False)
+    radius = result.idata["posterior"]["theta_e"]
+    assert abs(float(radius.mean()) - THETA_E) < 4.0 * float(radius.std())
+    assert result.verdict.grade == "keep", result.verdict.reasons
+
+
+def test_contenders_are_lenses_that_compact_sources_do_not_tell_apart():
+    lenses = [Lens({}, log_density, np.zeros(2)) for log_density in (-1000.0, -1001.0, -1049.0, -1051.0)]
+    assert Search(lenses, 500.0).contenders == lenses[:3]
+    assert len(Search([lenses[0]] * 9, 500.0).contenders) == 4
+    assert Search(lenses[3:], 500.0).contenders == lenses[3:]
 
 
 @pytest.mark.slow

@@ -102,3 +102,9 @@ def test_places_are_those_of_the_frame():
         assert away[row, col] == pytest.approx(0.0, abs=1e-12)
         assert away[row, col + 3] == pytest.approx(0.3)
         assert place == pytest.approx(dataset.plane.grid[row * 13 + col])
+
+
+def test_a_lens_whose_rival_is_as_probable_is_looked_at():
+    assert judged.of_rivals([]) == []
+    assert grades(judged.of_rivals([300.0, 12.0])) == {"joint_rival": "keep"}
+    assert grades(judged.of_rivals([300.0, 3.0])) == {"joint_rival": "review"}
