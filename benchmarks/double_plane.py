@@ -8,15 +8,16 @@ shines: such pixels are given the noise of those as bright. What is fitted: powe
 perturber on the first ring (Vegetti et al. 2010, MNRAS 408, 1969), an isothermal sphere about the near
 source, light of the lens in three shapes, a plane of sky, and both sources, which adapt to their images. The
 first ring is found by the stages of `fit_lens`; the second is what shines above the azimuthal median in the
-pixels without weight. ``OUT`` gets the figure of
-the mode, whose slope, ratio of distances and masses are printed with the errors that its curvature implies,
-the ratio beside that of Planck's cosmology. With ``--draws`` the posterior is drawn as well.
+pixels without weight. ``OUT`` gets the figure of the mode, whose slope, ratio of distances and masses are
+printed with the errors that its curvature implies, the ratio beside that of Planck's cosmology. With
+``--draws`` the posterior is drawn as well.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +25,6 @@ import arviz as az
 import matplotlib.pyplot as plt
 import numpy as np
 import pymc as pm
-import pytensor.tensor as pt
 from astropy.cosmology import Planck18
 from astropy.io import fits
 from pymc.blocking import DictToArrayBijection, RaveledVars
@@ -32,10 +32,9 @@ from scipy.ndimage import gaussian_filter
 
 import pymc_lens as pl
 from pymc_lens.pipeline import read_folder, stages
-from pymc_lens.pipeline.models import AdaptTo, Redshifts, lens_priors, splines
+from pymc_lens.pipeline.models import AdaptTo, Redshifts, lens_priors, power_law, splines
 from pymc_lens.pipeline.places import distances
 from pymc_lens.storage import save
-from pymc_lens.symbolic import ellipticity
 
 LENS, NEAR, FAR = 0.222, 0.609, 2.3
 PIXEL_SCALE, MASK = 0.05, 2.75
@@ -121,13 +120,11 @@ def adapting(name: str, to: AdaptTo, peak: float) -> pl.Pixelization:
 
 def deflectors(parameters: dict[str, Any], ratio: Any) -> pl.mass.MassProfile:
     """Mass of the lens: radii and shear are those that the near source sees, the profiles' the far one."""
-    slope = pm.TruncatedNormal("slope", 2.0, 0.2, lower=1.0, upper=3.0)
-    ell_comps = parameters["ell_comps"]
-    rescaled = pt.exp((slope - 2.0) / (slope - 1.0) * pt.log1p(ellipticity(*ell_comps)))
-    radius = rescaled * parameters["einstein_radius"] * ratio ** (-1.0 / (slope - 1.0))
+    seen = power_law(parameters)
+    radius = seen.einstein_radius * ratio ** (-1.0 / (seen.slope - 1.0))
     place = pl.priors.position("perturber_centre", PERTURBER_ERROR, mu=PERTURBER)
     return (
-        pl.mass.PowerLaw(parameters["mass_centre"], ell_comps, radius, slope)
+        replace(seen, einstein_radius=radius)
         + pl.mass.ExternalShear(parameters["gamma_1"] / ratio, parameters["gamma_2"] / ratio)
         + pl.mass.Isothermal(place, (0.0, 0.0), pm.HalfNormal("perturber_radius", 0.05) / ratio)
     )

@@ -140,7 +140,9 @@ class Joint(NamedTuple):
     Attributes
     ----------
     lens : Lens
+        Where it began.
     model : pm.Model
+        Its window and prior are of the source behind that lens.
     mode : Mode
     """
 
