@@ -52,6 +52,8 @@ _SEVERAL_IMAGES = 2.0
 # Quantile of the residuals over the light from which pixels count as arcs.
 _BRIGHT = 0.97
 _VERY_LOW = 1e12
+# How far behind the best in log density, relative, a lens may be that compact sources do not tell from it.
+NEARLY_AS_GOOD = 0.05
 # Log-likelihood that a source must gain to be seen: it has some ten free numbers.
 _SEEN = 20.0
 

@@ -14,7 +14,12 @@ from pymc.blocking import DictToArrayBijection
 
 from pymc_lens.distributions import lensed_images
 from pymc_lens.inference.climb import COARSE, FINE, approach, climb, climb_on, settled
-from pymc_lens.inference.compact_search import Candidate, compact_candidates, prior_draws
+from pymc_lens.inference.compact_search import (
+    NEARLY_AS_GOOD,
+    Candidate,
+    compact_candidates,
+    prior_draws,
+)
 from pymc_lens.inference.density import Density
 from pymc_lens.inference.preflight import preflight
 from pymc_lens.inference.remarks import remarks_on, rounded, within_posterior
@@ -26,8 +31,6 @@ _log = logging.getLogger(__name__)
 
 # Draws from the prior that the search for the lens looks at, and those of the source's prior at each lens.
 _LENSES, _SOURCE_PRIORS = 360, 24
-# Lenses that fall behind the best by more of its compact source's chi-squared are not followed.
-_FAR_BEHIND = 0.05
 # Two lenses are one if the rays of one are, in the root mean square, so close to the other's, in units of the
 # mean deflection.
 _SAME_RAYS = 0.02
@@ -256,7 +259,7 @@ def _worth_following(candidates: Sequence[Candidate]) -> list[Candidate]:
     followed: list[Candidate] = []
     best = candidates[0].log_density
     for candidate in candidates:
-        behind = best - candidate.log_density > _FAR_BEHIND * abs(best)
+        behind = best - candidate.log_density > NEARLY_AS_GOOD * abs(best)
         known = candidate.rays.size and any(
             np.sqrt(2.0 * np.mean((candidate.rays - other.rays) ** 2)) <= _SAME_RAYS * other.deflection
             for other in followed

@@ -16,7 +16,7 @@ from pymc_lens.data.mask import Mask2D
 from pymc_lens.distributions import lensed_images
 from pymc_lens.fit import FitImaging
 from pymc_lens.galaxy import Pixelization
-from pymc_lens.inference.compact_search import compact_candidates, prior_draws
+from pymc_lens.inference.compact_search import NEARLY_AS_GOOD, compact_candidates, prior_draws
 from pymc_lens.inference.mode import Mode, find_mode
 from pymc_lens.inference.values import point_info
 from pymc_lens.inference.workers import in_a_process
@@ -50,8 +50,8 @@ _REACH, _LEAST_REACH = 0.45, 0.4
 # Contaminants: connected residuals of this significance and so many pixels, in a smoothed map; what is around
 # them (pixels) is left out as well.
 _RESIDUAL, _LEAST_PIXELS, _AROUND = 6.0, 6, 3
-# Lenses that are fitted jointly: how far behind the best they may be in log density, relative, and how many.
-_BEHIND, _CONTENDERS = 0.05, 4
+# Lenses that are fitted jointly, at most.
+_CONTENDERS = 4
 # Where the brightness-dependent prior starts.
 _FAINT_RATIO, _SIGNAL_SCALE = 0.01, 1.0
 # First guesses: of a source's correlation length (arcsec), and of its contrast (median noise).
@@ -116,7 +116,7 @@ class Search(NamedTuple):
     def contenders(self) -> list[Lens]:
         """Lenses that compact sources do not tell apart: the joint fit has to."""
         best = self.lenses[0].log_density
-        near = [lens for lens in self.lenses if best - lens.log_density <= _BEHIND * abs(best)]
+        near = [lens for lens in self.lenses if best - lens.log_density <= NEARLY_AS_GOOD * abs(best)]
         return near[:_CONTENDERS]
 
 

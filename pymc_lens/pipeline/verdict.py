@@ -10,6 +10,7 @@ import numpy as np
 from pymc_lens.evaluate import evaluate_once
 from pymc_lens.fit import FitImaging
 from pymc_lens.geometry.lattice import lattice
+from pymc_lens.inference.compact_search import NEARLY_AS_GOOD
 from pymc_lens.inference.importance import RELIABLE_K
 from pymc_lens.inference.pieces import AGREED_R_HAT
 from pymc_lens.pipeline.places import distances
@@ -21,7 +22,7 @@ _MAGNIFICATION, _NO_MAGNIFICATION = 1.8, 1.2
 _COUNTER_IMAGE, _NO_COUNTER_IMAGE = 0.03, 0.003
 _ARC_RATIO, _NO_ARC_RATIO = 1.6, 2.5
 _AGREEMENT, _NO_AGREEMENT = 0.05, 0.3
-_RIVAL, _JOINT_RIVAL = 0.05, 10.0
+_JOINT_RIVAL = 10.0
 _NO_R_HAT = 1.1
 # Pixels at the arcs: sigma of the noise.
 _AT_ARCS = 2.0
@@ -109,7 +110,7 @@ def of_search(gain: float, rivals: Sequence[float]) -> list[Criterion]:
     return [
         at_least("source_gain", "search", gain, _GAIN, _NO_GAIN, "hardly any lensed source is seen"),
         at_least(
-            "nearest_rival", "search", min(rivals, default=1.0), _RIVAL, -np.inf,
+            "nearest_rival", "search", min(rivals, default=1.0), NEARLY_AS_GOOD, -np.inf,
             "another lens explains the image nearly as well",
         ),
     ]  # fmt: skip
