@@ -2,8 +2,8 @@
 
     python benchmarks/cross_validation.py [FOLDER] [--draws 500] [--cores N]
 
-``FOLDER`` (by default demo/) holds what ``make demo`` left: the model, its mode and what importance sampling
-had drawn, from where sampling goes on until there are so many effective draws. Timed is
+``FOLDER`` (by default demo/) holds what ``make demo`` left, or that is made now: the mode, and what
+importance sampling had drawn, from where it goes on until there are so many effective draws. Timed is
 ``pl.compute_log_likelihood``, by wall clock and by the time that processors spent on it, then ``az.loo``, and
 ``pl.loo_moment_match`` for pixels whose k is too high.
 """
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import pickle
 import shutil
 import tempfile
 import time
@@ -20,31 +19,19 @@ from pathlib import Path
 
 import arviz as az
 import numpy as np
-import pymc as pm
 
 import pymc_lens as pl
-from pymc_lens.pipeline.models import Redshifts, joint_model
+
+DATA = Path(__file__).parents[1] / "examples" / "data" / "J0252+0039"
 
 
-def fitted(folder: Path) -> tuple[pm.Model, pl.Mode]:
-    """The model of an unattended fit and its mode."""
-    start, first = _stage(folder, "source")
-    model = joint_model(start.dataset, start.centre, first.adapt_to, first.peak, Redshifts())
-    return model, _stage(folder, "mode")
-
-
-def _stage(folder: Path, name: str):
-    _, _, result = pickle.loads((folder / f"stage_{name}.pickle").read_bytes())
-    return result
-
-
-def drawn(folder: Path, model: pm.Model, mode: pl.Mode, draws: int, cores: int | None):
+def drawn(folder: Path, fit: pl.LensFit, draws: int, cores: int | None):
     """So many effective draws; the demo's own file stays as it is."""
     with tempfile.TemporaryDirectory() as scratch:
         checkpoint = Path(shutil.copy(folder / "draws.npz", scratch))
         return pl.sample(
-            draws // 2, chains=2, mode=mode, model=model, cores=cores, random_seed=1, checkpoint=checkpoint,
-            progressbar=False,
+            draws // 2, chains=2, mode=fit.mode, model=fit.model, cores=cores, random_seed=1,
+            checkpoint=checkpoint, progressbar=False,
         )  # fmt: skip
 
 
@@ -62,8 +49,9 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=500)
     parser.add_argument("--cores", type=int)
     arguments = parser.parse_args()
-    model, mode = fitted(arguments.folder)
-    idata = drawn(arguments.folder, model, mode, arguments.draws, arguments.cores)
+    dataset = pl.pipeline.read_folder(DATA, 0.05)
+    fit = pl.fit_lens(dataset, out=arguments.folder, figures=(), progressbar=False)
+    model, idata = fit.model, drawn(arguments.folder, fit, arguments.draws, arguments.cores)
     begin, spent = time.perf_counter(), processor_seconds()
     pl.compute_log_likelihood(idata, model=model, cores=arguments.cores, progressbar=False)
     wall, spent = time.perf_counter() - begin, processor_seconds() - spent

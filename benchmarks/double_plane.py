@@ -10,7 +10,8 @@ source, light of the lens in three shapes, a plane of sky, and both sources, whi
 first ring is found by the stages of `fit_lens`; the second is what shines above the azimuthal median in the
 pixels without weight. ``OUT`` gets the figure of the mode, whose slope, ratio of distances and masses are
 printed with the errors that its curvature implies, the ratio beside that of Planck's cosmology. With
-``--draws`` the posterior is drawn as well.
+``--draws`` the posterior is drawn as well, by two chains of NUTS: its 31 parameters are too far from normal
+for importance sampling, of whose batches of 465 draws one to seven are effective.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ NAMES = [
     "near_centre",
     "near_radius",
 ]
-# Of the normal around the mode.
-DRAWS = 2000
+# Of the normal around the mode; of each chain of NUTS before those that count.
+DRAWS, TUNE = 2000, 300
 WIDTHS = np.geomspace(0.02, 0.2, 6), np.geomspace(0.27, 0.8, 5), np.geomspace(1.0, 3.0, 5)
 
 
@@ -216,7 +217,7 @@ def main() -> None:
     if arguments.draws:
         idata = pl.sample(
             arguments.draws, mode=mode, model=model, cores=arguments.cores, random_seed=1,
-            checkpoint=arguments.out / "draws.npz",
+            method="nuts", tune=TUNE, max_treedepth=3,
         )  # fmt: skip
         save(idata, arguments.out / "posterior.nc")
         print(az.summary(idata, var_names=NAMES))
