@@ -24,7 +24,7 @@ from scipy.interpolate import CubicSpline
 from xarray import DataTree
 
 from pymc_lens.data.image_plane import CENTRED, Frame
-from pymc_lens.evaluate import require_numbers
+from pymc_lens.evaluate import evaluate_once, require_numbers
 from pymc_lens.geometry.lattice import lattice
 from pymc_lens.point import find_image, free_values_at, numbered_tracer
 from pymc_lens.symbolic import pair
@@ -281,10 +281,14 @@ def enclosed_mass(
         As `mean_convergence`; also if masses in several planes lens the source.
     """
     kappa = mean_convergence(tracer, radius, centre, redshift)
-    d_lens, d_source, d_between = _distances(tracer, redshift)
-    area = np.pi * (radius * u.arcsec.to(u.rad) * d_lens) ** 2
-    critical = astropy.constants.c**2 / (4.0 * np.pi * astropy.constants.G) * d_source / (d_lens * d_between)
-    return (kappa * area * critical).to(u.Msun)
+    lenses = tracer.lens_redshifts(redshift)
+    if len(lenses) != 1:
+        raise ValueError(f"tracer: expected mass in one plane before the source, got it at {lenses}.")
+    (distance,) = evaluate_once([tracer.time_delay_distance(redshift)])
+    # The area pi (r D)^2 times the critical surface density c^2 D_source / (4 pi G D D_between).
+    ratio = float(distance) / (1.0 + tracer.redshift_of(lenses[0])) * u.Mpc
+    angle = radius * u.arcsec.to(u.rad)
+    return (kappa * angle**2 * ratio * astropy.constants.c**2 / (4.0 * astropy.constants.G)).to(u.Msun)
 
 
 def image_positions(
@@ -376,20 +380,16 @@ def over_draws(
         As `pymc_lens.fit_at`.
     """
     image, count = find_image(model, var_name), integer("n_draws", n_draws, minimum=1)
-    posterior = idata["posterior"].to_dataset()
-    places = [(chain, draw) for chain in posterior["chain"].values for draw in posterior["draw"].values]
-    chosen = np.unique(np.linspace(0, len(places) - 1, min(count, len(places))).round().astype(int))
+    posterior = idata["posterior"].to_dataset().stack(sample=("chain", "draw"), create_index=False)
+    n = posterior.sizes["sample"]
+    chosen = posterior.isel(sample=np.unique(np.linspace(0, n - 1, min(count, n)).round().astype(int)))
     values = []
-    for chain, draw in (places[place] for place in chosen):
-        at = free_values_at(model, posterior.sel(chain=chain, draw=draw))
+    for place in range(chosen.sizes["sample"]):
+        at = free_values_at(model, chosen.isel(sample=place))
         values.append(np.asarray(quantity(numbered_tracer(model, image, at)), dtype=float))
-    sample = [places[place] for place in chosen]
-    coordinates = {
-        name: ("sample", [pair[axis] for pair in sample]) for axis, name in enumerate(("chain", "draw"))
-    }
     stacked = np.stack(values)
     dims = ("sample", *(f"axis_{axis}" for axis in range(stacked.ndim - 1)))
-    return xr.DataArray(stacked, dims=dims, coords=coordinates)
+    return xr.DataArray(stacked, dims=dims, coords={name: chosen[name] for name in ("chain", "draw")})
 
 
 def _circle() -> np.ndarray:
@@ -444,15 +444,13 @@ def _solved(mapping: _Mapping, starts: np.ndarray, point: np.ndarray, step: floa
     """Solutions (n, 2) of the lens equation near starting points; those that Newton's method finds."""
     positions = starts
     for _ in range(_NEWTON_STEPS):
-        if not len(positions):
-            break
         excess = mapping.positions(positions) - point
         with np.errstate(all="ignore"):
             move = np.linalg.solve(mapping.jacobian(positions), excess[..., None])[..., 0]
         size = np.linalg.norm(move, axis=-1, keepdims=True)
         positions = positions - move * np.minimum(1.0, step / np.maximum(size, 1e-300))
     solves = np.linalg.norm(mapping.positions(positions) - point, axis=-1) < _SAME * step
-    return positions[solves] if len(positions) else positions.reshape(0, 2)
+    return positions[solves]
 
 
 def _distinct(positions: np.ndarray) -> np.ndarray:
@@ -468,20 +466,5 @@ def _arrival_times(mapping: _Mapping, positions: np.ndarray, point: np.ndarray) 
     tracer, redshift = mapping.tracer, mapping.redshift
     if len(tracer.lens_redshifts(redshift)) != 1:
         return None
-    times = tracer.arrival_times(positions, point, redshift)
-    return np.asarray(pytensor.function([], times, mode=_COMPILE)())
-
-
-def _distances(tracer: Tracer, redshift: float | None) -> tuple[u.Quantity, u.Quantity, u.Quantity]:
-    """Angular diameter distances to the lens, to the source and between them."""
-    lenses, behind = tracer.lens_redshifts(redshift), tracer.source_redshift if redshift is None else redshift
-    if len(lenses) != 1:
-        raise ValueError(f"tracer: expected mass in one plane before the source, got it at {lenses}.")
-    at, behind = tracer.redshift_of(lenses[0]), tracer.redshift_of(behind)
-    distances = tracer.distances
-    hubble = distances.hubble_distance * u.Mpc
-    pairs = ((0.0, at), (0.0, behind), (at, behind))
-    lens, source, between = (
-        hubble * distances.transverse_distance(*ends) / (1.0 + ends[1]) for ends in pairs
-    )
-    return lens, source, between
+    (times,) = evaluate_once([tracer.arrival_times(positions, point, redshift)])
+    return times

@@ -128,6 +128,17 @@ def test_variables_are_refused() -> None:
             pl.quantities.einstein_radius(tracer, EXTENT)
 
 
+def test_variables_that_only_distances_depend_on_are_refused() -> None:
+    lens = pl.Galaxy(0.5, mass=pl.mass.Isothermal(einstein_radius=1.0))
+    with pm.Model():
+        cosmology = pl.FlatWCDM(pm.Uniform("H0", 50.0, 100.0))
+        tracer = pl.Tracer([lens, pl.Galaxy(1.5)], cosmology)
+        with pytest.raises(TypeError, match="tracer: expected numbers, got the variable H0"):
+            pl.quantities.image_positions(tracer, (0.1, 0.05), EXTENT)
+        with pytest.raises(TypeError, match="tracer: expected numbers, got the variable H0"):
+            pl.quantities.enclosed_mass(tracer, 1.0)
+
+
 def test_distribution_over_a_posterior() -> None:
     with pm.Model() as model:
         radius = pm.LogNormal("radius")
