@@ -11,7 +11,7 @@ import numpy as np
 
 from pymc_lens.convert import parameters as convert
 from pymc_lens.convert.lenstronomy import LightAndAmplitudes, lenstronomy_sersic
-from pymc_lens.convert.lists import Listed, listed, masses_of, read_list
+from pymc_lens.convert.lists import Listed, amplitudes_of_parts, listed, masses_of, read_list
 from pymc_lens.light.base import LightProfile
 from pymc_lens.light.sersic import DevVaucouleurs, Exponential, Sersic
 from pymc_lens.mass import (
@@ -108,12 +108,10 @@ def light_to_coolest(light: LightProfile, amplitudes: Any = None) -> tuple[list[
     """
     require_instance("light", light, LightProfile)
     for part in light.parts:
-        if type(part) not in _SERSIC:
+        if type(part) not in SERSIC:
             raise ValueError(f"light: COOLEST has no counterpart of {type(part).__name__}. It knows Sersic.")
-    if amplitudes is not None and np.shape(amplitudes) != (len(light.parts),):
-        raise ValueError(f"amplitudes: expected {len(light.parts)} of them, got {amplitudes!r}.")
-    each = [None] * len(light.parts) if amplitudes is None else list(map(float, amplitudes))
-    return listed([_sersic(part, value) for part, value in zip(light.parts, each, strict=True)])
+    each = zip(light.parts, amplitudes_of_parts(light, amplitudes), strict=True)
+    return listed([_sersic(part, values) for part, values in each])
 
 
 def light_from_coolest(types: Sequence[str], parameters: Sequence[dict[str, Any]]) -> LightAndAmplitudes:
@@ -241,13 +239,13 @@ _MASS_FROM: dict[str, Callable[..., MassProfile]] = {
     "ConvergenceSheet": lambda kappa_s: MassSheet((0.0, 0.0), kappa_s),
 }
 
-_SERSIC = (Sersic, Exponential, DevVaucouleurs)
+SERSIC = (Sersic, Exponential, DevVaucouleurs)
 
 
-def _sersic(light: Any, amplitude: float | None) -> Listed:
+def _sersic(light: Any, amplitudes: np.ndarray | None) -> Listed:
     index = light.sersic_index if isinstance(light, Sersic) else light.index
     difference, ratio = lenstronomy_sersic(index)
-    brightness = None if amplitude is None else amplitude * float(np.exp(difference))
+    brightness = None if amplitudes is None else float(amplitudes[0] * np.exp(difference))
     radius = float(light.effective_radius * ratio)
     return "Sersic", {"I_eff": brightness, "theta_eff": radius, "n": float(index), **_shape(light)}
 

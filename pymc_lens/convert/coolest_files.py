@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,17 +17,24 @@ from astropy.io import fits
 from astropy.wcs.utils import pixel_to_skycoord
 from xarray import DataTree
 
-from pymc_lens.convert.coolest import light_from_coolest, light_to_coolest, mass_from_coolest, mass_to_coolest
+from pymc_lens._fit_output import SOURCE_PIXELS_PER_PIXEL, source_pixels
+from pymc_lens.convert.coolest import (
+    SERSIC,
+    light_from_coolest,
+    light_to_coolest,
+    mass_from_coolest,
+    mass_to_coolest,
+)
+from pymc_lens.convert.lists import masses_of
 from pymc_lens.cosmology import FlatWCDM
-from pymc_lens.data._fits import FitsOutput, centred_wcs, write_fits
+from pymc_lens.data._fits import FitsOutput, centred_wcs, checked_path, require_free, write_fits
 from pymc_lens.data.imaging import Imaging
 from pymc_lens.data.mask import Mask2D, pixel_centres
 from pymc_lens.evaluate import evaluate_once
 from pymc_lens.fit import FitImaging
 from pymc_lens.galaxy import Galaxy
-from pymc_lens.geometry.lattice import lattice, square_around
+from pymc_lens.geometry.lattice import lattice
 from pymc_lens.light.base import LightProfile, images_of
-from pymc_lens.light.sersic import DevVaucouleurs, Exponential, Sersic
 from pymc_lens.mass import ExternalShear, MassProfile, MassSheet, MassSum
 from pymc_lens.quantities import over_draws
 from pymc_lens.solved_image import Source
@@ -36,9 +42,6 @@ from pymc_lens.tracer import Tracer
 
 # What COOLEST counts as the field around galaxies.
 _FIELDS = (ExternalShear, MassSheet)
-_ANALYTIC = (Sersic, Exponential, DevVaucouleurs)
-# Magnification makes details of a source visible that are smaller than the pixels of the data.
-_SOURCE_PIXELS_PER_PIXEL = 4
 _GRID = "PixelatedRegularGrid"
 _ANGLES = ("phi", "phi_ext")
 # COOLEST's own reader divides by the size of a pixel, also where there are none.
@@ -136,7 +139,7 @@ def write_coolest(
     >>> fit = pl.fit_at(model, idata)  # doctest: +SKIP
     >>> pl.convert.write_coolest("lens.json", fit, model, idata)  # doctest: +SKIP
     """
-    path = _checked_path(path)
+    path = checked_path("path", path)
     if not isinstance(lens, (Tracer, FitImaging)):
         raise TypeError(f"lens: expected a Tracer or a FitImaging, got {type(lens).__name__}.")
     if (model is None) != (idata is None):
@@ -149,9 +152,7 @@ def write_coolest(
         texts[_beside(path, "chain", "csv")] = chain.to_csv(index=False)
         template["meta"]["chain_file_name"] = _beside(path, "chain", "csv").name
     texts = {path: json.dumps(template, indent=2), **texts}
-    for file in texts:
-        if file.exists() and not overwrite:
-            raise FileExistsError(f"overwrite: {file} exists. Pass overwrite=True to replace it.")
+    require_free(texts, overwrite)
     write_fits(images, overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     for file, text in texts.items():
@@ -180,7 +181,7 @@ def read_coolest(path: str | Path) -> CoolestModel:
         If it is no such file, lacks a point estimate, or this package has no counterpart of a profile or of
         the cosmology; names it.
     """
-    path = _checked_path(path)
+    path = checked_path("path", path)
     try:
         template = json.loads(path.read_text("utf-8"))
         entities = template["lensing_entities"]
@@ -196,12 +197,6 @@ def read_coolest(path: str | Path) -> CoolestModel:
             pixels[entity["name"]] = images
     tracer = Tracer(galaxies, **_cosmology_of(template.get("cosmology")))
     return CoolestModel(tracer, amplitudes, pixels, _dataset(template, path.parent))
-
-
-def _checked_path(path: object) -> Path:
-    if not isinstance(path, (str, PathLike)):
-        raise TypeError(f"path: expected a path, got {path!r}.")
-    return Path(path)
 
 
 def _beside(path: Path, what: str, suffix: str) -> Path:
@@ -232,7 +227,7 @@ def _entities(tracer: Tracer, light: Callable[[str, Galaxy], list[dict]]) -> lis
     entities: list[dict[str, Any]] = []
     for name, galaxy in zip(tracer.names, tracer.galaxies, strict=True):
         redshift = float(tracer.redshift_of(galaxy.redshift))
-        parts = _mass_parts(galaxy.mass)
+        parts = () if galaxy.mass is None else masses_of(galaxy.mass)
         fields = [part for part in parts if isinstance(part, _FIELDS)]
         own = [part for part in parts if not isinstance(part, _FIELDS)]
         if own or galaxy.light is not None or galaxy.pixelization is not None or not fields:
@@ -243,12 +238,6 @@ def _entities(tracer: Tracer, light: Callable[[str, Galaxy], list[dict]]) -> lis
             entities.append({**entity, "mass_model": _masses(fields)})
     _number(entities)
     return entities
-
-
-def _mass_parts(mass: MassProfile | None) -> tuple[MassProfile, ...]:
-    if mass is None:
-        return ()
-    return mass.profiles if isinstance(mass, MassSum) else (mass,)
 
 
 def _masses(parts: Sequence[MassProfile]) -> list[dict[str, Any]]:
@@ -282,7 +271,7 @@ def _light(name: str, galaxy: Galaxy) -> list[dict[str, Any]]:
 
 
 def _is_analytic(galaxy: Galaxy) -> bool:
-    return galaxy.light is not None and all(type(part) in _ANALYTIC for part in galaxy.light.parts)
+    return galaxy.light is not None and all(type(part) in SERSIC for part in galaxy.light.parts)
 
 
 def _light_of_fit(
@@ -318,13 +307,8 @@ def _seen_light(dataset: Imaging, light: LightProfile, amplitudes: np.ndarray) -
 
 def _seen_source(fit: FitImaging, source: Source) -> PixelImage:
     """See a source without the lens, in fine pixels around what is bright of it."""
-    scale = fit.dataset.pixel_scales / _SOURCE_PIXELS_PER_PIXEL
-    low, high = square_around(source.detected_rays)
-    y, x = (
-        start + scale * np.arange(np.ceil((stop - start) / scale) + 1)
-        for start, stop in zip(low, high, strict=True)
-    )
-    half = 0.5 * scale
+    y, x = source_pixels(source.detected_rays, fit.dataset)
+    half = 0.5 * fit.dataset.pixel_scales / SOURCE_PIXELS_PER_PIXEL
     extent = (float(x[0]) - half, float(x[-1]) + half, float(y[0]) - half, float(y[-1]) + half)
     return PixelImage(source.brightness(lattice(y, x)), extent)
 

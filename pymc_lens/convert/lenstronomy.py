@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pymc_lens.convert import parameters as convert
-from pymc_lens.convert.lists import Listed, listed, masses_of, read_list
+from pymc_lens.convert.lists import Listed, amplitudes_of_parts, listed, masses_of, read_list
 from pymc_lens.evaluate import evaluate_once
 from pymc_lens.light.base import LightProfile
 from pymc_lens.light.multi_gaussian import MultiGaussian as GaussianLight
@@ -132,11 +132,8 @@ def light_to_lenstronomy(
         If lenstronomy has no counterpart of a profile; names it. If there are more or fewer amplitudes.
     """
     require_instance("light", light, LightProfile)
-    each = _split(light, amplitudes)
-    models = [
-        model for part, values in zip(light.parts, each, strict=True) for model in _light_models(part, values)
-    ]
-    return listed(models)
+    each = zip(light.parts, amplitudes_of_parts(light, amplitudes), strict=True)
+    return listed([model for part, values in each for model in _light_models(part, values)])
 
 
 def light_from_lenstronomy(
@@ -176,20 +173,6 @@ def lenstronomy_sersic(index: Any) -> tuple[Any, Any]:
     return ours - theirs, (theirs / ours) ** index
 
 
-# --- lists
-
-
-def _split(light: LightProfile, amplitudes: Any) -> list[np.ndarray | None]:
-    """Amplitudes of each part."""
-    counts = [part.n_columns for part in light.parts]
-    if amplitudes is None:
-        return [None] * len(counts)
-    values = np.atleast_1d(np.asarray(amplitudes, dtype=float))
-    if values.shape != (sum(counts),):
-        raise ValueError(f"amplitudes: expected {sum(counts)} of them, got shape {values.shape}.")
-    return list(np.split(values, np.cumsum(counts)[:-1]))
-
-
 # --- masses, to lenstronomy
 
 
@@ -208,15 +191,14 @@ def _at(profile: Any) -> dict[str, Any]:
 
 
 def _of_shape(profile: Any) -> dict[str, Any]:
-    e_y, e_x = pair("ell_comps", profile.ell_comps)
-    return {"e1": e_x, "e2": e_y, **_at(profile)}
+    return convert.shape_to_lenstronomy(profile.ell_comps, profile.centre)
 
 
 def _isothermal(mass: Isothermal) -> list[Listed]:
     return [("SIE", convert.isothermal_to_lenstronomy(mass.einstein_radius, mass.ell_comps, mass.centre))]
 
 
-def _power_law(mass: PowerLaw) -> list[Listed]:
+def _power_law(mass: PowerLaw | PowerLawCore) -> list[Listed]:
     arguments = (mass.einstein_radius, mass.slope, mass.ell_comps, mass.centre)
     return [("EPL", convert.power_law_to_lenstronomy(*arguments))]
 
@@ -227,7 +209,7 @@ def _isothermal_core(mass: IsothermalCore) -> list[Listed]:
 
 
 def _power_law_core(mass: PowerLawCore) -> list[Listed]:
-    kwargs = convert.power_law_to_lenstronomy(mass.einstein_radius, mass.slope, mass.ell_comps, mass.centre)
+    ((_, kwargs),) = _power_law(mass)
     core = convert.isothermal_core_to_lenstronomy(1.0, mass.core_radius, mass.ell_comps)["s_scale"]
     return [("SPEMD", {**kwargs, "s_scale": core})]
 
@@ -237,16 +219,10 @@ def _dpie(mass: dPIEMass) -> list[Listed]:
     shape = _of_shape(mass)
     if not is_symbolic(ra) and ra > 0.0 and (shape["e1"], shape["e2"]) == (0.0, 0.0):
         return [("PJAFFE", {"sigma0": 0.5 * b0 / ra, "Ra": ra, "Rs": rs, **_at(mass)})]
-    strength, axis = _two_cores(mass)
-    core, cut = axis * ra, axis * rs
-    return [("CHAMELEON", {"alpha_1": strength * _at_one(core, cut), "w_c": core, "w_t": cut, **shape})]
-
-
-def _two_cores(mass: dPIEMass) -> tuple[Any, Any]:
-    """``theta_E`` of both NIE, and sqrt(q)."""
-    radius = convert.effective_einstein_radius(mass.b0, mass.ell_comps)
-    root = convert.isothermal_core_to_lenstronomy(1.0, 1.0, mass.ell_comps)["s_scale"]
-    return radius * mass.rs / (mass.rs - mass.ra), root
+    of_both = convert.effective_einstein_radius(b0, mass.ell_comps) * rs / (rs - ra)
+    root = convert.root_of_axis_ratio(mass.ell_comps)
+    core, cut = root * ra, root * rs
+    return [("CHAMELEON", {"alpha_1": of_both * _at_one(core, cut), "w_c": core, "w_t": cut, **shape})]
 
 
 def _at_one(core: Any, cut: Any) -> Any:
@@ -255,7 +231,7 @@ def _at_one(core: Any, cut: Any) -> Any:
 
 
 def _nfw(mass: NFW) -> list[Listed]:
-    root = convert.isothermal_core_to_lenstronomy(1.0, 1.0, mass.ell_comps)["s_scale"]
+    root = convert.root_of_axis_ratio(mass.ell_comps)
     halo = convert.nfw_to_lenstronomy(mass.kappa_s, mass.scale_radius * root, mass.centre)
     return [("NFW_ELLIPSE_CSE", {**halo, **_of_shape(mass)})]
 
@@ -388,7 +364,7 @@ def _from_pjaffe(
 
 def _from_chameleon(alpha_1: float, w_c: float, w_t: float, **shape: float) -> dPIEMass:
     at = convert.isothermal_core_from_lenstronomy(alpha_1 / _at_one(w_c, w_t), w_c, **shape)
-    root = convert.isothermal_core_to_lenstronomy(1.0, 1.0, at["ell_comps"])["s_scale"]
+    root = convert.root_of_axis_ratio(at["ell_comps"])
     b0 = at["einstein_radius"] * (w_t - w_c) / w_t
     return dPIEMass(at["centre"], at["ell_comps"], w_c / root, w_t / root, b0)
 
@@ -397,7 +373,7 @@ def _from_nfw_ellipse(
     Rs: float, alpha_Rs: float, e1: float, e2: float, center_x: float = 0.0, center_y: float = 0.0
 ) -> NFW:
     halo = convert.nfw_from_lenstronomy(Rs, alpha_Rs, center_x, center_y)
-    root = convert.isothermal_core_to_lenstronomy(1.0, 1.0, (e2, e1))["s_scale"]
+    root = convert.root_of_axis_ratio((e2, e1))
     return NFW(halo["centre"], (e2, e1), halo["kappa_s"], halo["scale_radius"] / root)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from pymc_lens.light.base import LightProfile
 from pymc_lens.mass import MassProfile, MassSum
 from pymc_lens.validation import require_instance
 
@@ -21,6 +24,23 @@ def masses_of(mass: MassProfile) -> tuple[MassProfile, ...]:
     """
     require_instance("mass", mass, MassProfile)
     return mass.profiles if isinstance(mass, MassSum) else (mass,)
+
+
+def amplitudes_of_parts(light: LightProfile, amplitudes: Any) -> list[np.ndarray | None]:
+    """Return the amplitudes of each part of a light, None of each where none are known.
+
+    Raises
+    ------
+    ValueError
+        If there are more or fewer than the light has.
+    """
+    counts = [part.n_columns for part in light.parts]
+    if amplitudes is None:
+        return [None] * len(counts)
+    values = np.atleast_1d(np.asarray(amplitudes, dtype=float))
+    if values.shape != (sum(counts),):
+        raise ValueError(f"amplitudes: expected {sum(counts)} of them, got shape {values.shape}.")
+    return list(np.split(values, np.cumsum(counts)[:-1]))
 
 
 def listed(profiles: Sequence[Listed]) -> tuple[list[str], list[dict[str, Any]]]:

@@ -1,10 +1,4 @@
-"""Conversions between this package's conventions and those of others.
-
-They take numbers, NumPy arrays, xarray's DataArrays (such as ``idata.posterior["ell_comps"]``) and PyTensor
-variables (such as random variables of a model), and return what they were given. Two components, as of
-``ell_comps`` and ``centre``, are a pair of numbers, the *last* axis of an array or variable, or the dimension
-of a DataArray whose coordinate names them (else its only one of length two besides chain, draw and sample).
-"""
+"""Conversions of single parameters; what they take and return is said in `pymc_lens.convert`."""
 
 from __future__ import annotations
 
@@ -157,15 +151,8 @@ def isothermal_to_lenstronomy(
     >>> pl.convert.isothermal_to_lenstronomy(1.2, (0.0, 0.2), centre=(0.05, 0.0))
     {'theta_E': 1.1757550765359255, 'e1': 0.2, 'e2': 0.0, 'center_x': 0.0, 'center_y': 0.05}
     """
-    e_y, e_x = _ellipticity(ell_comps)
-    y, x = _components("centre", centre, POSITION)
-    return {
-        "theta_E": effective_einstein_radius(einstein_radius, ell_comps),
-        "e1": _plain(e_x),
-        "e2": _plain(e_y),
-        "center_x": _plain(x),
-        "center_y": _plain(y),
-    }
+    radius = effective_einstein_radius(einstein_radius, ell_comps)
+    return {"theta_E": radius, **shape_to_lenstronomy(ell_comps, centre)}
 
 
 def isothermal_from_lenstronomy(
@@ -298,7 +285,7 @@ def isothermal_core_to_lenstronomy(
         If ``|ell_comps| >= 1``, there are not two components, or the shapes do not fit.
     """
     kwargs = isothermal_to_lenstronomy(einstein_radius, ell_comps, centre)
-    core = _product("core_radius", _values("core_radius", core_radius), _root_of_axis_ratio(ell_comps))
+    core = _product("core_radius", _values("core_radius", core_radius), root_of_axis_ratio(ell_comps))
     return {**kwargs, "s_scale": _plain(core)}
 
 
@@ -329,7 +316,7 @@ def isothermal_core_from_lenstronomy(
         If the components are not below one, or the shapes do not fit.
     """
     kwargs = isothermal_from_lenstronomy(theta_E, e1, e2, center_x, center_y)
-    root = _root_of_axis_ratio(kwargs["ell_comps"])
+    root = root_of_axis_ratio(kwargs["ell_comps"])
     return {**kwargs, "core_radius": _plain(_product("s_scale", _values("s_scale", s_scale), 1.0 / root))}
 
 
@@ -423,15 +410,10 @@ def sersic_to_lenstronomy(
     ValueError
         If ``|ell_comps| >= 1``, there are not two components, or the shapes do not fit.
     """
-    e_y, e_x = _ellipticity(ell_comps)
-    y, x = _components("centre", centre, POSITION)
     return {
         "R_sersic": _plain(_values("effective_radius", effective_radius)),
         "n_sersic": _plain(_values("sersic_index", sersic_index)),
-        "e1": _plain(e_x),
-        "e2": _plain(e_y),
-        "center_x": _plain(x),
-        "center_y": _plain(y),
+        **shape_to_lenstronomy(ell_comps, centre),
     }
 
 
@@ -543,6 +525,19 @@ def isothermal_from_coolest(
     return _isothermal(theta_E, ell_comps_from(q, _values("phi", phi) + 90.0), center_x, center_y)
 
 
+def shape_to_lenstronomy(ell_comps: Any, centre: Any) -> dict[str, Any]:
+    """Return ``e1``, ``e2``, ``center_x`` and ``center_y``."""
+    e_y, e_x = _ellipticity(ell_comps)
+    y, x = _components("centre", centre, POSITION)
+    return {"e1": _plain(e_x), "e2": _plain(e_y), "center_x": _plain(x), "center_y": _plain(y)}
+
+
+def root_of_axis_ratio(ell_comps: Any) -> Any:
+    """Return sqrt(q) in terms of the components."""
+    size = _size(ell_comps)
+    return _plain(_functions(size).sqrt((1.0 - size) / (1.0 + size)))
+
+
 def _isothermal(effective_radius: Any, ell_comps: Any, x: Any, y: Any) -> dict[str, Any]:
     radius = _values("theta_E", effective_radius)
     ratio = _effective_over_isothermal(ell_comps)
@@ -562,12 +557,6 @@ def _effective_over_isothermal(ell_comps: Any) -> Any:
 def _power_law_over_isothermal(slope: Any, ell_comps: Any) -> Any:
     """((1 + q) / 2)^((slope - 2) / (slope - 1)) in terms of the components."""
     return (1.0 + _size(ell_comps)) ** ((2.0 - slope) / (slope - 1.0))
-
-
-def _root_of_axis_ratio(ell_comps: Any) -> Any:
-    """sqrt(q) in terms of the components."""
-    size = _size(ell_comps)
-    return _functions(size).sqrt((1.0 - size) / (1.0 + size))
 
 
 def _size(ell_comps: Any) -> Any:

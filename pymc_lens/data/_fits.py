@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
@@ -66,6 +66,19 @@ def wcs_pixel_scales(wcs: WCS) -> tuple[float, float]:
     return float(degrees[1]) * 3600.0, float(degrees[0]) * 3600.0
 
 
+def checked_path(name: str, path: object) -> Path:
+    """Return a path.
+
+    Raises
+    ------
+    TypeError
+        If it is none; names the argument.
+    """
+    if not isinstance(path, (str, PathLike)):
+        raise TypeError(f"{name}: expected a path, got {path!r}.")
+    return Path(path)
+
+
 def read_fits(path: str | Path, hdu: int | str, name: str) -> FitsImage:
     """Read an image.
 
@@ -84,9 +97,7 @@ def read_fits(path: str | Path, hdu: int | str, name: str) -> FitsImage:
     ValueError
         If it is no FITS file, has no such extension or the extension holds no two-dimensional image.
     """
-    if not isinstance(path, (str, PathLike)):
-        raise TypeError(f"{name}: expected a path, got {path!r}.")
-    if not Path(path).is_file():
+    if not checked_path(name, path).is_file():
         raise FileNotFoundError(f"{name}: there is no file {path}.")
     try:
         opened = fits.open(path)
@@ -198,12 +209,17 @@ def write_fits(images: Mapping[Path, FitsOutput], overwrite: bool) -> None:
     FileExistsError
         If there is a file and `overwrite` is False.
     """
-    for path in images:
-        if path.exists() and not overwrite:
-            raise FileExistsError(f"overwrite: {path} exists. Pass overwrite=True to replace it.")
+    require_free(images, overwrite)
     for path, image in images.items():
         header = image.wcs.to_header(relax=True)
         if image.unit is not None:
             header["BUNIT"] = image.unit
         path.parent.mkdir(parents=True, exist_ok=True)
         fits.PrimaryHDU(image.array, header).writeto(path, overwrite=overwrite)
+
+
+def require_free(paths: Iterable[Path], overwrite: bool) -> None:
+    """Raise FileExistsError if a file is in the way and may not be replaced."""
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise FileExistsError(f"overwrite: {path} exists. Pass overwrite=True to replace it.")
