@@ -15,6 +15,8 @@ INTENSITY_MAP = "inferno"
 RESIDUAL_MAP = "RdBu_r"
 # Ticks of a colour bar stay this far apart, as a fraction of its length.
 _TICK_DISTANCE = 0.12
+# Pixels that are shown around what was fitted.
+_MARGIN = 2
 # Where an image is zero everywhere its colour bar ends here.
 _TINY = 1e-30
 # (left, right, bottom, top), arcsec.
@@ -49,12 +51,6 @@ def panels(
             f"{axes!r}."
         )
     return given.flat[0].get_figure(root=True), given.reshape(shape)
-
-
-def image_extent(shape: tuple[int, int], pixel_scales: float) -> Extent:
-    """(left, right, bottom, top) in arcsec of an image centred on the origin."""
-    half_y, half_x = 0.5 * shape[0] * pixel_scales, 0.5 * shape[1] * pixel_scales
-    return -half_x, half_x, -half_y, half_y
 
 
 def intensity_norm(image: np.ndarray, faint: float = 0.02) -> Normalize:
@@ -109,7 +105,8 @@ def show_image(
     shown = ax.imshow(
         image, origin="lower", extent=extent, cmap=cmap, norm=norm, interpolation="nearest", aspect="equal"
     )
-    label_axes(ax, title)
+    ax.set(title=title, xlabel="x (arcsec)", ylabel="y (arcsec)")
+    ax.locator_params(nbins=7)
     if region is not None:
         ax.set_xlim(region[:2])
         ax.set_ylim(region[2:])
@@ -121,12 +118,6 @@ def show_residuals(ax: Axes, image: np.ndarray, extent: Extent, **labels: Any) -
     show_image(ax, image, extent, norm=residual_norm(image), cmap=RESIDUAL_MAP, **labels)
 
 
-def label_axes(ax: Axes, title: str) -> None:
-    """Give a panel its title, and its axes their names."""
-    ax.set(title=title, xlabel="x (arcsec)", ylabel="y (arcsec)")
-    ax.locator_params(nbins=7)
-
-
 def add_colour_bar(ax: Axes, shown: ScalarMappable, label: str) -> None:
     """Draw the colour bar of what a panel shows, with a number at either end."""
     bar = ax.figure.colorbar(shown, ax=ax, fraction=0.046, pad=0.03)
@@ -136,39 +127,28 @@ def add_colour_bar(ax: Axes, shown: ScalarMappable, label: str) -> None:
     bar.minorticks_off()
 
 
-def fitted_region(image: np.ndarray, pixel_scales: float) -> Extent:
-    """(left, right, bottom, top) in arcsec around the finite pixels of an image."""
-    rows, cols = np.nonzero(np.isfinite(image))
-    left, right, bottom, top = image_extent((image.shape[0], image.shape[1]), pixel_scales)
-    margin = 2
-    return (
-        max(left + (cols.min() - margin) * pixel_scales, left),
-        min(left + (cols.max() + 1 + margin) * pixel_scales, right),
-        max(bottom + (rows.min() - margin) * pixel_scales, bottom),
-        min(bottom + (rows.max() + 1 + margin) * pixel_scales, top),
-    )
-
-
 def frame(image: np.ndarray, pixel_scales: float) -> dict[str, Any]:
-    """Where `show_image` draws an image of the sky: its extent, and the region of it that was fitted."""
-    extent = image_extent((image.shape[0], image.shape[1]), pixel_scales)
-    return {"extent": extent, "region": fitted_region(image, pixel_scales)}
+    """Where `show_image` draws an image about the origin: its extent, and the region of its finite pixels."""
+    extent: list[float] = []
+    region: list[float] = []
+    for n, places in zip(image.shape[::-1], np.nonzero(np.isfinite(image))[::-1], strict=True):
+        half = 0.5 * n * pixel_scales
+        first, last = places.min() - _MARGIN, places.max() + 1 + _MARGIN
+        extent += [-half, half]
+        region += [max(first * pixel_scales - half, -half), min(last * pixel_scales - half, half)]
+    return {"extent": tuple(extent), "region": tuple(region)}
 
 
 def _ticks(norm: Normalize) -> list[float]:
     """Both ends, zero between them, and round numbers where there is room."""
     low, high = float(norm.vmin), float(norm.vmax)  # type: ignore[arg-type]
-    inner = [_rounded(float(value)) for value in norm.inverse(np.array([0.25, 0.5, 0.75]))]
+    inner = [float(f"{value:.1g}") for value in norm.inverse(np.array([0.25, 0.5, 0.75]))]
     ticks = [low, high]
     for value in [0.0, *inner]:
         places = np.asarray(norm(np.array([value, *ticks])))
         if low < value < high and np.abs(places[1:] - places[0]).min() > _TICK_DISTANCE:
             ticks.append(value)
     return sorted(ticks)
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.1g}")
 
 
 def _rounded_up(value: float) -> float:
