@@ -87,8 +87,13 @@ def image_array(name: str, array: Any) -> np.ndarray:
     mask = getattr(array, "mask", None)  # of NumPy's and of astropy's masked arrays
     if isinstance(mask, (np.ndarray, np.bool_)):
         image[np.broadcast_to(mask, image.shape)] = np.nan
-    image.flags.writeable = False
-    return image
+    return read_only(image)
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """Make an array read-only, in place, and return it."""
+    array.flags.writeable = False
+    return array
 
 
 def in_one_unit(data: Any, noise_map: Any, unit: Any) -> tuple[Any, Any, str | None]:

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import numpy as np
 
-from pymc_lens.data._quantities import position
+from pymc_lens.data._quantities import position, read_only
 from pymc_lens.data.mask import Mask2D, pixel_centres
 from pymc_lens.data.over_sampling import (
     LightGrid,
@@ -102,37 +102,37 @@ class ImagePlane:
     @cached_property
     def pixel_rows(self) -> np.ndarray:
         """(n_pixels,) int64 rows of the pixels that the source covers."""
-        return _read_only(np.nonzero(~self.mask.array)[0])
+        return read_only(np.nonzero(~self.mask.array)[0])
 
     @cached_property
     def pixel_cols(self) -> np.ndarray:
         """(n_pixels,) int64 columns of the pixels that the source covers."""
-        return _read_only(np.nonzero(~self.mask.array)[1])
+        return read_only(np.nonzero(~self.mask.array)[1])
 
     @cached_property
     def centres(self) -> np.ndarray:
         """(n_pixels, 2) (y, x) in the image of the pixels that the source covers, arcsec."""
-        return _read_only(
+        return read_only(
             pixel_centres(self.pixel_rows, self.pixel_cols, self.shape_native, self.pixel_scales)
         )
 
     @cached_property
     def grid(self) -> np.ndarray:
         """(n_pixels, 2) (y, x) on the sky of the pixels that the source covers, arcsec."""
-        return _read_only(self.frame.to_sky(self.centres))
+        return read_only(self.frame.to_sky(self.centres))
 
     @cached_property
     def source_grid(self) -> np.ndarray:
         """(n_pixels * sub_size**2, 2) (y, x) on the sky of the rays, arcsec; a pixel's are consecutive."""
         require_memory_for("over_sample_size_pixelization", self.n_pixels * self.sub_size**2)
-        return _read_only(
+        return read_only(
             self.frame.to_sky(sub_pixel_positions(self.centres, self.sub_size, self.pixel_scales))
         )
 
     def light_grid(self, psf: np.ndarray, psf_centre: tuple[int, int], size: OverSampleSize) -> LightGrid:
         """Lay out the light that a PSF scatters into these pixels; see `over_sampling.light_grid`."""
         grid = light_grid(self.mask, psf, psf_centre, size)
-        on_sky = ((sub_size, _read_only(self.frame.to_sky(points))) for sub_size, points in grid.groups)
+        on_sky = ((sub_size, read_only(self.frame.to_sky(points))) for sub_size, points in grid.groups)
         return replace(grid, groups=tuple(on_sky))
 
     def slim(self, name: str, image: np.ndarray) -> np.ndarray:
@@ -167,8 +167,3 @@ class ImagePlane:
         """SHA-256 of the content, in hexadecimal."""
         numbers = (self.shape_native, self.pixel_scales, self.sub_size, self.frame)
         return sha256(repr(numbers).encode() + self.mask.array.tobytes()).hexdigest()
-
-
-def _read_only(array: np.ndarray) -> np.ndarray:
-    array.flags.writeable = False
-    return array

@@ -26,7 +26,7 @@ from pymc_lens.data._fits import (
     write_fits,
 )
 from pymc_lens.data._noise_check import NoiseMapKind, noise_map_doubt, standard_deviations
-from pymc_lens.data._quantities import image_array, in_one_unit, parsed_unit
+from pymc_lens.data._quantities import image_array, in_one_unit, parsed_unit, read_only
 from pymc_lens.data.image_plane import Frame, ImagePlane
 from pymc_lens.data.mask import Mask2D, checked_pixel_scales
 from pymc_lens.data.over_sampling import (
@@ -390,17 +390,17 @@ class Imaging:
     def fitted(self) -> np.ndarray:
         """(n_fitted,) int64 slim indices of the pixels that carry weight."""
         self._log_dropped()
-        return _read_only(np.nonzero(self._usable)[0])
+        return read_only(np.nonzero(self._usable)[0])
 
     @cached_property
     def data_fitted(self) -> np.ndarray:
         """(n_fitted,) data of the pixels that carry weight."""
-        return _read_only(self.plane.slim("data", self.data)[self.fitted])
+        return read_only(self.plane.slim("data", self.data)[self.fitted])
 
     @cached_property
     def noise_fitted(self) -> np.ndarray:
         """(n_fitted,) noise of the pixels that carry weight."""
-        return _read_only(self.plane.slim("noise_map", self.noise_map)[self.fitted])
+        return read_only(self.plane.slim("noise_map", self.noise_map)[self.fitted])
 
     def native(self, values: np.ndarray, fill: float = np.nan) -> np.ndarray:
         """Put values of the fitted pixels into an image (ny, nx).
@@ -533,7 +533,7 @@ class Imaging:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # NumPy does not pickle the read-only flag.
-        self._set(**{key: _read_only(v) if isinstance(v, np.ndarray) else v for key, v in state.items()})
+        self._set(**{key: read_only(v) if isinstance(v, np.ndarray) else v for key, v in state.items()})
 
     def _set(self, **values: Any) -> None:
         for name, value in values.items():
@@ -549,11 +549,6 @@ class Imaging:
 
 def _or_default[T](value: T | None, default: T) -> T:
     return default if value is None else value
-
-
-def _read_only(array: np.ndarray) -> np.ndarray:
-    array.flags.writeable = False
-    return array
 
 
 def _warn(message: str) -> None:
@@ -630,7 +625,7 @@ def _normalised_psf(psf: Any, shape: tuple[int, ...]) -> np.ndarray:
     _warn_of_psf_offset(kernel)
     if abs(total - 1.0) < _UNIT_SUM_TOLERANCE:
         return kernel
-    return _read_only(kernel / total)
+    return read_only(kernel / total)
 
 
 def _warn_of_psf_offset(kernel: np.ndarray) -> None:

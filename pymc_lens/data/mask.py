@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pymc_lens.data._fits import pixel_scale_from, read_fits
-from pymc_lens.data._quantities import in_arcsec, is_count, position, real_number
+from pymc_lens.data._quantities import in_arcsec, is_count, position, read_only, real_number
 
 
 def checked_pixel_scales(pixel_scales: float | Sequence[float]) -> float:
@@ -132,8 +132,7 @@ class Mask2D:
                 f"array: the mask leaves none of the {array.size} pixels. True means masked out: is it "
                 "inverted, or its radius smaller than a pixel?"
             )
-        array.flags.writeable = False
-        object.__setattr__(self, "array", array)
+        object.__setattr__(self, "array", read_only(array))
         object.__setattr__(self, "pixel_scales", checked_pixel_scales(self.pixel_scales))
 
     @classmethod

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from pymc_lens.data._quantities import in_arcsec, is_count, position
+from pymc_lens.data._quantities import in_arcsec, is_count, position, read_only
 from pymc_lens.data.mask import Mask2D, pixel_centres
+from pymc_lens.geometry.lattice import lattice
 from pymc_lens.validation import require_memory
 
 # Of Gauss-Legendre quadrature with two points, in a part of unit size about its middle.
@@ -68,8 +69,7 @@ def _midpoints(n_parts: int) -> np.ndarray:
 
 
 def _positions(centres: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    offsets = np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(1, -1, 2)
-    return (centres[:, None, :] + offsets).reshape(-1, 2)
+    return (centres[:, None] + lattice(steps, steps).reshape(-1, 2)).reshape(-1, 2)
 
 
 # A position and where it is traced to, with some interpolation weights or brightnesses.
@@ -213,9 +213,7 @@ def checked_over_sample_size(
         raise ValueError(f"{name}: expected the image's shape {shape_native}, got {array.shape}.")
     if not np.issubdtype(array.dtype, np.integer) or (array < 1).any():
         raise ValueError(f"{name}: expected integers >= 1, got {array.dtype} with minimum {array.min()}.")
-    array = array.astype(np.int64)
-    array.flags.writeable = False
-    return array
+    return read_only(array.astype(np.int64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,10 +270,10 @@ def light_grid(mask: Mask2D, psf: np.ndarray, psf_centre: tuple[int, int], size:
     return LightGrid(
         frame_shape,
         tuple(
-            (sub, _read_only(quadrature_positions(centres[members], sub, scale))) for sub, members in groups
+            (sub, read_only(quadrature_positions(centres[members], sub, scale))) for sub, members in groups
         ),
-        _read_only(np.ravel_multi_index((rows[order], cols[order]), frame_shape)),
-        _read_only(np.ravel_multi_index((mask_rows - first_row, mask_cols - first_col), frame_shape)),
+        read_only(np.ravel_multi_index((rows[order], cols[order]), frame_shape)),
+        read_only(np.ravel_multi_index((mask_rows - first_row, mask_cols - first_col), frame_shape)),
     )
 
 
@@ -293,8 +291,3 @@ def _sizes_at(size: OverSampleSize, rows: np.ndarray, cols: np.ndarray, centres:
         return np.full(rows.size, size)
     ny, nx = size.shape
     return size[np.clip(rows, 0, ny - 1), np.clip(cols, 0, nx - 1)]
-
-
-def _read_only(array: np.ndarray) -> np.ndarray:
-    array.flags.writeable = False
-    return array
