@@ -192,7 +192,7 @@ class LensedImage(pm.Continuous):
         if any(part.regularization.counts_rays for part in pixelized):
             warnings.warn(_AT_CROSSINGS, stacklevel=3)
         image = super().dist(inputs, inversion=inversion, **kwargs)
-        image.tag.tracer, image.tag.dataset, image.tag.sky = tracer, dataset, sky
+        image.tag.tracer, image.tag.dataset = tracer, dataset
         return image
 
     @classmethod

@@ -29,7 +29,7 @@ def with_values(variables: list[Any], values: Mapping[str, np.ndarray]) -> list[
         If a value has another shape than its variable; names it.
     """
     replacements = {
-        variable: _constant_for(variable, values[variable.name])
+        variable: pt.constant(checked_value(variable, values[variable.name]))
         for variable in ancestors(variables)
         if _is_random(variable) and variable.name in values
     }
@@ -93,7 +93,3 @@ def checked_value(variable: TensorVariable, value: Any) -> np.ndarray:
 
 def _is_random(variable: Variable) -> bool:
     return variable.owner is not None and isinstance(variable.owner.op, RNGConsumerOp)
-
-
-def _constant_for(variable: TensorVariable, value: Any) -> TensorVariable:
-    return pt.constant(checked_value(variable, value))

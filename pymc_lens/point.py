@@ -100,7 +100,9 @@ def numbered_tracer(model: pm.Model, image: TensorVariable, values: Mapping[str,
     ValueError
         If a value that the image depends on is missing.
     """
-    _require_values_of(image, model, values)
+    missing = {rv.name for rv in needed_variables(model, image)} - set(values)
+    if missing:
+        raise ValueError(f"point: there is no value of {sorted(missing)}.")
     # A variable that pm.do has made data is still random in the tracer.
     of_data = {variable.name: evaluate_once([variable])[0] for variable in model.data_vars}
     return tracer_at(image.tag.tracer, {**values, **of_data})
@@ -240,12 +242,6 @@ def _free_of(
             f"{computed}."
         )
     return {}
-
-
-def _require_values_of(image: TensorVariable, model: pm.Model, values: Mapping[str, np.ndarray]) -> None:
-    missing = {rv.name for rv in needed_variables(model, image)} - set(values)
-    if missing:
-        raise ValueError(f"point: there is no value of {sorted(missing)}.")
 
 
 def _with_data(dataset: Imaging, data: np.ndarray) -> Imaging:

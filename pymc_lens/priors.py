@@ -340,12 +340,9 @@ def _from_normals(op: EllCompsRV, rv: TensorVariable) -> Transform:
 
 
 def _on_the_disc(normals: TensorVariable, sigma: TensorVariable) -> TensorVariable:
-    squared = (normals**2).sum(axis=-1, keepdims=True) + _OFFSET
-    return normals * pt.sqrt(_radius_squared(squared, sigma) / squared)
-
-
-def _radius_squared(normals_squared: TensorVariable, sigma: TensorVariable) -> TensorVariable:
-    return -2.0 * sigma**2 * pt.log1p(_within(sigma) * pt.expm1(-0.5 * normals_squared))
+    normals_squared = (normals**2).sum(axis=-1, keepdims=True) + _OFFSET
+    squared = -2.0 * sigma**2 * pt.log1p(_within(sigma) * pt.expm1(-0.5 * normals_squared))
+    return normals * pt.sqrt(squared / normals_squared)
 
 
 def _within(sigma: TensorVariable) -> TensorVariable:

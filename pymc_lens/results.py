@@ -101,8 +101,8 @@ def reconstruct(
         "image_reconstruction": _image_dataset(solutions, coords),
         "evidence": _evidence_dataset(solutions, coords),
         **{
-            name: _source_dataset([solution.sources[source] for solution in solutions], coords)
-            for source, name in source_groups(list(solutions[0].sources)).items()
+            name: _source_dataset([solution.drawn.sources[source] for solution in solutions], coords)
+            for source, name in source_groups(list(solutions[0].drawn.sources)).items()
         },
     }
     prefix = group_prefix(model, image.name)
@@ -249,20 +249,13 @@ class _Solved(NamedTuple):
     drawn: SolvedImage
     most_probable_image: np.ndarray
 
-    @property
-    def sources(self) -> dict[str, Source]:
-        return self.drawn.sources
-
 
 def _unit(imaging: Imaging) -> str:
     return imaging.unit or "data units"
 
 
 def _source_dataset(sources: list[Source], coords: dict) -> xr.Dataset:
-    seen = [source.detected_rays for source in sources]
-    low, high = square_around(
-        np.array([[rays.min(axis=0), rays.max(axis=0)] for rays in seen]).reshape(-1, 2)
-    )
+    low, high = square_around(np.concatenate([source.detected_rays for source in sources]))
     grid_y, grid_x = (np.linspace(low[axis], high[axis], _SOURCE_GRID) for axis in (0, 1))
     points = lattice(grid_y, grid_x)
     on_grid = np.array([source.brightness(points) for source in sources])

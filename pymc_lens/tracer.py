@@ -107,7 +107,7 @@ class Tracer:
         self.cosmology = cosmology
         self.redshifts = _variable_redshifts(redshifts, self.galaxies)
         self._planes = _mass_planes(self.galaxies)
-        self.names = _names(self.galaxies, [self._is_source(galaxy) for galaxy in self.galaxies])
+        self.names = _names(self)
         lit = [galaxy.redshift for galaxy in galaxies if galaxy.light is not None]
         if self._planes and self._planes[-1].redshift >= max([self.source_redshift, *lit]):
             raise ValueError(
@@ -153,9 +153,6 @@ class Tracer:
         bool
         """
         return bool(self._planes_before(redshift))
-
-    def _is_source(self, galaxy: Galaxy) -> bool:
-        return galaxy.pixelization is not None or self.lenses(galaxy.redshift)
 
     def traced_grid(self, grid: Any, redshift: float | None = None) -> TensorVariable:
         """Trace image-plane positions to a redshift.
@@ -469,15 +466,15 @@ def _variable_redshifts(redshifts: Mapping[float, Any], galaxies: tuple[Galaxy, 
     return MappingProxyType({at: scalar("redshifts", value) for at, value in redshifts.items()})
 
 
-def _names(galaxies: tuple[Galaxy, ...], are_sources: list[bool]) -> tuple[str, ...]:
+def _names(tracer: Tracer) -> tuple[str, ...]:
     """Return a name of its own for each galaxy."""
-    kinds = [
-        galaxy.name or ("source" if is_source else "lens")
-        for galaxy, is_source in zip(galaxies, are_sources, strict=True)
-    ]
+    kinds = []
+    for galaxy in tracer.galaxies:
+        is_source = galaxy.pixelization is not None or tracer.lenses(galaxy.redshift)
+        kinds.append(galaxy.name or ("source" if is_source else "lens"))
     names = [
         f"{kind}_{kinds[: place + 1].count(kind)}" if galaxy.name is None and kinds.count(kind) > 1 else kind
-        for place, (galaxy, kind) in enumerate(zip(galaxies, kinds, strict=True))
+        for place, (galaxy, kind) in enumerate(zip(tracer.galaxies, kinds, strict=True))
     ]
     if len(set(names)) < len(names):
         raise ValueError(f"galaxies: expected names of their own, got {names}.")
