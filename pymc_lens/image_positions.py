@@ -11,6 +11,7 @@ from pymc.logprob.abstract import _logprob
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
+from pymc_lens.priors import POSITION
 from pymc_lens.symbolic import pair, scalar, vector
 from pymc_lens.tracer import Tracer
 from pymc_lens.validation import is_symbolic, positive_number, real_numbers, require_instance
@@ -19,7 +20,6 @@ from pymc_lens.validation import is_symbolic, positive_number, real_numbers, req
 # sigma in the image is one of sigma times this in the source plane, in the place of none.
 _SOFTENING = 0.01
 _TINY = 1e-300
-_AXES = "yx"
 
 
 class _Matrix(NamedTuple):
@@ -255,10 +255,8 @@ def image_positions_logp(
     """Log density of positions (n, 2), the source integrated out."""
     (value,) = values
     near, traced, jacobian, sigma, centre, scale = parameters
-    admissible = (sigma > 0.0).all(axis=-1) & (scale > 0.0)
-    admissible = (
-        admissible & ~pt.isnan(traced).any(axis=(-2, -1)) & ~pt.isnan(jacobian).any(axis=(-3, -2, -1))
-    )
+    are_known = ~pt.isnan(traced).any(axis=(-2, -1)) & ~pt.isnan(jacobian).any(axis=(-3, -2, -1))
+    admissible = (sigma > 0.0).all(axis=-1) & (scale > 0.0) & are_known
     sigma, scale = pt.switch(admissible[..., None], sigma, 1.0), pt.switch(admissible, scale, 1.0)
     traced = pt.switch(admissible[..., None, None], traced, 0.0)
     matrix = _Matrix.of(pt.switch(admissible[..., None, None, None], jacobian, np.eye(2)))
@@ -327,8 +325,8 @@ def _deviation(name: str, value: Any) -> TensorVariable:
 
 def _registered_dims(name: str, n_images: int) -> tuple[str, str]:
     model = pm.modelcontext(None)
-    images, axes = f"{model.name_for(name)}_image", _AXES
-    for dim, values in ((images, np.arange(n_images)), (axes, list(_AXES))):
+    images = f"{model.name_for(name)}_image"
+    for dim, values in ((images, np.arange(n_images)), POSITION):
         if dim not in model.dim_lengths:
             model.add_coord(dim, values)
-    return images, axes
+    return images, POSITION.dim

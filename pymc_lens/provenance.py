@@ -41,20 +41,19 @@ def stamp(idata: DataTree, model: pm.Model, random_seed: Any = None) -> None:
     random_seed : int or sequence of int, optional
         What was sampled with; a generator has no number that would be worth keeping.
     """
+    datasets = {name: image.tag.dataset for name, image in lensed_images(model).items()}
     if "posterior" in idata.children:
         idata["posterior"].attrs |= {
             "pymc_lens_version": pymc_lens.__version__,
             "random_seed": "unknown" if random_seed is None else _told_seed(random_seed),
             "model_digest": model_digest(model),
+            **{_attribute(name): fingerprint(dataset) for name, dataset in datasets.items()},
         }
-    for name, image in lensed_images(model).items():
-        imaging = image.tag.dataset
+    for name, dataset in datasets.items():
         dims = model.named_vars_to_dims.get(name, ())
-        if "posterior" in idata.children:
-            idata["posterior"].attrs[_attribute(name)] = fingerprint(imaging)
         for group in set(_GROUPS) & set(idata.children):
             if dims and name in idata[group].data_vars:
-                placed = idata[group].to_dataset().assign_coords(pixel_coords(imaging, dims[0]))
+                placed = idata[group].to_dataset().assign_coords(pixel_coords(dataset, dims[0]))
                 idata[group] = DataTree(placed, children=idata[group].children)
 
 
