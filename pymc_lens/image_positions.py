@@ -231,11 +231,12 @@ class ImagePositions(pm.Continuous):
         """
         require_instance("tracer", tracer, Tracer)
         positions = _positions("near", near)
-        jacobian = pt.stack(tracer.jacobian(positions, redshift), axis=-1)
+        jacobian = tracer.jacobian(positions, redshift)
+        rows = (pt.stack(jacobian[:2], axis=-1), pt.stack(jacobian[2:], axis=-1))
         parameters = (
             pt.as_tensor_variable(positions),
             tracer.traced_grid(positions, redshift),
-            jacobian.reshape((len(positions), 2, 2)),
+            pt.stack(rows, axis=-2),
             _deviations(sigma, len(positions)),
             pt.stack([pt.as_tensor_variable(part) for part in pair("source_centre", source_centre)]),
             _deviation("source_sigma", source_sigma),

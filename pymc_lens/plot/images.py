@@ -142,7 +142,7 @@ def frame(image: np.ndarray, pixel_scales: float) -> dict[str, Any]:
 def _ticks(norm: Normalize) -> list[float]:
     """Both ends, zero between them, and round numbers where there is room."""
     low, high = float(norm.vmin), float(norm.vmax)  # type: ignore[arg-type]
-    inner = [float(f"{value:.1g}") for value in norm.inverse(np.array([0.25, 0.5, 0.75]))]
+    inner = [float(f"{float(value):.1g}") for value in norm.inverse(np.array([0.25, 0.5, 0.75]))]
     ticks = [low, high]
     for value in [0.0, *inner]:
         places = np.asarray(norm(np.array([value, *ticks])))
