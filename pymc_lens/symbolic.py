@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from operator import and_
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pytensor
@@ -16,7 +16,16 @@ from pytensor.graph.utils import MissingInputError
 from pytensor.tensor.basic import Join
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lens.validation import number, real_numbers, require_real_variable, require_scalar_variable
+from pymc_lens.validation import (
+    number,
+    real_numbers,
+    require_between,
+    require_ell_comps,
+    require_not_negative,
+    require_positive,
+    require_real_variable,
+    require_scalar_variable,
+)
 
 # Whatever the unit, no galaxy is that large or that far off the image.
 _FAR = 1e30
@@ -244,6 +253,85 @@ def within(
         for value, other in zip(full, instead, strict=True)
     )
     return admissible, *inside
+
+
+class Domain(NamedTuple):
+    """Where a parameter lies, a number or a pair.
+
+    Attributes
+    ----------
+    read : callable
+        From a name and what the user gave to the numbers or variables of the parameter.
+    require : callable
+        Of the name and these; raises ValueError where numbers lie outside.
+    conditions : callable
+        Of these; what holds inside.
+    instead : tuple of float
+        What is taken for these where some parameter lies outside its domain.
+    """
+
+    read: Callable[[str, Any], tuple[Any, ...]]
+    require: Callable[..., None]
+    conditions: Callable[..., tuple[Any, ...]]
+    instead: tuple[float, ...]
+
+
+def _one(name: str, value: Any) -> tuple[Any]:
+    return (scalar(name, value),)
+
+
+REAL = Domain(_one, lambda name, value: None, lambda value: (), (0.0,))
+NOT_NEGATIVE = Domain(_one, require_not_negative, lambda value: (value >= 0.0,), (0.0,))
+POSITIVE = Domain(_one, require_positive, lambda value: (value > 0.0,), (1.0,))
+PLANE = Domain(pair, lambda name, y, x: None, lambda y, x: (), (0.0, 0.0))
+
+
+def between(low: float, high: float, instead: float) -> Domain:
+    """Domain of a number between two others."""
+
+    def require(name: str, value: Any) -> None:
+        require_between(name, value, low, high)
+
+    return Domain(_one, require, lambda value: (value > low, value < high), (instead,))
+
+
+def elliptical(below: float = 1.0) -> Domain:
+    """Domain of elliptical components inside a circle."""
+
+    def require(name: str, e_y: Any, e_x: Any) -> None:
+        require_ell_comps(name, (e_y, e_x), below)
+
+    return Domain(pair, require, lambda e_y, e_x: (e_y * e_y + e_x * e_x < below**2,), (0.0, 0.0))
+
+
+class Bounded:
+    """What has parameters, each a number or a variable in a domain of its own.
+
+    Attributes
+    ----------
+    domains : dict of str to Domain
+        By the names of the parameters.
+    """
+
+    domains: ClassVar[Mapping[str, Domain]]
+
+    def __post_init__(self) -> None:
+        for name, domain in self.domains.items():
+            domain.require(name, *domain.read(name, getattr(self, name)))
+
+    def _inside_the_domain(self, *conditions: Any) -> tuple[TensorVariable, ...]:
+        """Whether parameters, under more conditions, are admissible, then parameters that are in any case.
+
+        Those of a pair are two, in the order of `domains`.
+        """
+        values: list[Any] = []
+        instead: list[float] = []
+        for name, domain in self.domains.items():
+            parts = domain.read(name, getattr(self, name))
+            values += parts
+            instead += domain.instead
+            conditions += domain.conditions(*parts)
+        return within(values, instead, *conditions)
 
 
 def ellipticity(e_y: TensorVariable, e_x: TensorVariable) -> TensorVariable:

@@ -13,7 +13,7 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.data.image_plane import CENTRED, Frame
 from pymc_lens.symbolic import called, expression, may_be_equal
-from pymc_lens.validation import integer, require_instance
+from pymc_lens.validation import integer, positive_number, require_instance
 
 POSITIVITY = (None, "map", "marginal", "nnls")
 # Along a pixel's side, of light that nothing is known of.
@@ -220,10 +220,22 @@ def require_positivity(positivity: object) -> None:
         raise ValueError(f"positivity: expected one of {list(POSITIVITY)}, got {positivity!r}.")
 
 
+def require_amplitudes(light: LightProfile) -> None:
+    """Raise unless the prior of a profile's amplitudes, and how they are confined, are admissible."""
+    if light.intensity_scale is not None:
+        positive_number("intensity_scale", light.intensity_scale)
+    require_positivity(light.positivity)
+
+
 def require_columns(light: LightProfile) -> None:
     """Raise unless the number of amplitudes of a profile, which may be a user's, is an integer above zero."""
     for part in light.parts:
         integer(f"{type(part).__name__}.n_columns", part.n_columns, minimum=1)
+
+
+def middles(points: np.ndarray, sub_size: int, frame: Frame) -> np.ndarray:
+    """Where pixels (n_pixels, 2) of the points of `LightProfile.averages` lie in the image."""
+    return frame.from_sky(points.reshape(-1, sub_size**2, 2).mean(axis=1))
 
 
 def images_of(light: LightProfile, grid: Any) -> TensorVariable:

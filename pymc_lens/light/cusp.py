@@ -14,6 +14,8 @@ import numpy as np
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
+from pymc_lens.quadrature import gauss_legendre
+
 # In pixels, off the centre: up to where they are integrated over, and from where on they are not at all. In
 # between both ways are mixed, that nothing jumps as the centre moves.
 _WITHIN, _BEYOND = 1.5, 2.5
@@ -78,12 +80,6 @@ def _fading(squared: TensorVariable) -> TensorVariable:
     return 1.0 - t**3 * (10.0 - 15.0 * t + 6.0 * t**2)
 
 
-def _rule(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Gauss-Legendre nodes and weights between zero and one."""
-    nodes, weights = np.polynomial.legendre.leggauss(n)
-    return 0.5 * (nodes + 1.0), 0.5 * weights
-
-
 # Five lines of pixels, of which at least one on either side of `_BEYOND` is left out; six lines of corners.
 _STEPS = np.arange(-2.0, 3.0)
 _ROWS, _COLUMNS = np.repeat(_STEPS, 5), np.tile(_STEPS, 5)
@@ -93,6 +89,6 @@ _CORNER_Y, _CORNER_X = np.tile(np.repeat(_LINES, 6), 2)[:, None], np.tile(_LINES
 _IS_BELOW = np.repeat([True, False], 36)[:, None]
 _DIFFERENCE = np.diff(np.eye(6), axis=0)
 _ADD_UP = np.tile(np.kron(_DIFFERENCE, _DIFFERENCE), 2)
-(_R, _R_WEIGHTS), (_V, _V_WEIGHTS) = _rule(_RADIAL), _rule(_ANGULAR)
+(_R, _R_WEIGHTS), (_V, _V_WEIGHTS) = gauss_legendre(_RADIAL), gauss_legendre(_ANGULAR)
 _NEAR, _ASIDE = np.repeat(_R**_GRADING, _ANGULAR), np.tile(_V, _RADIAL)
 _WEIGHTS = np.outer(_GRADING * _R ** (2 * _GRADING - 1) * _R_WEIGHTS, _V_WEIGHTS).ravel()

@@ -8,23 +8,21 @@ from functools import partial
 from typing import Any, ClassVar, Self, override
 
 import numpy as np
-import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.data.image_plane import CENTRED, Frame
-from pymc_lens.light.base import LightProfile, require_positivity
+from pymc_lens.light.base import LightProfile, middles, require_amplitudes
 from pymc_lens.light.cusp import with_cusp
 from pymc_lens.light.multi_gaussian import turned
-from pymc_lens.symbolic import nan_unless, pair, scalar, split_positions, within
-from pymc_lens.validation import positive_number, require_between, require_ell_comps
+from pymc_lens.symbolic import PLANE, Bounded, elliptical, nan_unless, pair, split_positions
 
 # arcsec: no logarithm of a radius of zero.
 _TINY = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class EllipticalLight(LightProfile):
-    """The contract: a subclass names its parameters and gives `brightness`.
+class EllipticalLight(Bounded, LightProfile):
+    """The contract: a subclass adds its parameters to `domains` and gives `brightness`.
 
     The elliptical radius is ``sqrt(q x^2 + y^2 / q)`` in the major-axis frame, the geometric mean of the
     half-axes of an isophote, as PyAutoLens counts it for Sersic profiles. A cusp is integrated over the
@@ -38,14 +36,9 @@ class EllipticalLight(LightProfile):
         See `pymc_lens.mass.Isothermal`.
     intensity_scale, positivity
         See `LightProfile`.
-
-    Attributes
-    ----------
-    domain : dict of str to (low, high, inside)
-        The parameters between which numbers they lie, and one number there.
     """
 
-    domain: ClassVar[dict[str, tuple[float, float, float]]]
+    domains: ClassVar = {"centre": PLANE, "ell_comps": elliptical()}
     n_columns: ClassVar[int] = 1
 
     centre: Any = (0.0, 0.0)
@@ -54,13 +47,8 @@ class EllipticalLight(LightProfile):
     positivity: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        pair("centre", self.centre)
-        require_ell_comps("ell_comps", pair("ell_comps", self.ell_comps))
-        for name, (low, high, _) in self.domain.items():
-            require_between(name, scalar(name, getattr(self, name)), low, high)
-        if self.intensity_scale is not None:
-            positive_number("intensity_scale", self.intensity_scale)
-        require_positivity(self.positivity)
+        super().__post_init__()
+        require_amplitudes(self)
 
     @abstractmethod
     def brightness(self, squared: TensorVariable, *parameters: TensorVariable) -> TensorVariable:
@@ -71,7 +59,7 @@ class EllipticalLight(LightProfile):
         squared : (...) variable
             Square of the elliptical radius, arcsec^2; never zero.
         *parameters : variables
-            Inside their domain, in its order.
+            Those in `domains` after the ellipticity, inside them.
         """
 
     @override
@@ -86,10 +74,9 @@ class EllipticalLight(LightProfile):
     ) -> TensorVariable:
         """See `LightProfile`; the pixels around the centre are integrated over."""
         averages = super().averages(points, sub_size, pixel_scales, frame)[0]
-        middles = frame.from_sky(points.reshape(-1, sub_size**2, 2).mean(axis=1))
         admissible, centre_y, centre_x, *shape = self._seen_in(frame)._inside_the_domain()
-        brightness = partial(self._at, shape)
-        mixed = with_cusp(brightness, averages, (centre_y, centre_x), middles, pixel_scales)
+        brightness, places = partial(self._at, shape), middles(points, sub_size, frame)
+        mixed = with_cusp(brightness, averages, (centre_y, centre_x), places, pixel_scales)
         return nan_unless(admissible, mixed)[None]
 
     def _at(self, shape: list[TensorVariable], y: TensorVariable, x: TensorVariable) -> TensorVariable:
@@ -97,19 +84,6 @@ class EllipticalLight(LightProfile):
         e_y, e_x, *parameters = shape
         stretched = (y + e_x * y - e_y * x) ** 2 + (x - e_x * x - e_y * y) ** 2
         return self.brightness(stretched / (1.0 - e_y * e_y - e_x * e_x) + _TINY**2, *parameters)
-
-    def _inside_the_domain(self) -> tuple[TensorVariable, ...]:
-        """Whether the parameters are admissible, then centre, e_y, e_x and `domain`'s, which are."""
-        e_y, e_x = map(pt.as_tensor_variable, pair("ell_comps", self.ell_comps))
-        parameters = [scalar(name, getattr(self, name)) for name in self.domain]
-        conditions = [
-            condition
-            for parameter, (low, high, _) in zip(parameters, self.domain.values(), strict=True)
-            for condition in (parameter > low, parameter < high)
-        ]
-        inside = (0.0, 0.0, 0.0, 0.0, *(within_domain for _, _, within_domain in self.domain.values()))
-        values = (*pair("centre", self.centre), e_y, e_x, *parameters)
-        return within(values, inside, e_y * e_y + e_x * e_x < 1.0, *conditions)
 
     def _seen_in(self, frame: Frame) -> Self:
         """Return the same light with positions and angles in the image: along the sides of its pixels."""

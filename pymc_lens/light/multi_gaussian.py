@@ -14,7 +14,7 @@ from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.data.image_plane import CENTRED, Frame
-from pymc_lens.light.base import LightProfile, require_positivity
+from pymc_lens.light.base import LightProfile, middles, require_amplitudes
 from pymc_lens.ops.gaussian_columns import GaussianColumns
 from pymc_lens.symbolic import moderate, nan_unless, pair, pairs, split_positions, zero_unless
 from pymc_lens.validation import integer, positive_number, real_numbers, require_ell_comps
@@ -88,9 +88,7 @@ class MultiGaussian(LightProfile):
                 )
             if not (np.isfinite(widths).all() and (widths > 0.0).all()):
                 raise ValueError(f"sigmas: expected positive, finite widths, got {widths}.")
-        if self.intensity_scale is not None:
-            positive_number("intensity_scale", self.intensity_scale)
-        require_positivity(self.positivity)
+        require_amplitudes(self)
 
     @classmethod
     def log_spaced(
@@ -167,7 +165,7 @@ class MultiGaussian(LightProfile):
         narrow = np.flatnonzero(widths < _BETWEEN_POINTS * pixel_scales / sub_size)
         if not narrow.size:
             return averages
-        centres = frame.from_sky(points.reshape(-1, sub_size**2, 2).mean(axis=1))
+        centres = middles(points, sub_size, frame)
         integrated = self._seen_in(frame)._integrated(centres, pixel_scales, narrow)
         return pt.set_subtensor(averages[narrow], integrated)
 

@@ -10,9 +10,8 @@ import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.data.image_plane import CENTRED, Frame
-from pymc_lens.light.base import LightProfile, require_positivity
+from pymc_lens.light.base import LightProfile, middles, require_amplitudes
 from pymc_lens.symbolic import nan_unless, pairs, within
-from pymc_lens.validation import positive_number
 
 # Pixels: the Gaussian window of the interpolation.
 _WINDOW = 2.5
@@ -65,9 +64,7 @@ class PointSource(LightProfile):
 
     def __post_init__(self) -> None:
         self._centres()
-        if self.intensity_scale is not None:
-            positive_number("intensity_scale", self.intensity_scale)
-        require_positivity(self.positivity)
+        require_amplitudes(self)
 
     @property
     @override
@@ -84,7 +81,7 @@ class PointSource(LightProfile):
         self, points: np.ndarray, sub_size: int, pixel_scales: float, frame: Frame = CENTRED
     ) -> TensorVariable:
         """See `LightProfile`: what convolved with the PSF is the PSF at each position."""
-        pixels = frame.from_sky(points.reshape(-1, sub_size**2, 2).mean(axis=1)) / pixel_scales
+        pixels = middles(points, sub_size, frame) / pixel_scales
         return pt.stack([_interpolation(centre, pixels, pixel_scales, frame) for centre in self._centres()])
 
     @override

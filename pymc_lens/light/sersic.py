@@ -10,9 +10,8 @@ import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.light.elliptical import EllipticalLight
+from pymc_lens.symbolic import POSITIVE, between
 
-_INDICES = (0.3, 12.0, 4.0)
-_RADII = (0.0, np.inf, 1.0)
 # Of 1 / n, from that of n itself on: Ciotti & Bertin 1999 (A&A 352, 447), eq. 18.
 _B = (-1.0 / 3.0, 4.0 / 405.0, 46.0 / 25515.0, 131.0 / 1148175.0, -2194697.0 / 30690717750.0)
 
@@ -24,6 +23,11 @@ def half_light_coefficient(index: Any) -> Any:
     an index of 4, 2e-5 at 1, 4e-4 at 0.5 and 2e-3 at 0.3.
     """
     return 2.0 * index + sum(coefficient / index**power for power, coefficient in enumerate(_B))
+
+
+def _brightness(squared: TensorVariable, radius: TensorVariable, index: Any) -> TensorVariable:
+    power = pt.exp(0.5 / index * pt.log(squared / radius**2))
+    return pt.exp(half_light_coefficient(index) * (1.0 - power))
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +64,10 @@ class Sersic(EllipticalLight):
     1
     """
 
-    domain: ClassVar[dict[str, tuple[float, float, float]]] = {
-        "effective_radius": _RADII,
-        "sersic_index": _INDICES,
+    domains: ClassVar = {
+        **EllipticalLight.domains,
+        "effective_radius": POSITIVE,
+        "sersic_index": between(0.3, 12.0, instead=4.0),
     }
 
     effective_radius: Any = 0.6
@@ -70,9 +75,7 @@ class Sersic(EllipticalLight):
 
     @override
     def brightness(self, squared: TensorVariable, *parameters: TensorVariable) -> TensorVariable:
-        radius, index = parameters
-        power = pt.exp(0.5 / index * pt.log(squared / radius**2))
-        return pt.exp(half_light_coefficient(index) * (1.0 - power))
+        return _brightness(squared, *parameters)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,15 +83,13 @@ class _NamedSersic(EllipticalLight):
     """A Sérsic profile of fixed index."""
 
     index: ClassVar[float]
-    domain: ClassVar[dict[str, tuple[float, float, float]]] = {"effective_radius": _RADII}
+    domains: ClassVar = {**EllipticalLight.domains, "effective_radius": POSITIVE}
 
     effective_radius: Any = 0.6
 
     @override
     def brightness(self, squared: TensorVariable, *parameters: TensorVariable) -> TensorVariable:
-        (radius,) = parameters
-        power = pt.exp(0.5 / self.index * pt.log(squared / radius**2))
-        return pt.exp(half_light_coefficient(self.index) * (1.0 - power))
+        return _brightness(squared, *parameters, self.index)
 
 
 class Exponential(_NamedSersic):
@@ -173,12 +174,11 @@ class SersicCore(EllipticalLight):
         give NaN.
     """
 
-    domain: ClassVar[dict[str, tuple[float, float, float]]] = {
-        "effective_radius": _RADII,
-        "sersic_index": _INDICES,
-        "radius_break": _RADII,
-        "gamma": (-2.0, 2.0, 0.0),
-        "alpha": (0.0, np.inf, 3.0),
+    domains: ClassVar = {
+        **Sersic.domains,
+        "radius_break": POSITIVE,
+        "gamma": between(-2.0, 2.0, instead=0.0),
+        "alpha": POSITIVE,
     }
 
     effective_radius: Any = 0.6

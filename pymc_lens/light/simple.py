@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, override
 
-import numpy as np
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.light.elliptical import EllipticalLight
-
-_WIDTHS = (0.0, np.inf, 1.0)
+from pymc_lens.symbolic import POSITIVE
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +39,7 @@ class Gaussian(EllipticalLight):
         variables outside these domains give NaN.
     """
 
-    domain: ClassVar[dict[str, tuple[float, float, float]]] = {"sigma": _WIDTHS}
+    domains: ClassVar = {**EllipticalLight.domains, "sigma": POSITIVE}
 
     sigma: Any = 1.0
 
@@ -78,7 +76,7 @@ class Moffat(EllipticalLight):
         Random variables outside these domains give NaN.
     """
 
-    domain: ClassVar[dict[str, tuple[float, float, float]]] = {"alpha": _WIDTHS, "beta": _WIDTHS}
+    domains: ClassVar = {**EllipticalLight.domains, "alpha": POSITIVE, "beta": POSITIVE}
 
     alpha: Any = 0.5
     beta: Any = 2.0

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, override
 
-import numpy as np
 import pytensor
 import pytensor.tensor as pt
 from pytensor.graph.traversal import toposort
 from pytensor.tensor.variable import TensorVariable
 
+from pymc_lens.quadrature import gauss_legendre
 from pymc_lens.symbolic import called, expression, join_positions, may_be_equal, nan_unless, split_positions
 from pymc_lens.validation import require_instance
 
@@ -329,11 +329,10 @@ def potential_from_deflections(
     They may be as singular there as those of a halo, whose convergence has a logarithm: the square of a
     variable takes it away, and leaves an error of 1e-10 of the potential.
     """
-    nodes, weights = np.polynomial.legendre.leggauss(_POTENTIAL_NODES)
-    root = 0.5 * (nodes + 1.0)
+    root, weights = gauss_legendre(_POTENTIAL_NODES)
     y, x = (y - centre_y)[..., None], (x - centre_x)[..., None]
     alpha_y, alpha_x = profile.deflections_yx(centre_y + root**2 * y, centre_x + root**2 * x)
-    return ((y * alpha_y + x * alpha_x) * (weights * root)).sum(axis=-1)
+    return ((y * alpha_y + x * alpha_x) * (2.0 * weights * root)).sum(axis=-1)
 
 
 def _parts(profile: MassProfile) -> tuple[MassProfile, ...]:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, override
+from typing import Any, ClassVar, override
 
-import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.mass.base import Hessian, MassProfile
 from pymc_lens.mass.isothermal_core import Ellipsoid
-from pymc_lens.symbolic import nan_unless, pair, scalar, within
-from pymc_lens.validation import is_symbolic, require_ell_comps, require_not_negative
+from pymc_lens.symbolic import NOT_NEGATIVE, PLANE, Bounded, elliptical, nan_unless, scalar
+from pymc_lens.validation import is_symbolic
 
 
 @dataclass(frozen=True, eq=False)
-class dPIEMass(MassProfile):
+class dPIEMass(Bounded, MassProfile):
     """Dual pseudo-isothermal ellipsoid, of galaxies and subhaloes that are truncated.
 
     ``kappa = b0 / 2 * rs / (rs - ra) * (1 / sqrt(ra^2 + R^2) - 1 / sqrt(rs^2 + R^2))`` with
@@ -43,6 +42,14 @@ class dPIEMass(MassProfile):
         ``|ell_comps| >= 1``, a centre that is not finite. Random variables outside these domains give NaN.
     """
 
+    domains: ClassVar = {
+        "centre": PLANE,
+        "ell_comps": elliptical(),
+        "ra": NOT_NEGATIVE,
+        "rs": NOT_NEGATIVE._replace(instead=(1.0,)),
+        "b0": NOT_NEGATIVE,
+    }
+
     centre: Any = (0.0, 0.0)
     ell_comps: Any = (0.0, 0.0)
     ra: Any = 0.1
@@ -50,12 +57,8 @@ class dPIEMass(MassProfile):
     b0: Any = 1.0
 
     def __post_init__(self) -> None:
-        pair("centre", self.centre)
-        require_ell_comps("ell_comps", pair("ell_comps", self.ell_comps))
-        ra, rs, b0 = (scalar(name, getattr(self, name)) for name in ("ra", "rs", "b0"))
-        require_not_negative("ra", ra)
-        require_not_negative("rs", rs)
-        require_not_negative("b0", b0)
+        super().__post_init__()
+        ra, rs = scalar("ra", self.ra), scalar("rs", self.rs)
         if not (is_symbolic(ra) or is_symbolic(rs) or ra < rs):
             raise ValueError(f"ra: expected less than rs, got ra {ra} and rs {rs}.")
 
@@ -79,12 +82,8 @@ class dPIEMass(MassProfile):
 
     def _ellipsoids(self) -> tuple[TensorVariable, Ellipsoid, Ellipsoid]:
         """Whether the parameters are admissible, and ellipsoids of parameters that are."""
-        e_y, e_x = map(pt.as_tensor_variable, pair("ell_comps", self.ell_comps))
-        ra, rs, b0 = (scalar(name, getattr(self, name)) for name in ("ra", "rs", "b0"))
-        admissible, centre_y, centre_x, e_y, e_x, ra, rs, b0 = within(
-            (*pair("centre", self.centre), e_y, e_x, ra, rs, b0),
-            (0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0),
-            *(e_y * e_y + e_x * e_x < 1.0, ra >= 0.0, rs > ra, b0 >= 0.0),
+        admissible, centre_y, centre_x, e_y, e_x, ra, rs, b0 = self._inside_the_domain(
+            scalar("rs", self.rs) > scalar("ra", self.ra)
         )
         area = 1.0 - e_y * e_y - e_x * e_x
         shape = (centre_y, centre_x, e_y, e_x, area * b0 * rs / (rs - ra))

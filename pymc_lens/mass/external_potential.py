@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, override
+from typing import Any, ClassVar, override
 
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.mass.base import Hessian, MassProfile
-from pymc_lens.symbolic import nan_unless, pair, scalar, within
-
-_ORDERS = ("gamma_1", "gamma_2", "tau_1", "tau_2", "delta_1", "delta_2")
+from pymc_lens.symbolic import PLANE, REAL, Bounded, nan_unless
 
 
 @dataclass(frozen=True, eq=False)
-class ExternalPotential(MassProfile):
+class ExternalPotential(Bounded, MassProfile):
     r"""Potential of distant mass to third order about a centre: shear, gradient of convergence, third order.
 
     .. math:: \psi = \tfrac12 r^2 (\gamma_1 \cos 2\phi + \gamma_2 \sin 2\phi)
@@ -44,6 +42,11 @@ class ExternalPotential(MassProfile):
         For numbers that are not finite.
     """
 
+    domains: ClassVar = {
+        "centre": PLANE,
+        **dict.fromkeys(("gamma_1", "gamma_2", "tau_1", "tau_2", "delta_1", "delta_2"), REAL),
+    }
+
     centre: Any = (0.0, 0.0)
     gamma_1: Any = 0.0
     gamma_2: Any = 0.0
@@ -52,14 +55,9 @@ class ExternalPotential(MassProfile):
     delta_1: Any = 0.0
     delta_2: Any = 0.0
 
-    def __post_init__(self) -> None:
-        pair("centre", self.centre)
-        for name in _ORDERS:
-            scalar(name, getattr(self, name))
-
     @override
     def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
-        admissible, y, x, gamma_1, gamma_2, tau_1, tau_2, delta_1, delta_2 = self._inside_the_domain(y, x)
+        admissible, y, x, gamma_1, gamma_2, tau_1, tau_2, delta_1, delta_2 = self._seen_from(y, x)
         second = 0.5 * gamma_1 * (x * x - y * y) + gamma_2 * x * y
         first = 0.25 * (x * x + y * y) * (tau_1 * x + tau_2 * y)
         third = (delta_1 * x * (x * x - 3.0 * y * y) + delta_2 * y * (3.0 * x * x - y * y)) / 6.0
@@ -67,7 +65,7 @@ class ExternalPotential(MassProfile):
 
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-        admissible, y, x, gamma_1, gamma_2, tau_1, tau_2, delta_1, delta_2 = self._inside_the_domain(y, x)
+        admissible, y, x, gamma_1, gamma_2, tau_1, tau_2, delta_1, delta_2 = self._seen_from(y, x)
         along, squared, difference = tau_1 * x + tau_2 * y, x * x + y * y, x * x - y * y
         alpha_y = gamma_2 * x - gamma_1 * y + 0.5 * along * y + 0.25 * squared * tau_2
         alpha_x = gamma_1 * x + gamma_2 * y + 0.5 * along * x + 0.25 * squared * tau_1
@@ -77,14 +75,13 @@ class ExternalPotential(MassProfile):
 
     @override
     def hessian_yx(self, y: TensorVariable, x: TensorVariable) -> Hessian:
-        admissible, y, x, gamma_1, gamma_2, tau_1, tau_2, delta_1, delta_2 = self._inside_the_domain(y, x)
+        admissible, y, x, gamma_1, gamma_2, tau_1, tau_2, delta_1, delta_2 = self._seen_from(y, x)
         kappa = nan_unless(admissible, tau_1 * x + tau_2 * y)
         shear_1 = gamma_1 + 0.5 * (tau_1 * x - tau_2 * y) + delta_1 * x + delta_2 * y
         shear_2 = gamma_2 + 0.5 * (tau_1 * y + tau_2 * x) + delta_2 * x - delta_1 * y
         return Hessian(kappa - shear_1, nan_unless(admissible, shear_2), kappa + shear_1)
 
-    def _inside_the_domain(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, ...]:
-        """Whether the parameters are admissible, y and x from the centre, and parameters that are."""
-        values = (*pair("centre", self.centre), *(scalar(name, getattr(self, name)) for name in _ORDERS))
-        admissible, centre_y, centre_x, *orders = within(values, (0.0,) * len(values))
+    def _seen_from(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, ...]:
+        """Whether the parameters are admissible, y and x from the centre, and the other parameters."""
+        admissible, centre_y, centre_x, *orders = self._inside_the_domain()
         return admissible, pt.sub(y, centre_y), pt.sub(x, centre_x), *orders

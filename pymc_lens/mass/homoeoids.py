@@ -69,9 +69,3 @@ class Homoeoids:
         f_x = (weighted * root / size).sum(axis=-1)
         f_y = (-0.5 * weighted * s_y / (root * size)).sum(axis=-1)
         return self.n_y * f_x + self.n_x * f_y, self.n_x * f_x - self.n_y * f_y
-
-
-def rule(n_nodes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Gauss-Legendre nodes and weights between zero and one."""
-    nodes, weights = np.polynomial.legendre.leggauss(n_nodes)
-    return 0.5 * (nodes + 1.0), 0.5 * weights

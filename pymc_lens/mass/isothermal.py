@@ -9,17 +9,14 @@ With :math:`Z = x + iy` relative to the centre, :math:`e = e_x + i e_y`, :math:`
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
-from operator import and_
-from typing import Any, override
+from typing import Any, ClassVar, override
 
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.mass.base import Hessian, MassProfile
 from pymc_lens.ops.ray_op import RayOp, formula
-from pymc_lens.symbolic import moderate, nan_unless, pair, scalar, zero_unless
-from pymc_lens.validation import require_ell_comps, require_not_negative
+from pymc_lens.symbolic import NOT_NEGATIVE, PLANE, Bounded, elliptical, nan_unless, pair
 
 # arcsec^2: keeps the direction of a ray finite at the centre.
 SOFTENING = 1e-20
@@ -129,7 +126,7 @@ def deflection_pullback(
 
 
 @dataclass(frozen=True, eq=False)
-class Isothermal(MassProfile):
+class Isothermal(Bounded, MassProfile):
     """Singular isothermal ellipsoid, smooth through the circular case.
 
     ``kappa = einstein_radius / ((1 + q) sqrt(x^2 + y^2 / q^2))`` in the major-axis frame (the convention of
@@ -161,14 +158,11 @@ class Isothermal(MassProfile):
     array([[0.  , 1.63]])
     """
 
+    domains: ClassVar = {"centre": PLANE, "ell_comps": elliptical(), "einstein_radius": NOT_NEGATIVE}
+
     centre: Any = (0.0, 0.0)
     ell_comps: Any = (0.0, 0.0)
     einstein_radius: Any = 1.0
-
-    def __post_init__(self) -> None:
-        pair("centre", self.centre)
-        require_ell_comps("ell_comps", pair("ell_comps", self.ell_comps))
-        require_not_negative("einstein_radius", scalar("einstein_radius", self.einstein_radius))
 
     @override
     def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
@@ -179,14 +173,14 @@ class Isothermal(MassProfile):
 
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-        admissible, *inside = self._inside_the_domain()
+        admissible, *inside = self._parameters()
         alpha_y, alpha_x = RayOp(deflection, deflection_pullback).deflections(y, x, *inside)
         return nan_unless(admissible, alpha_y), nan_unless(admissible, alpha_x)
 
     @override
     def hessian_yx(self, y: TensorVariable, x: TensorVariable) -> Hessian:
         # Again by homogeneity the only second derivative is tangential: twice the convergence.
-        admissible, centre_y, centre_x, e_y, e_x, strength = self._inside_the_domain()
+        admissible, centre_y, centre_x, e_y, e_x, strength = self._parameters()
         y, x = y - centre_y, x - centre_x
         stretched_squared = (y + e_x * y - e_y * x) ** 2 + (x - e_x * x - e_y * y) ** 2
         convergence = nan_unless(admissible, 0.5 * strength / pt.sqrt(stretched_squared + SOFTENING))
@@ -195,14 +189,7 @@ class Isothermal(MassProfile):
         yy, xx = tangential * (x * x + 0.5 * SOFTENING), tangential * (y * y + 0.5 * SOFTENING)
         return Hessian(yy, -tangential * x * y, xx)
 
-    def _inside_the_domain(self) -> tuple[TensorVariable, ...]:
+    def _parameters(self) -> tuple[TensorVariable, ...]:
         """Whether the parameters are admissible, then centre, e_y, e_x and strength; zero if not."""
-        centre = pair("centre", self.centre)
-        parts = (*pair("ell_comps", self.ell_comps), scalar("einstein_radius", self.einstein_radius))
-        e_y, e_x, radius = (pt.as_tensor_variable(part) for part in parts)
-        in_domain = (radius >= 0.0) & (e_y * e_y + e_x * e_x < 1.0)
-        admissible = reduce(and_, moderate(*centre, radius), in_domain)
-        centre_y, centre_x, e_y, e_x, radius = (
-            zero_unless(admissible, part) for part in (*centre, e_y, e_x, radius)
-        )
+        admissible, centre_y, centre_x, e_y, e_x, radius = self._inside_the_domain()
         return admissible, centre_y, centre_x, e_y, e_x, radius * (1.0 - e_y * e_y - e_x * e_x)

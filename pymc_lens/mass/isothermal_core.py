@@ -9,16 +9,15 @@ eq. 4.1.2) in a form that is analytic in e through zero.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, override
+from typing import Any, ClassVar, override
 
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.mass.base import Hessian, MassProfile
-from pymc_lens.mass.isothermal import SOFTENING, arctan_ratio
+from pymc_lens.mass.isothermal import SOFTENING, Isothermal, arctan_ratio
 from pymc_lens.ops.ray_op import RayOp, formula
-from pymc_lens.symbolic import ellipticity, nan_unless, pair, scalar, within
-from pymc_lens.validation import require_ell_comps, require_not_negative
+from pymc_lens.symbolic import NOT_NEGATIVE, Bounded, ellipticity, nan_unless
 
 # arcsec: keeps the logarithm of a core of zero finite.
 _TINY = 1e-300
@@ -142,7 +141,7 @@ class Ellipsoid:
 
 
 @dataclass(frozen=True, eq=False)
-class IsothermalCore(MassProfile):
+class IsothermalCore(Bounded, MassProfile):
     """Isothermal ellipsoid with a core.
 
     ``kappa = einstein_radius / ((1 + q) sqrt(core_radius^2 + x^2 + y^2 / q^2))`` in the major-axis frame: the
@@ -170,16 +169,12 @@ class IsothermalCore(MassProfile):
         Random variables outside these domains give NaN.
     """
 
+    domains: ClassVar = {**Isothermal.domains, "core_radius": NOT_NEGATIVE}
+
     centre: Any = (0.0, 0.0)
     ell_comps: Any = (0.0, 0.0)
     einstein_radius: Any = 1.0
     core_radius: Any = 0.01
-
-    def __post_init__(self) -> None:
-        pair("centre", self.centre)
-        require_ell_comps("ell_comps", pair("ell_comps", self.ell_comps))
-        for name in ("einstein_radius", "core_radius"):
-            require_not_negative(name, scalar(name, getattr(self, name)))
 
     @override
     def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
@@ -199,12 +194,6 @@ class IsothermalCore(MassProfile):
 
     def _ellipsoid(self) -> tuple[TensorVariable, Ellipsoid]:
         """Whether the parameters are admissible, and the ellipsoid of parameters that are."""
-        e_y, e_x = map(pt.as_tensor_variable, pair("ell_comps", self.ell_comps))
-        radius, core = (scalar(name, getattr(self, name)) for name in ("einstein_radius", "core_radius"))
-        admissible, centre_y, centre_x, e_y, e_x, radius, core = within(
-            (*pair("centre", self.centre), e_y, e_x, radius, core),
-            (0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
-            *(e_y * e_y + e_x * e_x < 1.0, radius >= 0.0, core >= 0.0),
-        )
+        admissible, centre_y, centre_x, e_y, e_x, radius, core = self._inside_the_domain()
         strength, along_major = radius * (1.0 - e_y * e_y - e_x * e_x), 1.0 - ellipticity(e_y, e_x)
         return admissible, Ellipsoid(centre_y, centre_x, e_y, e_x, strength, core * along_major)

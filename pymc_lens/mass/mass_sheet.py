@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
-from operator import and_
-from typing import Any, override
+from typing import Any, ClassVar, override
 
-import numpy as np
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.mass.base import Hessian, MassProfile
-from pymc_lens.symbolic import moderate, nan_unless, pair, scalar, zero_unless
+from pymc_lens.symbolic import PLANE, REAL, Bounded, nan_unless, scalar
 
 
 @dataclass(frozen=True, eq=False)
-class MassSheet(MassProfile):
+class MassSheet(Bounded, MassProfile):
     """Uniform convergence: ``alpha = kappa (theta - centre)``.
 
     Parameters
@@ -34,21 +31,19 @@ class MassSheet(MassProfile):
         For numbers that are not finite.
     """
 
+    domains: ClassVar = {"centre": PLANE, "kappa": REAL}
+
     centre: Any = (0.0, 0.0)
     kappa: Any = 0.0
 
-    def __post_init__(self) -> None:
-        pair("centre", self.centre)
-        scalar("kappa", self.kappa)
-
     @override
     def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
-        admissible, kappa, y, x = self._inside_the_domain(y, x)
+        admissible, kappa, y, x = self._seen_from(y, x)
         return nan_unless(admissible, 0.5 * kappa * (y**2 + x**2))
 
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-        admissible, kappa, y, x = self._inside_the_domain(y, x)
+        admissible, kappa, y, x = self._seen_from(y, x)
         return nan_unless(admissible, kappa * y), nan_unless(admissible, kappa * x)
 
     @override
@@ -56,9 +51,7 @@ class MassSheet(MassProfile):
         kappa = scalar("kappa", self.kappa) * pt.ones_like(x)
         return Hessian(kappa, pt.zeros_like(x), kappa)
 
-    def _inside_the_domain(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, ...]:
-        """Whether the parameters are admissible, kappa, and y, x from the centre; with zeros if not."""
-        parts = (*pair("centre", self.centre), scalar("kappa", self.kappa))
-        admissible = reduce(and_, moderate(*parts), pt.as_tensor_variable(np.array(True)))
-        centre_y, centre_x, kappa = (zero_unless(admissible, part) for part in parts)
+    def _seen_from(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, ...]:
+        """Whether the parameters are admissible, kappa, and y, x from the centre."""
+        admissible, centre_y, centre_x, kappa = self._inside_the_domain()
         return admissible, kappa, y - centre_y, x - centre_x

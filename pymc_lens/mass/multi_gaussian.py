@@ -32,6 +32,7 @@ from pymc_lens.mass.nfw import shape
 from pymc_lens.mass.power_law import MOST_ELLIPTICAL, number_of_terms
 from pymc_lens.ops.formulas import exp, repeat
 from pymc_lens.ops.ray_op import RayOp, formula
+from pymc_lens.quadrature import gauss_legendre
 from pymc_lens.symbolic import moderate, nan_unless, pair, scalar, vector, zero_unless
 from pymc_lens.validation import require_ell_comps, require_not_negative
 
@@ -199,15 +200,15 @@ class MultiGaussian(MassProfile):
     def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
         # Along a ray in a variable that is linear within each Gaussian and logarithmic beyond.
         (centre_y, centre_x), widths = self._moderate_centre(), self._widths
-        nodes, weights = np.polynomial.legendre.leggauss(_POTENTIAL_NODES)
+        nodes, weights = gauss_legendre(_POTENTIAL_NODES)
         off_y, off_x = y - centre_y, x - centre_x
         wide = widths.reshape(-1, *(1,) * (y.type.ndim + 1))
         reach = pt.arcsinh(pt.sqrt(off_y * off_y + off_x * off_x + 1e-20)[..., None] / wide)
-        step = pt.sinh(reach * (0.5 * (nodes + 1.0))) / pt.sinh(reach)
-        slope = reach * pt.cosh(reach * (0.5 * (nodes + 1.0))) / pt.sinh(reach)
+        step = pt.sinh(reach * nodes) / pt.sinh(reach)
+        slope = reach * pt.cosh(reach * nodes) / pt.sinh(reach)
         off_y, off_x = off_y[..., None], off_x[..., None]
         alpha_y, alpha_x = self._each(centre_y + step * off_y, centre_x + step * off_x)
-        return ((off_y * alpha_y + off_x * alpha_x) * slope * (0.5 * weights)).sum(axis=(0, -1))
+        return ((off_y * alpha_y + off_x * alpha_x) * slope * weights).sum(axis=(0, -1))
 
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:

@@ -17,7 +17,7 @@ at t = 1: a uniform deflection, which no observation shows, is taken from it, an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, override
+from typing import Any, ClassVar, override
 
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
@@ -25,7 +25,7 @@ from pytensor.tensor.variable import TensorVariable
 from pymc_lens.mass.base import Hessian, MassProfile
 from pymc_lens.mass.isothermal import SOFTENING, direction
 from pymc_lens.mass.power_law import (
-    MOST_ELLIPTICAL,
+    PowerLaw,
     number_of_terms,
     series,
     series_with_slope,
@@ -35,8 +35,8 @@ from pymc_lens.mass.power_law import (
 )
 from pymc_lens.ops.formulas import choose, exp, log, repeat
 from pymc_lens.ops.ray_op import RayOp, formula
-from pymc_lens.symbolic import nan_unless, pair, scalar, within
-from pymc_lens.validation import integer, require_between, require_ell_comps, require_not_negative
+from pymc_lens.symbolic import PLANE, Bounded, nan_unless
+from pymc_lens.validation import integer
 
 _ORDERS = (1, 3, 4)
 # Of the deflection, relative: that of a multipole is some percent of its lens's.
@@ -248,7 +248,7 @@ def deflection_pullback(
 
 
 @dataclass(frozen=True, eq=False)
-class PowerLawMultipole(MassProfile):
+class PowerLawMultipole(Bounded, MassProfile):
     """Multipole of order 1, 3 or 4 of a `PowerLaw`, which it is added to.
 
     ``kappa = k_m / 2 (einstein_radius / r)^(slope - 1) cos m (phi - phi_m)`` about circles, as in PyAutoLens;
@@ -281,6 +281,8 @@ class PowerLawMultipole(MassProfile):
         these domains give NaN.
     """
 
+    domains: ClassVar = {**PowerLaw.domains, "multipole_comps": PLANE}
+
     m: int = 4
     centre: Any = (0.0, 0.0)
     einstein_radius: Any = 1.0
@@ -291,16 +293,12 @@ class PowerLawMultipole(MassProfile):
     def __post_init__(self) -> None:
         if integer("m", self.m, minimum=1) not in _ORDERS:
             raise ValueError(f"m: expected one of {_ORDERS}, got {self.m}.")
-        pair("centre", self.centre)
-        pair("multipole_comps", self.multipole_comps)
-        require_ell_comps("ell_comps", pair("ell_comps", self.ell_comps), below=MOST_ELLIPTICAL)
-        require_not_negative("einstein_radius", scalar("einstein_radius", self.einstein_radius))
-        require_between("slope", scalar("slope", self.slope), 1.0, 3.0)
+        super().__post_init__()
 
     @override
     def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
         # Euler's theorem, for what is homogeneous: without the uniform deflection.
-        _, centre_y, centre_x, e_y, e_x, strength, slope, c_y, c_x = self._inside_the_domain()
+        _, centre_y, centre_x, e_y, e_x, strength, slope, c_y, c_x = self._parameters()
         alpha_y, alpha_x = self.deflections_yx(y, x)
         uniform_y, uniform_x = self._uniform(e_y, e_x, strength, slope, c_y, c_x)
         return ((y - centre_y) * (alpha_y - uniform_y) + (x - centre_x) * (alpha_x - uniform_x)) / (
@@ -309,7 +307,7 @@ class PowerLawMultipole(MassProfile):
 
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-        admissible, centre_y, centre_x, e_y, e_x, *rest = self._inside_the_domain()
+        admissible, centre_y, centre_x, e_y, e_x, *rest = self._parameters()
         coefficients = _coefficients(self.m, rest[1] - 1.0)
         constants = (float(self.m), 1.0 if self.m == 1 else 2.0, 0.5 if self.m % 2 else 0.0)
         parameters = (
@@ -327,7 +325,7 @@ class PowerLawMultipole(MassProfile):
 
     @override
     def hessian_yx(self, y: TensorVariable, x: TensorVariable) -> Hessian:
-        admissible, centre_y, centre_x, e_y, e_x, strength, slope, c_y, c_x = self._inside_the_domain()
+        admissible, centre_y, centre_x, e_y, e_x, strength, slope, c_y, c_x = self._parameters()
         alpha_y, alpha_x = self.deflections_yx(y, x)
         uniform_y, uniform_x = self._uniform(e_y, e_x, strength, slope, c_y, c_x)
         y, x = y - centre_y, x - centre_x
@@ -353,17 +351,9 @@ class PowerLawMultipole(MassProfile):
         uniform_y, uniform_x = times((c_y, c_x), turned)
         return size * uniform_y, size * uniform_x
 
-    def _inside_the_domain(self) -> tuple[TensorVariable, ...]:
+    def _parameters(self) -> tuple[TensorVariable, ...]:
         """Whether the parameters are admissible, then centre, e_y, e_x, strength, slope and amplitude."""
-        radius, slope = scalar("einstein_radius", self.einstein_radius), scalar("slope", self.slope)
-        e_y, e_x = map(pt.as_tensor_variable, pair("ell_comps", self.ell_comps))
-        amplitudes = pair("multipole_comps", self.multipole_comps)
-        conditions = (e_y * e_y + e_x * e_x < MOST_ELLIPTICAL**2, radius >= 0.0, slope > 1.0, slope < 3.0)
-        admissible, centre_y, centre_x, e_y, e_x, radius, slope, c_y, c_x = within(
-            (*pair("centre", self.centre), e_y, e_x, radius, slope, *amplitudes),
-            (0.0, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0),
-            *conditions,
-        )
+        admissible, centre_y, centre_x, e_y, e_x, radius, slope, c_y, c_x = self._inside_the_domain()
         strength = radius * (1.0 - e_y * e_y - e_x * e_x)
         return admissible, centre_y, centre_x, e_y, e_x, strength, slope, c_y, c_x
 

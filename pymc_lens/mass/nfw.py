@@ -17,7 +17,7 @@ digits are lost.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, override
+from typing import Any, ClassVar, override
 
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
@@ -25,8 +25,7 @@ from pytensor.tensor.variable import TensorVariable
 from pymc_lens.mass.base import FromDeflections, Hessian, MassProfile, potential_from_deflections
 from pymc_lens.ops.formulas import arctan, choose, log, log1p, minimum
 from pymc_lens.ops.ray_op import RayOp, formula
-from pymc_lens.symbolic import ellipticity, nan_unless, pair, scalar, within
-from pymc_lens.validation import require_ell_comps, require_not_negative, require_positive
+from pymc_lens.symbolic import NOT_NEGATIVE, PLANE, POSITIVE, Bounded, elliptical, ellipticity, nan_unless
 
 # Of squared radii, in scale radii and in arcsec: logarithms and directions are finite at the centre.
 _SOFTENING = 1e-40
@@ -202,7 +201,7 @@ def deflection_pullback(
 
 
 @dataclass(frozen=True, eq=False)
-class NFW(MassProfile):
+class NFW(Bounded, MassProfile):
     """Elliptical Navarro-Frenk-White halo, exact.
 
     ``kappa = 2 kappa_s (1 - F(s)) / (s^2 - 1)`` with ``s = sqrt(x^2 + y^2 / q^2) / scale_radius`` in the
@@ -235,48 +234,45 @@ class NFW(MassProfile):
     NFW(centre=(0.0, 0.0), ell_comps=(0.1, 0.0), kappa_s=0.1, scale_radius=10.0)
     """
 
+    domains: ClassVar = {
+        "centre": PLANE,
+        "ell_comps": elliptical(),
+        "kappa_s": NOT_NEGATIVE,
+        "scale_radius": POSITIVE,
+    }
+
     centre: Any = (0.0, 0.0)
     ell_comps: Any = (0.0, 0.0)
     kappa_s: Any = 0.05
     scale_radius: Any = 1.0
 
-    def __post_init__(self) -> None:
-        require_ell_comps("ell_comps", pair("ell_comps", self.ell_comps))
-        require_halo(self)
-
     @override
     def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
-        _, centre_y, centre_x, *_ = self._inside_the_domain()
+        _, centre_y, centre_x, *_ = self._parameters()
         return potential_from_deflections(self, centre_y, centre_x, y, x)
 
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-        admissible, *parameters = self._inside_the_domain()
+        admissible, *parameters = self._parameters()
         alpha_y, alpha_x = RayOp(deflection, deflection_pullback).deflections(y, x, *parameters)
         return nan_unless(admissible, alpha_y), nan_unless(admissible, alpha_x)
 
     @override
     def hessian_yx(self, y: TensorVariable, x: TensorVariable) -> Hessian:
-        admissible, *parameters = self._inside_the_domain()
+        admissible, *parameters = self._parameters()
         elements = FromDeflections(lambda y, x: deflection(y, x, *parameters)).hessian_yx(y, x)
         return Hessian(*(nan_unless(admissible, element) for element in elements))
 
-    def _inside_the_domain(self) -> tuple[TensorVariable, ...]:
+    def _parameters(self) -> tuple[TensorVariable, ...]:
         """Whether the parameters are admissible, then parameters of the formulas, which are."""
-        e_y, e_x = map(pt.as_tensor_variable, pair("ell_comps", self.ell_comps))
-        kappa_s, scale = scalar("kappa_s", self.kappa_s), scalar("scale_radius", self.scale_radius)
-        admissible, centre_y, centre_x, e_y, e_x, kappa_s, scale = within(
-            (*pair("centre", self.centre), e_y, e_x, kappa_s, scale),
-            (0.0, 0.0, 0.0, 0.0, 0.0, 1.0),
-            *(e_y * e_y + e_x * e_x < 1.0, kappa_s >= 0.0, scale > 0.0),
-        )
+        admissible, centre_y, centre_x, e_y, e_x, kappa_s, scale = self._inside_the_domain()
         # Geometric mean of both axes: times sqrt(q).
         size = ellipticity(e_y, e_x)
         return admissible, centre_y, centre_x, e_y, e_x, kappa_s, scale * pt.sqrt((1.0 - size) / (1.0 + size))
 
 
 @dataclass(frozen=True, eq=False)
-class NFWSph(MassProfile):
+class NFWSph(Bounded, MassProfile):
     """Round Navarro-Frenk-White halo: `NFW` without ell_comps, and faster.
 
     See `pymc_lens.convert.nfw_to_lenstronomy` for lenstronomy's parameters.
@@ -299,12 +295,11 @@ class NFWSph(MassProfile):
         is not finite. Random variables outside these domains give NaN.
     """
 
+    domains: ClassVar = {"centre": PLANE, "kappa_s": NOT_NEGATIVE, "scale_radius": POSITIVE}
+
     centre: Any = (0.0, 0.0)
     kappa_s: Any = 0.05
     scale_radius: Any = 1.0
-
-    def __post_init__(self) -> None:
-        require_halo(self)
 
     @override
     def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
@@ -334,16 +329,3 @@ class NFWSph(MassProfile):
         # The mean convergence within a radius, and what its slope adds.
         mean, fall = size * h / X, size * (g - 2.0 * h / X) / (y * y + x * x + _CENTRE)
         return Hessian(mean + fall * y * y, fall * y * x, mean + fall * x * x)
-
-    def _inside_the_domain(self) -> tuple[TensorVariable, ...]:
-        """Whether the parameters are admissible, then parameters of the formulas, which are."""
-        kappa_s, scale = scalar("kappa_s", self.kappa_s), scalar("scale_radius", self.scale_radius)
-        values = (*pair("centre", self.centre), kappa_s, scale)
-        return within(values, (0.0, 0.0, 0.0, 1.0), kappa_s >= 0.0, scale > 0.0)
-
-
-def require_halo(profile: Any) -> None:
-    """Raise unless a halo's centre, ``kappa_s`` and ``scale_radius`` are admissible or variables."""
-    pair("centre", profile.centre)
-    require_not_negative("kappa_s", scalar("kappa_s", profile.kappa_s))
-    require_positive("scale_radius", scalar("scale_radius", profile.scale_radius))

@@ -26,16 +26,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, NamedTuple, override
+from typing import Any, ClassVar, NamedTuple, override
 
 import numpy as np
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.mass.base import MassProfile
-from pymc_lens.mass.nfw import require_halo
-from pymc_lens.symbolic import ellipticity, nan_unless, pair, scalar, within
-from pymc_lens.validation import require_between, require_ell_comps, require_positive
+from pymc_lens.mass.nfw import NFW
+from pymc_lens.symbolic import POSITIVE, Bounded, between, ellipticity, nan_unless
 
 # Of ln s: the step, and where the sum begins and ends. Larger cores are sheets, and added to the last.
 _STEP, _SMALLEST, _LARGEST = 0.35, -17.0, 10.0
@@ -62,16 +61,11 @@ class _Terms(NamedTuple):
     d_x: TensorVariable
 
 
-class _SumOfEllipsoids(MassProfile):
-    """A halo: the contract is `_inside_the_domain`."""
-
-    centre: Any
-    ell_comps: Any
-    kappa_s: Any
-    scale_radius: Any
+class _SumOfEllipsoids(Bounded, MassProfile):
+    """A halo: the contract is `_parameters`."""
 
     @abstractmethod
-    def _inside_the_domain(self) -> tuple[TensorVariable, ...]:
+    def _parameters(self) -> tuple[TensorVariable, ...]:
         """Whether parameters are admissible, then centre, e_y, e_x, kappa_s, scale radius, and G (n,)."""
 
     @override
@@ -97,7 +91,7 @@ class _SumOfEllipsoids(MassProfile):
         self, y: TensorVariable, x: TensorVariable
     ) -> tuple[TensorVariable, _Terms, TensorVariable, TensorVariable]:
         """Whether the parameters are admissible, the terms, their strengths k (n,) and 1 - |e|^2."""
-        admissible, centre_y, centre_x, e_y, e_x, kappa_s, scale, weights = self._inside_the_domain()
+        admissible, centre_y, centre_x, e_y, e_x, kappa_s, scale, weights = self._parameters()
         # |N| is along the major axis 1 - |e| times the elliptical radius.
         along_major = scale * (1.0 - ellipticity(e_y, e_x))
         strengths = 4.0 * _STEP * _CORES**2 * _LAST * kappa_s * along_major**3 * weights
@@ -147,21 +141,17 @@ class gNFW(_SumOfEllipsoids):
         domains give NaN.
     """
 
+    domains: ClassVar = {**NFW.domains, "inner_slope": between(0.0, 2.0, instead=1.0)}
+
     centre: Any = (0.0, 0.0)
     ell_comps: Any = (0.0, 0.0)
     kappa_s: Any = 0.05
     inner_slope: Any = 1.0
     scale_radius: Any = 1.0
 
-    def __post_init__(self) -> None:
-        require_ell_comps("ell_comps", pair("ell_comps", self.ell_comps))
-        require_halo(self)
-        require_between("inner_slope", scalar("inner_slope", self.inner_slope), 0.0, 2.0)
-
     @override
-    def _inside_the_domain(self) -> tuple[TensorVariable, ...]:
-        slope = pt.as_tensor_variable(scalar("inner_slope", self.inner_slope))
-        admissible, *shape, slope = _within(self, slope, 1.0, slope > 0.0, slope < 2.0)
+    def _parameters(self) -> tuple[TensorVariable, ...]:
+        admissible, *shape, slope = self._inside_the_domain()
         steep = 2.0 - slope
         phase = 0.5 * np.pi * slope + steep * np.arctan(_CORES)
         weights = pt.exp(steep * (np.log(_CORES) - 0.5 * np.log1p(_CORES**2))) * pt.sin(phase) / steep
@@ -200,21 +190,17 @@ class cNFW(_SumOfEllipsoids):
         ``|ell_comps| >= 1``, a centre that is not finite. Random variables outside these domains give NaN.
     """
 
+    domains: ClassVar = {**NFW.domains, "core_radius": POSITIVE}
+
     centre: Any = (0.0, 0.0)
     ell_comps: Any = (0.0, 0.0)
     kappa_s: Any = 0.05
     scale_radius: Any = 1.0
     core_radius: Any = 0.01
 
-    def __post_init__(self) -> None:
-        require_ell_comps("ell_comps", pair("ell_comps", self.ell_comps))
-        require_halo(self)
-        require_positive("core_radius", scalar("core_radius", self.core_radius))
-
     @override
-    def _inside_the_domain(self) -> tuple[TensorVariable, ...]:
-        core = pt.as_tensor_variable(scalar("core_radius", self.core_radius))
-        admissible, *shape, core = _within(self, core, 0.5, core > 0.0)
+    def _parameters(self) -> tuple[TensorVariable, ...]:
+        admissible, *shape, core = self._inside_the_domain()
         return admissible, *shape, _cored_weights(core / shape[-1])
 
 
@@ -235,16 +221,3 @@ def _cored_weights(ratio: TensorVariable) -> TensorVariable:
 
 
 _INVERSE = 1.0 / (1.0 - 1j * _CORES)
-
-
-def _within(
-    profile: gNFW | cNFW, last: TensorVariable, instead: float, *conditions: TensorVariable
-) -> tuple[TensorVariable, ...]:
-    """Whether all parameters are admissible, then those that both have, and one more."""
-    e_y, e_x = map(pt.as_tensor_variable, pair("ell_comps", profile.ell_comps))
-    kappa_s, scale = scalar("kappa_s", profile.kappa_s), scalar("scale_radius", profile.scale_radius)
-    return within(
-        (*pair("centre", profile.centre), e_y, e_x, kappa_s, scale, last),
-        (0.0, 0.0, 0.0, 0.0, 0.0, 1.0, instead),
-        *(e_y * e_y + e_x * e_x < 1.0, kappa_s >= 0.0, scale > 0.0, *conditions),
-    )

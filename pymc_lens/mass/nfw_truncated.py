@@ -14,23 +14,22 @@ them cancels towards the centre.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, override
+from typing import Any, ClassVar, override
 
 import numpy as np
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.mass.base import MassProfile, potential_from_deflections
-from pymc_lens.mass.nfw import halo
-from pymc_lens.symbolic import nan_unless, pair, scalar, within
-from pymc_lens.validation import require_not_negative, require_positive
+from pymc_lens.mass.nfw import NFWSph, halo
+from pymc_lens.symbolic import POSITIVE, Bounded, nan_unless
 
 # Of a squared radius in scale radii: the logarithm is finite at the centre.
 _SOFTENING = 1e-40
 
 
 @dataclass(frozen=True, eq=False)
-class NFWTruncatedSph(MassProfile):
+class NFWTruncatedSph(Bounded, MassProfile):
     """Round Navarro-Frenk-White halo with a smooth end, as of subhaloes.
 
     ``rho = rho_s / (s (1 + s)^2) * tau^2 / (tau^2 + s^2)`` at s scale radii, tau of them being the truncation
@@ -56,16 +55,12 @@ class NFWTruncatedSph(MassProfile):
         finite. Random variables outside these domains give NaN.
     """
 
+    domains: ClassVar = {**NFWSph.domains, "truncation_radius": POSITIVE}
+
     centre: Any = (0.0, 0.0)
     kappa_s: Any = 0.05
     scale_radius: Any = 1.0
     truncation_radius: Any = 2.0
-
-    def __post_init__(self) -> None:
-        pair("centre", self.centre)
-        require_not_negative("kappa_s", scalar("kappa_s", self.kappa_s))
-        for name in ("scale_radius", "truncation_radius"):
-            require_positive(name, scalar(name, getattr(self, name)))
 
     @override
     def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
@@ -79,13 +74,6 @@ class NFWTruncatedSph(MassProfile):
         X = (y * y + x * x) / scale**2 + _SOFTENING
         over = nan_unless(admissible, 4.0 * kappa_s) * _mean_convergence(X, tau)
         return over * y, over * x
-
-    def _inside_the_domain(self) -> tuple[TensorVariable, ...]:
-        """Whether the parameters are admissible, then parameters that are."""
-        names = ("kappa_s", "scale_radius", "truncation_radius")
-        kappa_s, scale, truncation = (scalar(name, getattr(self, name)) for name in names)
-        values = (*pair("centre", self.centre), kappa_s, scale, truncation)
-        return within(values, (0.0, 0.0, 0.0, 1.0, 1.0), *(kappa_s >= 0.0, scale > 0.0, truncation > 0.0))
 
 
 def _mean_convergence(X: TensorVariable, tau: TensorVariable) -> TensorVariable:

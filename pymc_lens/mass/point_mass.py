@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
-from operator import and_
-from typing import Any, override
+from typing import Any, ClassVar, override
 
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.mass.base import Hessian, MassProfile
-from pymc_lens.symbolic import moderate, nan_unless, pair, scalar, zero_unless
-from pymc_lens.validation import require_not_negative
+from pymc_lens.symbolic import NOT_NEGATIVE, PLANE, Bounded, nan_unless
 
 # arcsec^2: a ray through the mass itself is not deflected, and no derivative is infinite there.
 _SOFTENING = 1e-20
 
 
 @dataclass(frozen=True, eq=False)
-class PointMass(MassProfile):
+class PointMass(Bounded, MassProfile):
     """Point mass: ``alpha = einstein_radius^2 / r`` (Schneider, Ehlers & Falco 1992, eq. 2.17).
 
     Parameters
@@ -38,21 +35,19 @@ class PointMass(MassProfile):
         that is negative gives NaN.
     """
 
+    domains: ClassVar = {"centre": PLANE, "einstein_radius": NOT_NEGATIVE}
+
     centre: Any = (0.0, 0.0)
     einstein_radius: Any = 1.0
 
-    def __post_init__(self) -> None:
-        pair("centre", self.centre)
-        require_not_negative("einstein_radius", scalar("einstein_radius", self.einstein_radius))
-
     @override
     def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
-        admissible, strength, y, x = self._inside_the_domain(y, x)
+        admissible, strength, y, x = self._seen_from(y, x)
         return nan_unless(admissible, 0.5 * strength * pt.log(y * y + x * x + _SOFTENING))
 
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-        admissible, strength, y, x = self._inside_the_domain(y, x)
+        admissible, strength, y, x = self._seen_from(y, x)
         squared = y * y + x * x
         over = strength * squared / (squared + _SOFTENING) ** 2
         return nan_unless(admissible, y * over), nan_unless(admissible, x * over)
@@ -60,18 +55,12 @@ class PointMass(MassProfile):
     @override
     def hessian_yx(self, y: TensorVariable, x: TensorVariable) -> Hessian:
         # No convergence away from the mass itself.
-        admissible, strength, y, x = self._inside_the_domain(y, x)
+        admissible, strength, y, x = self._seen_from(y, x)
         over = nan_unless(admissible, strength / (y * y + x * x + _SOFTENING) ** 2)
         xx, xy = over * (y * y - x * x), -2.0 * over * x * y
         return Hessian(-xx, xy, xx)
 
-    def _inside_the_domain(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, ...]:
-        """Whether the parameters are admissible, the square of the radius, and y, x from the centre.
-
-        Parameters that are not admissible are zero.
-        """
-        centre_y, centre_x = pair("centre", self.centre)
-        radius = pt.as_tensor_variable(scalar("einstein_radius", self.einstein_radius))
-        admissible = reduce(and_, moderate(centre_y, centre_x, radius), radius >= 0.0)
-        centre_y, centre_x, radius = (zero_unless(admissible, part) for part in (centre_y, centre_x, radius))
+    def _seen_from(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, ...]:
+        """Whether the parameters are admissible, the square of the radius, and y, x from the centre."""
+        admissible, centre_y, centre_x, radius = self._inside_the_domain()
         return admissible, radius**2, y - centre_y, x - centre_x

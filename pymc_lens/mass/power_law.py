@@ -9,7 +9,7 @@ many as |e| asks for, follow from one another by the factors :math:`(2m - 2 + t)
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, override
+from typing import Any, ClassVar, override
 
 import pytensor.tensor as pt
 from pytensor.gradient import zero_grad
@@ -19,8 +19,7 @@ from pymc_lens.mass.base import Hessian, MassProfile
 from pymc_lens.mass.isothermal import SOFTENING, direction
 from pymc_lens.ops.formulas import exp, log, repeat
 from pymc_lens.ops.ray_op import RayOp, formula
-from pymc_lens.symbolic import ellipticity, nan_unless, pair, scalar, within
-from pymc_lens.validation import require_between, require_ell_comps, require_not_negative
+from pymc_lens.symbolic import NOT_NEGATIVE, PLANE, Bounded, between, elliptical, ellipticity, nan_unless
 
 # Of the deflection, relative: where the series ends.
 _PRECISION = 1e-12
@@ -182,7 +181,7 @@ def deflection_pullback(
 
 
 @dataclass(frozen=True, eq=False)
-class PowerLaw(MassProfile):
+class PowerLaw(Bounded, MassProfile):
     """Elliptical power law, smooth through the isothermal one.
 
     ``kappa = (3 - slope) / (1 + q) * (einstein_radius / sqrt(x^2 + y^2 / q^2))^(slope - 1)`` in the
@@ -217,27 +216,28 @@ class PowerLaw(MassProfile):
     PowerLaw(centre=(0.0, 0.0), ell_comps=(0.1, 0.0), einstein_radius=1.6, slope=2.1)
     """
 
+    domains: ClassVar = {
+        "centre": PLANE,
+        "ell_comps": elliptical(MOST_ELLIPTICAL),
+        "einstein_radius": NOT_NEGATIVE,
+        "slope": between(1.0, 3.0, instead=2.0),
+    }
+
     centre: Any = (0.0, 0.0)
     ell_comps: Any = (0.0, 0.0)
     einstein_radius: Any = 1.0
     slope: Any = 2.0
 
-    def __post_init__(self) -> None:
-        pair("centre", self.centre)
-        require_ell_comps("ell_comps", pair("ell_comps", self.ell_comps), below=MOST_ELLIPTICAL)
-        require_not_negative("einstein_radius", scalar("einstein_radius", self.einstein_radius))
-        require_between("slope", scalar("slope", self.slope), 1.0, 3.0)
-
     @override
     def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
         # Homogeneous of degree 3 - slope: Euler's theorem.
-        _, centre_y, centre_x, _, _, _, slope = self._inside_the_domain()
+        _, centre_y, centre_x, _, _, _, slope = self._parameters()
         alpha_y, alpha_x = self.deflections_yx(y, x)
         return ((y - centre_y) * alpha_y + (x - centre_x) * alpha_x) / (3.0 - slope)
 
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-        admissible, centre_y, centre_x, e_y, e_x, strength, slope = self._inside_the_domain()
+        admissible, centre_y, centre_x, e_y, e_x, strength, slope = self._parameters()
         parameters = (centre_y, centre_x, e_y, e_x, strength, slope, number_of_terms(e_y, e_x, _PRECISION))
         alpha_y, alpha_x = RayOp(deflection, deflection_pullback).deflections(y, x, *parameters)
         size = nan_unless(admissible, _normalisation(e_y, e_x, slope))
@@ -246,7 +246,7 @@ class PowerLaw(MassProfile):
     @override
     def hessian_yx(self, y: TensorVariable, x: TensorVariable) -> Hessian:
         # Tessore & Metcalf 2015, eq. 15 to 17: of the deflection, by homogeneity, and of the convergence.
-        admissible, centre_y, centre_x, e_y, e_x, strength, slope = self._inside_the_domain()
+        admissible, centre_y, centre_x, e_y, e_x, strength, slope = self._parameters()
         alpha_y, alpha_x = self.deflections_yx(y, x)
         y, x = y - centre_y, x - centre_x
         stretched_squared = (y + e_x * y - e_y * x) ** 2 + (x - e_x * x - e_y * y) ** 2
@@ -259,15 +259,9 @@ class PowerLaw(MassProfile):
         shear_1, shear_2 = (x * t_x - y * t_y) / squared, (x * t_y + y * t_x) / squared
         return Hessian(convergence - shear_1, shear_2, convergence + shear_1)
 
-    def _inside_the_domain(self) -> tuple[TensorVariable, ...]:
+    def _parameters(self) -> tuple[TensorVariable, ...]:
         """Whether the parameters are admissible, then centre, e_y, e_x, strength and slope, which are."""
-        radius, slope = scalar("einstein_radius", self.einstein_radius), scalar("slope", self.slope)
-        e_y, e_x = map(pt.as_tensor_variable, pair("ell_comps", self.ell_comps))
-        values = (*pair("centre", self.centre), e_y, e_x, radius, slope)
-        conditions = (e_y * e_y + e_x * e_x < MOST_ELLIPTICAL**2, radius >= 0.0, slope > 1.0, slope < 3.0)
-        admissible, centre_y, centre_x, e_y, e_x, radius, slope = within(
-            values, (0.0, 0.0, 0.0, 0.0, 0.0, 2.0), *conditions
-        )
+        admissible, centre_y, centre_x, e_y, e_x, radius, slope = self._inside_the_domain()
         return admissible, centre_y, centre_x, e_y, e_x, radius * (1.0 - e_y * e_y - e_x * e_x), slope
 
 

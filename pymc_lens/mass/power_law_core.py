@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, override
+from typing import Any, ClassVar, override
 
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.mass.base import MassProfile, potential_from_deflections
-from pymc_lens.mass.homoeoids import Homoeoids, rule
-from pymc_lens.symbolic import ellipticity, nan_unless, pair, scalar, within
-from pymc_lens.validation import require_between, require_ell_comps, require_not_negative, require_positive
+from pymc_lens.mass.homoeoids import Homoeoids
+from pymc_lens.mass.power_law import PowerLaw
+from pymc_lens.quadrature import gauss_legendre
+from pymc_lens.symbolic import POSITIVE, Bounded, elliptical, ellipticity, nan_unless
 
 # Of the integral, in the logarithm of core^2 + radius^2, nodes close to where the root's own zero may be.
-_NODES, _WEIGHTS = rule(64)
+_NODES, _WEIGHTS = gauss_legendre(64)
 _ROOTS, _WEIGHTS = _NODES * (2.0 - _NODES), 2.0 * (1.0 - _NODES) * _WEIGHTS
 
 
 @dataclass(frozen=True, eq=False)
-class PowerLawCore(MassProfile):
+class PowerLawCore(Bounded, MassProfile):
     """Elliptical power law with a core.
 
     ``kappa = (3 - slope) / (1 + q) * (einstein_radius^2 / R^2)^((slope - 1) / 2)`` with
@@ -52,27 +53,22 @@ class PowerLawCore(MassProfile):
         domains give NaN.
     """
 
+    domains: ClassVar = {**PowerLaw.domains, "ell_comps": elliptical(), "core_radius": POSITIVE}
+
     centre: Any = (0.0, 0.0)
     ell_comps: Any = (0.0, 0.0)
     einstein_radius: Any = 1.0
     slope: Any = 2.0
     core_radius: Any = 0.01
 
-    def __post_init__(self) -> None:
-        pair("centre", self.centre)
-        require_ell_comps("ell_comps", pair("ell_comps", self.ell_comps))
-        require_not_negative("einstein_radius", scalar("einstein_radius", self.einstein_radius))
-        require_between("slope", scalar("slope", self.slope), 1.0, 3.0)
-        require_positive("core_radius", scalar("core_radius", self.core_radius))
-
     @override
     def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
-        _, centre_y, centre_x, *_ = self._inside_the_domain()
+        _, centre_y, centre_x, *_ = self._parameters()
         return potential_from_deflections(self, centre_y, centre_x, y, x)
 
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-        admissible, centre_y, centre_x, e_y, e_x, central, core_squared, steep = self._inside_the_domain()
+        admissible, centre_y, centre_x, e_y, e_x, central, core_squared, steep = self._parameters()
         rays = Homoeoids.around(centre_y, centre_x, e_y, e_x, y, x)
         ratio = rays.squared / core_squared
         length = pt.log1p(ratio)[..., None]
@@ -83,16 +79,9 @@ class PowerLawCore(MassProfile):
         weighted = nan_unless(admissible, central) * _WEIGHTS * kappa * over
         return rays.deflections(weighted, 1.0 - 2.0 * grown / ratio[..., None])
 
-    def _inside_the_domain(self) -> tuple[TensorVariable, ...]:
+    def _parameters(self) -> tuple[TensorVariable, ...]:
         """Whether the parameters are admissible, then centre, e_y, e_x, kappa there, the core's and t."""
-        names = ("einstein_radius", "slope", "core_radius")
-        radius, slope, core = (scalar(name, getattr(self, name)) for name in names)
-        e_y, e_x = map(pt.as_tensor_variable, pair("ell_comps", self.ell_comps))
-        admissible, centre_y, centre_x, e_y, e_x, radius, slope, core = within(
-            (*pair("centre", self.centre), e_y, e_x, radius, slope, core),
-            (0.0, 0.0, 0.0, 0.0, 0.0, 2.0, 1.0),
-            *(e_y * e_y + e_x * e_x < 1.0, radius >= 0.0, slope > 1.0, slope < 3.0, core > 0.0),
-        )
+        admissible, centre_y, centre_x, e_y, e_x, radius, slope, core = self._inside_the_domain()
         # The axis ratio, by which the square of a radius along the major axis is that of `Homoeoids`
         size = ellipticity(e_y, e_x)
         squeezed, steep = (1.0 - size) / (1.0 + size), slope - 1.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, override
+from typing import Any, ClassVar, override
 
 import numpy as np
 import pytensor.tensor as pt
@@ -12,22 +12,16 @@ from pytensor.tensor.variable import TensorVariable
 from pymc_lens import light
 from pymc_lens.light.sersic import half_light_coefficient
 from pymc_lens.mass.base import MassProfile, potential_from_deflections
-from pymc_lens.mass.homoeoids import Homoeoids, rule
-from pymc_lens.symbolic import nan_unless, pair, scalar, within
-from pymc_lens.validation import require_between, require_ell_comps
+from pymc_lens.mass.homoeoids import Homoeoids
+from pymc_lens.quadrature import gauss_legendre
+from pymc_lens.symbolic import PLANE, POSITIVE, Bounded, between, elliptical, nan_unless
 
 # Nodes of the integral, and the power of its variable that takes a cusp away.
 _NODES, _GRADING = 48, 5
-_LIMITS = {
-    "intensity": (0.0, np.inf),
-    "effective_radius": (0.0, np.inf),
-    "sersic_index": (0.3, 12.0),
-    "mass_to_light_ratio": (0.0, np.inf),
-}
 
 
 @dataclass(frozen=True, eq=False)
-class Sersic(MassProfile):
+class Sersic(Bounded, MassProfile):
     """Stellar mass: the convergence of a Sérsic profile.
 
     ``kappa = mass_to_light_ratio * intensity * exp(-b_n ((r / effective_radius)^(1 / n) - 1))`` with the
@@ -59,18 +53,21 @@ class Sersic(MassProfile):
         ``|ell_comps| >= 1``, a centre that is not finite. Random variables outside these domains give NaN.
     """
 
+    domains: ClassVar = {
+        "centre": PLANE,
+        "ell_comps": elliptical(),
+        "intensity": POSITIVE,
+        "effective_radius": POSITIVE,
+        "sersic_index": between(0.3, 12.0, instead=1.0),
+        "mass_to_light_ratio": POSITIVE,
+    }
+
     centre: Any = (0.0, 0.0)
     ell_comps: Any = (0.0, 0.0)
     intensity: Any = 0.1
     effective_radius: Any = 0.6
     sersic_index: Any = 4.0
     mass_to_light_ratio: Any = 1.0
-
-    def __post_init__(self) -> None:
-        pair("centre", self.centre)
-        require_ell_comps("ell_comps", pair("ell_comps", self.ell_comps))
-        for name, limits in _LIMITS.items():
-            require_between(name, scalar(name, getattr(self, name)), *limits)
 
     @property
     def light(self) -> light.Sersic:
@@ -88,27 +85,16 @@ class Sersic(MassProfile):
 
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-        admissible, centre_y, centre_x, e_y, e_x, central, radius, index = self._inside_the_domain()
+        admissible, centre_y, centre_x, e_y, e_x, *parameters = self._inside_the_domain()
+        intensity, radius, index, ratio = parameters
         rays = Homoeoids.around(centre_y, centre_x, e_y, e_x, y, x)
         reach = 0.5 * pt.log(rays.squared / (radius * radius))[..., None]
         kappa = pt.exp(half_light_coefficient(index) * (1.0 - pt.exp((reach + _LOG_ROOTS) / index)))
-        return rays.deflections(nan_unless(admissible, central) * _WEIGHTS * kappa, _TURN)
-
-    def _inside_the_domain(self) -> tuple[TensorVariable, ...]:
-        """Whether the parameters are admissible, then centre, ell_comps, kappa there, radius and index."""
-        e_y, e_x = map(pt.as_tensor_variable, pair("ell_comps", self.ell_comps))
-        values = [scalar(name, getattr(self, name)) for name in _LIMITS]
-        conditions = [low < value for value, (low, _) in zip(values, _LIMITS.values(), strict=True)]
-        admissible, centre_y, centre_x, e_y, e_x, intensity, radius, index, ratio = within(
-            (*pair("centre", self.centre), e_y, e_x, *values),
-            (0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0),
-            *(e_y * e_y + e_x * e_x < 1.0, values[2] < _LIMITS["sersic_index"][1], *conditions),
-        )
-        return admissible, centre_y, centre_x, e_y, e_x, intensity * ratio, radius, index
+        return rays.deflections(nan_unless(admissible, intensity * ratio) * _WEIGHTS * kappa, _TURN)
 
 
 # tau is a power of the roots.
-_ROOTS, _WEIGHTS = rule(_NODES)
+_ROOTS, _WEIGHTS = gauss_legendre(_NODES)
 _LOG_ROOTS = 0.5 * _GRADING * np.log(_ROOTS)
 _WEIGHTS = _WEIGHTS * _GRADING * _ROOTS ** (_GRADING - 1)
 _TURN = 1.0 - 2.0 * _ROOTS**_GRADING
