@@ -33,15 +33,45 @@ def lattice_neighbors(shape: tuple[int, int]) -> SparsityPattern:
     return SparsityPattern(pixel.size, rows, cols)
 
 
-def lattice_volumes(shape: tuple[int, int], spacing: np.ndarray) -> FiniteVolumes:
-    """Facets and cells of an even lattice, around which there is nothing."""
-    ny, nx = shape
-    ratios = [spacing[1] / spacing[0], spacing[0] / spacing[1]]
+def lattice_volumes(y: np.ndarray, x: np.ndarray) -> FiniteVolumes:
+    """Facets and cells of a lattice with these axes, around which there is nothing."""
+    (dy, wy), (dx, wx) = _widths(y), _widths(x)
     return FiniteVolumes(
-        np.repeat(ratios, [(ny - 1) * nx, ny * (nx - 1)]),
-        np.zeros(ny * nx),
-        np.full(ny * nx, spacing[0] * spacing[1]),
+        np.concatenate([np.outer(1.0 / dy, wx).ravel(), np.outer(wy, 1.0 / dx).ravel()]),
+        np.zeros(y.size * x.size),
+        np.outer(wy, wx).ravel(),
     )
+
+
+def lattice_volumes_pullback(
+    y: np.ndarray, x: np.ndarray, bar: FiniteVolumes
+) -> tuple[np.ndarray, np.ndarray]:
+    """Adjoint of `lattice_volumes` to both axes."""
+    (dy, wy), (dx, wx) = _widths(y), _widths(x)
+    along_y, along_x = np.split(bar.conductances, [(y.size - 1) * x.size])
+    along_y, along_x = along_y.reshape(y.size - 1, x.size), along_x.reshape(y.size, x.size - 1)
+    areas = bar.areas.reshape(y.size, x.size)
+    return (
+        _widths_pullback(-(along_y @ wx) / dy**2, along_x @ (1.0 / dx) + areas @ wx),
+        _widths_pullback(-(wy @ along_x) / dx**2, (1.0 / dy) @ along_y + wy @ areas),
+    )
+
+
+def _widths(nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distances (n - 1,) of neighbouring nodes, and widths (n,) of the cells halfway between them."""
+    distances = np.diff(nodes)
+    padded = np.concatenate([distances[:1], distances, distances[-1:]])
+    return distances, 0.5 * (padded[:-1] + padded[1:])
+
+
+def _widths_pullback(distances_bar: np.ndarray, widths_bar: np.ndarray) -> np.ndarray:
+    halves = 0.5 * widths_bar
+    padded_bar = np.append(halves, 0.0)
+    padded_bar[1:] += halves
+    distances_bar = distances_bar + padded_bar[1:-1]
+    distances_bar[0] += padded_bar[0]
+    distances_bar[-1] += padded_bar[-1]
+    return np.append(0.0, distances_bar) - np.append(distances_bar, 0.0)
 
 
 def ringed_lattice_volumes(y: np.ndarray, x: np.ndarray) -> FiniteVolumes:
@@ -58,12 +88,3 @@ def ringed_lattice_volumes(y: np.ndarray, x: np.ndarray) -> FiniteVolumes:
         boundary.ravel(),
         np.outer(of_y, of_x).ravel(),
     )
-
-
-def lattice_volumes_pullback(shape: tuple[int, int], spacing: np.ndarray, bar: FiniteVolumes) -> np.ndarray:
-    """Adjoint of `lattice_volumes` to the spacing (2,)."""
-    ny, nx = shape
-    along_y_bar, along_x_bar = np.add.reduceat(bar.conductances, [0, (ny - 1) * nx])
-    ratio_bar = along_x_bar - along_y_bar * (spacing[1] / spacing[0]) ** 2
-    spacing_bar = ratio_bar * np.array([1.0, -spacing[0] / spacing[1]]) / spacing[1]
-    return spacing_bar + bar.areas.sum() * spacing[::-1]

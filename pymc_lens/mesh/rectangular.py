@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import override
 
@@ -60,13 +61,14 @@ class Rectangular(MeshScheme):
         low, high = rays.min(axis=0) - _BOX_MARGIN, rays.max(axis=0) + _BOX_MARGIN
         spacing = (high - low) / self.shape
         place = (rays - low) / spacing - 0.5
+        y, x = (low[axis] + spacing[axis] * (np.arange(n) + 0.5) for axis, n in enumerate(self.shape))
         return OverlaidGeometry(
-            vertices=_vertices(low + 0.5 * spacing, spacing, self.shape),
+            vertices=lattice(y, x).reshape(-1, 2),
             interpolation=bilinear(place, self.shape, np.inf, workspace),
             neighbors=lattice_neighbors(self.shape),
             boundary_degree=np.zeros(self.n_source),
-            volumes=lattice_volumes(self.shape, spacing),
-            shape=self.shape,
+            volumes=lattice_volumes(y, x),
+            axes=(y, x),
             low=low,
             spacing=spacing,
             place=place,
@@ -80,7 +82,8 @@ class OverlaidGeometry(MeshGeometry):
 
     Attributes
     ----------
-    shape : (int, int)
+    axes : ((n_y,) float64, (n_x,) float64)
+        Positions of the vertices along y and x, arcsec.
     low : (2,) float64
         Lower corner (y, x) of the box, arcsec.
     spacing : (2,) float64
@@ -91,33 +94,34 @@ class OverlaidGeometry(MeshGeometry):
         The lowest, then the highest ray along y and x: the box hangs on them.
     """
 
-    shape: tuple[int, int]
+    axes: tuple[np.ndarray, np.ndarray]
     low: np.ndarray
     spacing: np.ndarray
     place: np.ndarray
     outermost: np.ndarray
 
+    @property
+    def _shape(self) -> tuple[int, int]:
+        y, x = self.axes
+        return y.size, x.size
+
     @override
     def interpolate(self, points: np.ndarray) -> Interpolation:
-        return bilinear((points - self.low) / self.spacing - 0.5, self.shape, 0.5, Workspace())
+        return bilinear((points - self.low) / self.spacing - 0.5, self._shape, 0.5, Workspace())
 
     @override
     def pullback(
         self, weights_bar: np.ndarray, geometry_bar: GeometryCotangent
     ) -> tuple[np.ndarray, np.ndarray]:
-        rays_bar = bilinear_pullback(self.place, self.shape, weights_bar) / self.spacing
+        rays_bar = bilinear_pullback(self.place, self._shape, weights_bar) / self.spacing
         # place + 1/2 = n (ray - low) / (high - low).
-        fraction = (self.place + 0.5) / self.shape
+        fraction = (self.place + 0.5) / self._shape
         low_bar = -(rays_bar * (1.0 - fraction)).sum(axis=0)
         high_bar = -(rays_bar * fraction).sum(axis=0)
-        if geometry_bar.vertices is not None:
-            vertex_fraction = (self.vertices - self.low) / (self.spacing * self.shape)
-            low_bar += (geometry_bar.vertices * (1.0 - vertex_fraction)).sum(axis=0)
-            high_bar += (geometry_bar.vertices * vertex_fraction).sum(axis=0)
-        if geometry_bar.volumes is not None:
-            spacing_bar = lattice_volumes_pullback(self.shape, self.spacing, geometry_bar.volumes)
-            low_bar -= spacing_bar / self.shape
-            high_bar += spacing_bar / self.shape
+        for axis, bar in enumerate(nodes_pullback(self.axes, geometry_bar)):
+            fraction = (np.arange(bar.size) + 0.5) / bar.size
+            low_bar[axis] += bar @ (1.0 - fraction)
+            high_bar[axis] += bar @ fraction
         for rays, bar in zip(self.outermost, (low_bar, high_bar), strict=True):
             rays_bar[rays, [0, 1]] += bar
         return rays_bar, np.empty((0, 2))
@@ -309,6 +313,14 @@ class RectangularWindow(RectangularBox):
         return geometry
 
 
-def _vertices(first: np.ndarray, spacing: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    y, x = (first[axis] + spacing[axis] * np.arange(shape[axis]) for axis in (0, 1))
-    return lattice(y, x).reshape(-1, 2)
+def nodes_pullback(axes: Sequence[np.ndarray], geometry_bar: GeometryCotangent) -> list[np.ndarray]:
+    """Cotangents of the axes of a lattice from those of its vertices and volumes."""
+    bars = [np.zeros(axis.size) for axis in axes]
+    if geometry_bar.vertices is not None:
+        of_y, of_x = geometry_bar.vertices.reshape(*(axis.size for axis in axes), 2).transpose(2, 0, 1)
+        bars[0] += of_y.sum(axis=1)
+        bars[1] += of_x.sum(axis=0)
+    if geometry_bar.volumes is not None:
+        for bar, more in zip(bars, lattice_volumes_pullback(*axes, geometry_bar.volumes), strict=True):
+            bar += more
+    return bars

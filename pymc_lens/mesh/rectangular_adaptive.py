@@ -11,11 +11,11 @@ import numpy as np
 from pymc_lens.data.image_plane import ImagePlane
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.geometry.bilinear import bilinear, bilinear_pullback
-from pymc_lens.geometry.finite_volumes import FiniteVolumes
 from pymc_lens.geometry.interpolation import Interpolation
-from pymc_lens.geometry.lattice import lattice, lattice_neighbors
+from pymc_lens.geometry.lattice import lattice, lattice_neighbors, lattice_volumes
 from pymc_lens.geometry.smoothed_count import SmoothedCount
 from pymc_lens.mesh.base import GeometryCotangent, Mesh, MeshGeometry, MeshScheme
+from pymc_lens.mesh.rectangular import nodes_pullback
 from pymc_lens.validation import positive_number, validated_adapt_image, validated_shape
 from pymc_lens.workspace import Workspace
 
@@ -205,17 +205,7 @@ class StretchedGeometry(MeshGeometry):
         self, weights_bar: np.ndarray, geometry_bar: GeometryCotangent
     ) -> tuple[np.ndarray, np.ndarray]:
         place_bar = bilinear_pullback(self.place, self._shape, weights_bar)
-        nodes_bar = [np.zeros(n) for n in self._shape]
-        if geometry_bar.vertices is not None:
-            of_lattice = geometry_bar.vertices.reshape(*self._shape, 2)
-            nodes_bar[0] += of_lattice[..., 0].sum(axis=1)
-            nodes_bar[1] += of_lattice[..., 1].sum(axis=0)
-        if geometry_bar.volumes is not None:
-            y, x = self.axes
-            for bar, more in zip(
-                nodes_bar, _volumes_pullback(y.nodes, x.nodes, geometry_bar.volumes), strict=True
-            ):
-                bar += more
+        nodes_bar = nodes_pullback([axis.nodes for axis in self.axes], geometry_bar)
         pulled = [
             axis.pullback(self.rays[:, i], place_bar[:, i], nodes_bar[i]) for i, axis in enumerate(self.axes)
         ]
@@ -269,7 +259,7 @@ class RectangularAdaptiveScheme(MeshScheme):
             interpolation=bilinear(place, self.shape, 0.0, workspace),
             neighbors=lattice_neighbors(self.shape),
             boundary_degree=np.zeros(self.n_source),
-            volumes=_volumes(y.nodes, x.nodes),
+            volumes=lattice_volumes(y.nodes, x.nodes),
             axes=(y, x),
             rays=rays,
             place=place,
@@ -286,40 +276,3 @@ def _positions_of(count: SmoothedCount, low: float, high: float, values: np.ndar
     positions = 0.5 * (below + above)
     positions[[0, -1]] = low, high
     return positions
-
-
-def _widths(nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distances (n - 1,) of neighbouring nodes, and widths (n,) of the cells halfway between them."""
-    distances = np.diff(nodes)
-    padded = np.concatenate([distances[:1], distances, distances[-1:]])
-    return distances, 0.5 * (padded[:-1] + padded[1:])
-
-
-def _widths_pullback(distances_bar: np.ndarray, widths_bar: np.ndarray) -> np.ndarray:
-    halves = 0.5 * widths_bar
-    padded_bar = np.append(halves, 0.0)
-    padded_bar[1:] += halves
-    distances_bar = distances_bar + padded_bar[1:-1]
-    distances_bar[0] += padded_bar[0]
-    distances_bar[-1] += padded_bar[-1]
-    return np.append(0.0, distances_bar) - np.append(distances_bar, 0.0)
-
-
-def _volumes(y: np.ndarray, x: np.ndarray) -> FiniteVolumes:
-    (dy, wy), (dx, wx) = _widths(y), _widths(x)
-    return FiniteVolumes(
-        np.concatenate([np.outer(1.0 / dy, wx).ravel(), np.outer(wy, 1.0 / dx).ravel()]),
-        np.zeros(y.size * x.size),
-        np.outer(wy, wx).ravel(),
-    )
-
-
-def _volumes_pullback(y: np.ndarray, x: np.ndarray, bar: FiniteVolumes) -> tuple[np.ndarray, np.ndarray]:
-    (dy, wy), (dx, wx) = _widths(y), _widths(x)
-    along_y, along_x = np.split(bar.conductances, [(y.size - 1) * x.size])
-    along_y, along_x = along_y.reshape(y.size - 1, x.size), along_x.reshape(y.size, x.size - 1)
-    areas = bar.areas.reshape(y.size, x.size)
-    return (
-        _widths_pullback(-(along_y @ wx) / dy**2, along_x @ (1.0 / dx) + areas @ wx),
-        _widths_pullback(-(wy @ along_x) / dx**2, (1.0 / dy) @ along_y + wy @ areas),
-    )

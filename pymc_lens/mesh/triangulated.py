@@ -223,8 +223,7 @@ class TriangulatedScheme(MeshScheme):
             return
         centre = self.ring.mean(axis=0)
         radius = np.hypot(*(self.ring[0] - centre)) * np.cos(np.pi / len(self.ring))
-        outside = int(((vertices - centre) ** 2).sum(axis=1).max() >= radius**2)
-        if outside:
+        if ((vertices - centre) ** 2).sum(axis=1).max() >= radius**2:
             raise InadmissibleError(
                 "vertices outside the mesh",
                 f"vertices: some are traced beyond the zero ring of radius {radius:.2f} arcsec. The mass "
