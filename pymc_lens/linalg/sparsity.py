@@ -45,8 +45,11 @@ class SparsityPattern:
     @cached_property
     def degree(self) -> np.ndarray:
         """(size,) float64: the number of pairs that each element is in."""
-        counts = np.bincount(self.rows, minlength=self.size) + np.bincount(self.cols, minlength=self.size)
-        return counts.astype(np.float64)
+        return self.sums(np.ones(self.rows.size))
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """Sum (size,) of values (n_pairs,) over the pairs that each element is in."""
+        return np.bincount(self.rows, values, self.size) + np.bincount(self.cols, values, self.size)
 
     @cached_property
     def rank(self) -> np.ndarray:

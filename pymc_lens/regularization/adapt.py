@@ -17,20 +17,8 @@ from pymc_lens.regularization.graph import graph_precision, graph_pullback, requ
 from pymc_lens.regularization.ridge import RIDGE, Ridge, RidgedRegularization
 from pymc_lens.validation import validated_adapt_image
 
-
-@dataclass(frozen=True, eq=False)
-class AdaptWeights:
-    """Regularization weights on one mesh, with the way back.
-
-    Attributes
-    ----------
-    values : (n_source,) float64
-    pullback : callable
-        From cotangents of the values to those of the parameters and of the interpolation's weights (nnz,).
-    """
-
-    values: np.ndarray
-    pullback: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+# From cotangents of weights (n_source,) to those of the parameters and of the interpolation's weights (nnz,).
+WeightsPullback = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,28 +51,22 @@ class AdaptScheme(RegularizationScheme):
     @override
     def prior(self, parameters: np.ndarray, geometry: MeshGeometry) -> Prior:
         require_positive_parameters(AdaptPower.parameter_names[: len(parameters)], parameters)
-        adapted, pairs, degree = (
-            self.weights(parameters, geometry),
-            geometry.neighbors,
-            geometry.boundary_degree,
-        )
-        weights = adapted.values
+        weights, weights_pullback = self.weights(parameters, geometry)
+        pairs, degree = geometry.neighbors, geometry.boundary_degree
         edges = self.factor * (weights[pairs.rows] ** 2 + weights[pairs.cols] ** 2)
 
         def pullback(precision_bar: SparseCotangent) -> tuple[np.ndarray, GeometryCotangent]:
             edges_bar, boundary_bar = graph_pullback(geometry, precision_bar, self.ridge)
-            touching = np.bincount(pairs.rows, edges_bar, pairs.size)
-            touching += np.bincount(pairs.cols, edges_bar, pairs.size)
-            parameters_bar, interpolation_bar = adapted.pullback(
-                2.0 * self.factor * weights * (touching + 2.0 * boundary_bar * degree)
+            parameters_bar, interpolation_bar = weights_pullback(
+                2.0 * self.factor * weights * (pairs.sums(edges_bar) + 2.0 * boundary_bar * degree)
             )
             return parameters_bar, GeometryCotangent(weights=interpolation_bar)
 
         boundary = 2.0 * self.factor * weights**2 * degree
         return Prior(graph_precision(geometry, edges, boundary, self.ridge), pullback)
 
-    def weights(self, parameters: np.ndarray, geometry: MeshGeometry) -> AdaptWeights:
-        """Regularization weights of the source pixels on a mesh."""
+    def weights(self, parameters: np.ndarray, geometry: MeshGeometry) -> tuple[np.ndarray, WeightsPullback]:
+        """Regularization weights (n_source,) on a mesh, and their adjoint."""
         inner, outer, signal_scale = parameters[:3]
         power = float(parameters[3]) if self.power is None else self.power
         brightness, slope = self._brightness(geometry)
@@ -104,7 +86,7 @@ class AdaptScheme(RegularizationScheme):
                 geometry.interpolation.indices
             ]
 
-        return AdaptWeights(weights, pullback)
+        return weights, pullback
 
     def _brightness(self, geometry: MeshGeometry) -> tuple[np.ndarray, np.ndarray]:
         """Mean over each source pixel's entries of weight times adapt image, and its derivative by entry."""
@@ -134,8 +116,19 @@ def _signals_pullback(
     return float(logs_bar @ np.log(relative)), brightness_bar
 
 
+class AdaptedRegularization(Regularization):
+    """A source prior that follows the brightness of an adapt image."""
+
+    adapt_image: np.ndarray
+
+    @override
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "adapt_image", validated_adapt_image(self.adapt_image))
+        super().__post_init__()
+
+
 @dataclass(frozen=True, eq=False)
-class Adapt(RidgedRegularization):
+class Adapt(AdaptedRegularization, RidgedRegularization):
     """Neighbours are pulled together with a weight that depends on how bright the source is there.
 
     With the signal g of a source pixel, the mean of the adapt image over the rays it is interpolated to
@@ -172,16 +165,12 @@ class Adapt(RidgedRegularization):
     signal_scale: Any = 1.0
     ridge: Ridge = RIDGE
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "adapt_image", validated_adapt_image(self.adapt_image))
-        super().__post_init__()
-
     def scheme(self, plane: ImagePlane) -> AdaptScheme:
         return AdaptScheme(plane.slim("adapt_image", self.adapt_image), 2.0, 1.0, self.ridge)
 
 
 @dataclass(frozen=True, eq=False)
-class AdaptPower(RidgedRegularization):
+class AdaptPower(AdaptedRegularization, RidgedRegularization):
     """`Adapt` with another power: ``l = (inner_coefficient g + outer_coefficient (1 - g))^power``.
 
     A pair's weight is ``(l_i^2 + l_j^2) / 2``.
@@ -210,10 +199,6 @@ class AdaptPower(RidgedRegularization):
     power: Any = 1.0
     ridge: Ridge = RIDGE
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "adapt_image", validated_adapt_image(self.adapt_image))
-        super().__post_init__()
-
     def scheme(self, plane: ImagePlane) -> AdaptScheme:
         return AdaptScheme(plane.slim("adapt_image", self.adapt_image), None, 0.5, self.ridge)
 
@@ -227,18 +212,18 @@ class BrightnessZerothScheme(AdaptScheme):
     @override
     def prior(self, parameters: np.ndarray, geometry: MeshGeometry) -> Prior:
         require_positive_parameters(BrightnessZeroth.parameter_names, parameters)
-        adapted, pairs = self.weights(np.append(0.0, parameters), geometry), geometry.neighbors
-        weights = adapted.values
+        weights, weights_pullback = self.weights(np.append(0.0, parameters), geometry)
+        pairs = geometry.neighbors
 
         def pullback(precision_bar: SparseCotangent) -> tuple[np.ndarray, GeometryCotangent]:
-            parameters_bar, interpolation_bar = adapted.pullback(2.0 * weights * precision_bar.diagonal)
+            parameters_bar, interpolation_bar = weights_pullback(2.0 * weights * precision_bar.diagonal)
             return parameters_bar[1:], GeometryCotangent(weights=interpolation_bar)
 
         return Prior(SparsePrecision(pairs, weights**2, np.zeros(pairs.rows.size)), pullback)
 
 
 @dataclass(frozen=True, eq=False)
-class BrightnessZeroth(Regularization):
+class BrightnessZeroth(AdaptedRegularization):
     """A pull towards zero where the source is faint, PyAutoLens's ``BrightnessZeroth``.
 
     ``-log prior = 1/2 sum (coefficient (1 - g_i))^2 s_i^2`` with the signals g of `Adapt`. The brightest
@@ -265,10 +250,6 @@ class BrightnessZeroth(Regularization):
     adapt_image: np.ndarray
     coefficient: Any = 1.0
     signal_scale: Any = 1.0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "adapt_image", validated_adapt_image(self.adapt_image))
-        super().__post_init__()
 
     def scheme(self, plane: ImagePlane) -> BrightnessZerothScheme:
         return BrightnessZerothScheme(plane.slim("adapt_image", self.adapt_image), power=1.0, factor=1.0)

@@ -13,9 +13,10 @@ from pymc_lens.geometry.finite_volumes import FiniteVolumes
 from pymc_lens.linalg.kernel import kernel
 from pymc_lens.linalg.precision import SparsePrecision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
+from pymc_lens.regularization.adapt import AdaptedRegularization
 from pymc_lens.regularization.base import Prior, Regularization, RegularizationScheme
 from pymc_lens.regularization.graph import require_positive_parameters
-from pymc_lens.validation import require_instance, validated_adapt_image
+from pymc_lens.validation import require_instance
 
 # Added to the adapt image in units of its brightest pixel: powers of the signal below one stay smooth where
 # the image is zero.
@@ -90,9 +91,7 @@ class AdaptAmplitudeScheme(RegularizationScheme):
         seen, known = np.full(pairs.size, _UNSEEN), np.full(pairs.size, _UNSEEN * self.image.min())
         _collect(*self._rays(geometry), seen, known)
         conductances = _faded(geometry.volumes.conductances)
-        diagonal = seen + np.bincount(pairs.rows, conductances, pairs.size)
-        diagonal += np.bincount(pairs.cols, conductances, pairs.size)
-        equations = SparsePrecision(pairs, diagonal, -conductances)
+        equations = SparsePrecision(pairs, seen + pairs.sums(conductances), -conductances)
         return equations, equations.solve(known)
 
     def _brightness_pullback(
@@ -156,7 +155,7 @@ def _collect_pullback(indptr, indices, weights, image, brightness, known_bar, we
 
 
 @dataclass(frozen=True, eq=False)
-class AdaptAmplitude(Regularization):
+class AdaptAmplitude(AdaptedRegularization):
     """Another prior with a standard deviation that follows the brightness of an image.
 
     The source is ``s = a z``: z has the other prior, and ``a = faint_ratio + (1 - faint_ratio)
@@ -209,7 +208,6 @@ class AdaptAmplitude(Regularization):
 
     def __post_init__(self) -> None:
         require_instance("regularization", self.regularization, Regularization)
-        object.__setattr__(self, "adapt_image", validated_adapt_image(self.adapt_image))
         super().__post_init__()
 
     @property

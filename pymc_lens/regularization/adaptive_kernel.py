@@ -10,7 +10,7 @@ import numpy as np
 from pymc_lens.data.image_plane import ImagePlane
 from pymc_lens.linalg.precision import DensePrecision
 from pymc_lens.mesh.base import GeometryCotangent, MeshGeometry
-from pymc_lens.regularization.adapt import AdaptPower, AdaptScheme
+from pymc_lens.regularization.adapt import AdaptedRegularization, AdaptPower, AdaptScheme
 from pymc_lens.regularization.base import Prior, RegularizationScheme
 from pymc_lens.regularization.graph import require_positive_parameters
 from pymc_lens.regularization.kernels import (
@@ -20,7 +20,7 @@ from pymc_lens.regularization.kernels import (
     inverse_covariance_pullback,
 )
 from pymc_lens.regularization.ridge import RIDGE, Ridge, RidgedRegularization
-from pymc_lens.validation import positive_number, validated_adapt_image
+from pymc_lens.validation import positive_number
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,7 @@ class AdaptiveKernelScheme(RegularizationScheme):
     def prior(self, parameters: np.ndarray, geometry: MeshGeometry) -> Prior:
         require_positive_parameters(MaternAdaptPowerKernel.parameter_names, parameters)
         scale, vertices = parameters[0], geometry.vertices
-        adapted = self.adapt.weights(parameters[1:], geometry)
-        weights = adapted.values
+        weights, weights_pullback = self.adapt.weights(parameters[1:], geometry)
         covariance = self.kernel.correlations(scale, vertices) / np.outer(weights, weights)
         inverse = inverse_covariance(covariance, self.ridge)
 
@@ -58,7 +57,7 @@ class AdaptiveKernelScheme(RegularizationScheme):
             scale_bar, vertices_bar = self.kernel.correlations_pullback(
                 scale, vertices, covariance_bar / np.outer(weights, weights)
             )
-            adapt_bar, interpolation_bar = adapted.pullback(
+            adapt_bar, interpolation_bar = weights_pullback(
                 -2.0 * (covariance_bar * covariance).sum(axis=1) / weights
             )
             return (
@@ -70,7 +69,7 @@ class AdaptiveKernelScheme(RegularizationScheme):
 
 
 @dataclass(frozen=True, eq=False)
-class MaternAdaptPowerKernel(RidgedRegularization):
+class MaternAdaptPowerKernel(AdaptedRegularization, RidgedRegularization):
     """A Matern covariance that lets the source vary more where it is bright.
 
     ``H = C^-1`` with ``C_ij = k(|x_i - x_j| / scale) / (l_i l_j)``, the correlation k of `MaternKernel` and
@@ -114,7 +113,6 @@ class MaternAdaptPowerKernel(RidgedRegularization):
     ridge: Ridge = RIDGE
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "adapt_image", validated_adapt_image(self.adapt_image))
         super().__post_init__()
         positive_number("nu", self.nu)
 

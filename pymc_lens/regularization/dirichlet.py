@@ -78,12 +78,8 @@ class Dirichlet(Regularization):
 
 def stiffness_diagonal(geometry: MeshGeometry) -> np.ndarray:
     """Diagonal (n_source,) of the stiffness matrix K, whose other elements are the negative conductances."""
-    pairs, volumes = geometry.couplings, geometry.volumes
-    return (
-        np.bincount(pairs.rows, volumes.conductances, pairs.size)
-        + np.bincount(pairs.cols, volumes.conductances, pairs.size)
-        + volumes.boundary_conductances
-    )
+    volumes = geometry.volumes
+    return geometry.couplings.sums(volumes.conductances) + volumes.boundary_conductances
 
 
 def stiffness_pullback(

@@ -25,8 +25,7 @@ def graph_precision(
     ridge : Ridge
     """
     pairs = geometry.neighbors
-    diagonal = np.bincount(pairs.rows, edges, pairs.size) + np.bincount(pairs.cols, edges, pairs.size)
-    return SparsePrecision(pairs, ridge.added_to(diagonal + boundary), -edges)
+    return SparsePrecision(pairs, ridge.added_to(pairs.sums(edges) + boundary), -edges)
 
 
 def graph_pullback(

@@ -57,7 +57,7 @@ class KernelScheme(RegularizationScheme):
 
     @override
     def prior(self, parameters: np.ndarray, geometry: MeshGeometry) -> Prior:
-        require_positive_parameters(_NAMES, parameters)
+        require_positive_parameters(_Kernel.parameter_names, parameters)
         coefficient, scale = parameters
         vertices = geometry.vertices
         inverse = inverse_covariance(self.correlations(scale, vertices), RIDGE)
@@ -154,11 +154,17 @@ class MaternKernelScheme(KernelScheme):
         return -(2.0 ** (1.0 - self.nu)) / gamma(self.nu) * 2.0 * self.nu * values
 
 
-_NAMES = ("coefficient", "scale")
-
-
 @dataclass(frozen=True, eq=False)
-class GaussianKernel(Regularization):
+class _Kernel(Regularization):
+    """What all of them have."""
+
+    parameter_names: ClassVar[tuple[str, ...]] = ("coefficient", "scale")
+
+    coefficient: Any = 1.0
+    scale: Any = 1.0
+
+
+class GaussianKernel(_Kernel):
     """``H = coefficient C^-1`` with ``C = exp(-d^2 / (2 scale^2))``, PyAutoLens's ``GaussianKernel``.
 
     Parameters
@@ -176,17 +182,11 @@ class GaussianKernel(Regularization):
         If a number is not positive and finite.
     """
 
-    parameter_names: ClassVar[tuple[str, ...]] = _NAMES
-
-    coefficient: Any = 1.0
-    scale: Any = 1.0
-
     def scheme(self, plane: ImagePlane) -> GaussianKernelScheme:
         return GaussianKernelScheme()
 
 
-@dataclass(frozen=True, eq=False)
-class ExponentialKernel(Regularization):
+class ExponentialKernel(_Kernel):
     """``H = coefficient C^-1`` with ``C = exp(-d / scale)``, PyAutoLens's ``ExponentialKernel``.
 
     Parameters
@@ -202,17 +202,12 @@ class ExponentialKernel(Regularization):
         If a number is not positive and finite.
     """
 
-    parameter_names: ClassVar[tuple[str, ...]] = _NAMES
-
-    coefficient: Any = 1.0
-    scale: Any = 1.0
-
     def scheme(self, plane: ImagePlane) -> MaternKernelScheme:
         return MaternKernelScheme(0.5)
 
 
 @dataclass(frozen=True, eq=False)
-class MaternKernel(Regularization):
+class MaternKernel(_Kernel):
     """``H = coefficient C^-1`` with a Matern covariance, PyAutoLens's ``MaternKernel``.
 
     `MaternSPDE` is the same field with a sparse precision.
@@ -232,10 +227,6 @@ class MaternKernel(Regularization):
         If a number is not positive and finite.
     """
 
-    parameter_names: ClassVar[tuple[str, ...]] = _NAMES
-
-    coefficient: Any = 1.0
-    scale: Any = 1.0
     nu: float = 0.5
 
     def __post_init__(self) -> None:

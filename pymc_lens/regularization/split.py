@@ -29,22 +29,13 @@ def _differences(geometry: MeshGeometry) -> csr_array:
     return (own - weights).tocsr()
 
 
-@dataclass(frozen=True, eq=False)
-class _SplitPrior:
-    """``H = sum_i weights_i sum over the cross r r'``, and the ridge, with the way back.
+def _split_precision(
+    geometry: MeshGeometry, weights: np.ndarray, ridge: Ridge
+) -> tuple[SparsePrecision, Callable[[SparseCotangent], tuple[np.ndarray, np.ndarray]]]:
+    """``H = sum_i weights_i sum over the cross r r'``, and the ridge; and its adjoint.
 
-    Attributes
-    ----------
-    precision : SparsePrecision
-    pullback : callable
-        From cotangents of H to those of the weights (n_source,) and of the crosses' interpolation (nnz,).
+    That is from cotangents of H to those of the weights (n_source,) and of the crosses' interpolation (nnz,).
     """
-
-    precision: SparsePrecision
-    pullback: Callable[[SparseCotangent], tuple[np.ndarray, np.ndarray]]
-
-
-def _split_prior(geometry: MeshGeometry, weights: np.ndarray, ridge: Ridge) -> _SplitPrior:
     differences, crosses = _differences(geometry), geometry.crosses
     across = (differences.T @ diags_array(np.repeat(weights, 4)) @ differences).tocsr()
     across.setdiag(ridge.added_to(across.diagonal()))
@@ -60,7 +51,7 @@ def _split_prior(geometry: MeshGeometry, weights: np.ndarray, ridge: Ridge) -> _
         cross_weights_bar[inside] = -2.0 * weights[rows[inside] // 4] * at
         return per_row.reshape(-1, 4).sum(axis=1), cross_weights_bar
 
-    return _SplitPrior(as_precision(across), pullback)
+    return as_precision(across), pullback
 
 
 @dataclass(frozen=True)
@@ -77,13 +68,14 @@ class ConstantSplitScheme(RegularizationScheme):
     @override
     def prior(self, parameters: np.ndarray, geometry: MeshGeometry) -> Prior:
         require_positive_parameters(("coefficient",), parameters)
-        split = _split_prior(geometry, np.full(len(geometry.vertices), parameters[0] ** 2), self.ridge)
+        weights = np.full(len(geometry.vertices), parameters[0] ** 2)
+        precision, split_pullback = _split_precision(geometry, weights, self.ridge)
 
         def pullback(precision_bar: SparseCotangent) -> tuple[np.ndarray, GeometryCotangent]:
-            weights_bar, cross_weights_bar = split.pullback(precision_bar)
+            weights_bar, cross_weights_bar = split_pullback(precision_bar)
             return 2.0 * parameters * weights_bar.sum(), GeometryCotangent(cross_weights=cross_weights_bar)
 
-        return Prior(split.precision, pullback)
+        return Prior(precision, pullback)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -95,15 +87,17 @@ class AdaptSplitScheme(AdaptScheme):
     @override
     def prior(self, parameters: np.ndarray, geometry: MeshGeometry) -> Prior:
         require_positive_parameters(AdaptPower.parameter_names[: len(parameters)], parameters)
-        adapted = self.weights(parameters, geometry)
-        split = _split_prior(geometry, adapted.values**2, self.ridge)
+        weights, weights_pullback = self.weights(parameters, geometry)
+        precision, split_pullback = _split_precision(geometry, weights**2, self.ridge)
 
         def pullback(precision_bar: SparseCotangent) -> tuple[np.ndarray, GeometryCotangent]:
-            squared_bar, cross_weights_bar = split.pullback(precision_bar)
-            parameters_bar, weights_bar = adapted.pullback(2.0 * adapted.values * squared_bar)
-            return parameters_bar, GeometryCotangent(weights=weights_bar, cross_weights=cross_weights_bar)
+            squared_bar, cross_weights_bar = split_pullback(precision_bar)
+            parameters_bar, interpolation_bar = weights_pullback(2.0 * weights * squared_bar)
+            return parameters_bar, GeometryCotangent(
+                weights=interpolation_bar, cross_weights=cross_weights_bar
+            )
 
-        return Prior(split.precision, pullback)
+        return Prior(precision, pullback)
 
 
 @dataclass(frozen=True, eq=False)
