@@ -478,12 +478,13 @@ class Posed:
     def solved(self, curvature: np.ndarray, prior: np.ndarray, vector: np.ndarray) -> tuple[Any, ...]:
         """Return ln E up to what no solver changes, the matrix, what was found, the factor, the system."""
         own = self.solver.marginalises
-        system = System(self.confined, ((slice(0, N_SOURCE), DensePrecision(prior)),) if own else ())
+        priors = ((slice(0, N_SOURCE), DensePrecision(prior)),) if own else ()
+        system = System(vector, self.confined, priors)
         matrix = curvature + np.eye(10)
         if own:
             matrix[:N_SOURCE, :N_SOURCE] += prior - np.eye(N_SOURCE)
         factor = np.triu(matrix)
-        solved = self.solver.solve(factor, vector, system, None, Workspace())
+        solved = self.solver.solve(factor, system, None, Workspace())
         s = solved.coefficients
         log_evidence = s @ vector - 0.5 * s @ matrix @ s + solved.log_positivity
         if own:
@@ -557,7 +558,7 @@ def test_solver_takes_any_guess_and_is_told_by_its_content(way: str | None, pose
     again = pickle.loads(pickle.dumps(posed.solver))
     assert (again, hash(again), repr(again)) == (posed.solver, hash(posed.solver), repr(posed.solver))
     guess = Solved(solved.coefficients + 1.0, 0.0, solved.confinements)
-    from_guess = again.solve(np.triu(matrix), posed.vector, system, guess, Workspace())
+    from_guess = again.solve(np.triu(matrix), system, guess, Workspace())
     np.testing.assert_allclose(from_guess.coefficients, solved.coefficients, rtol=1e-7, atol=1e-9)
     assert from_guess.log_positivity == pytest.approx(solved.log_positivity, rel=1e-7, abs=1e-9)
 

@@ -171,14 +171,14 @@ class EdgeZero(PositiveMap):
     A mesh that ends in zeros by construction, `RectangularBox`, has no such pixels in either.
     """
 
-    def solve(self, matrix, data_vector, precision, guess, workspace):
-        system = matrix.copy()
-        solved = super().solve(matrix, data_vector, precision, None, workspace)
+    def solve(self, matrix, system, guess, workspace):
+        whole = matrix.copy()
+        solved = super().solve(matrix, system, None, workspace)
         inner = np.arange(225).reshape(15, 15)[1:-1, 1:-1].ravel()
         values = np.zeros(225)
         values[inner] = solve_positive(
-            np.ascontiguousarray(system[np.ix_(inner, inner)]),
-            data_vector[inner],
+            np.ascontiguousarray(whole[np.ix_(inner, inner)]),
+            system.data_vector[inner],
             solved.coefficients[inner] > 0.0,
             Workspace(),
         ).values
@@ -491,8 +491,9 @@ def test_brightness_zeroth(dataset, rays, case, image_of, name, solver):
     inversion = other.invert(inputs_of(dataset, rays, mesh, [1.0]))
     root = np.triu(inversion.factor)
     system = root.T @ root + np.diag(ours.diagonal - 1.0)
-    told = System(np.full(len(system), solver != "posneg"), inversion.system.priors)
-    solved = BY_SOLVER[solver].solve(system, inversion.image.data_vector, told, None, Workspace())
+    confined = np.full(len(system), solver != "posneg")
+    told = System(inversion.image.data_vector, confined, inversion.system.priors)
+    solved = BY_SOLVER[solver].solve(system, told, None, Workspace())
     theirs = mesh.expected[f"s_{entry}_{solver}"][mesh.order]
     np.testing.assert_allclose(solved.coefficients, theirs, rtol=0.0, atol=1e-8 * np.abs(theirs).max())
     problem = source_inversion(dataset, mesh.scheme, prior)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from pymc_lens.inversion.basis import ColumnBasis, own_basis, partly_orthonormal
 from pymc_lens.inversion.solvers import Solver
 from pymc_lens.inversion.solvers.base import Solved, System
 from pymc_lens.linalg.precision import Precision
-from pymc_lens.linear.base import DenseScheme, Input, LinearScheme, MappedPart, MappedScheme
+from pymc_lens.linear.base import DenseScheme, Input, LinearScheme, MappedPart, MappedScheme, consecutive
 from pymc_lens.linear.mapping import JoinedMapping, join_mappings
 from pymc_lens.orthant.truncated_normal import draw_positive
 from pymc_lens.regularization.base import Prior
@@ -208,11 +208,8 @@ class Inversion:
     @cached_property
     def places(self) -> dict[str, slice]:
         """Places of each part's coefficients."""
-        ends = np.cumsum([0, *(part.size for part in self.parts)])
-        return {
-            part.name: slice(int(first), int(last))
-            for part, first, last in zip(self.parts, ends[:-1], ends[1:], strict=True)
-        }
+        places = consecutive([part.size for part in self.parts])
+        return {part.name: place for part, place in zip(self.parts, places, strict=True)}
 
     @cached_property
     def n_mapped(self) -> int:
@@ -238,14 +235,6 @@ class Inversion:
         """Whether evaluations may differ in the parameters of priors alone."""
         return any(each.of_prior for each in self.inputs)
 
-    @cached_property
-    def _noise_normalization(self) -> float:
-        return self.response.noise_normalization
-
-    @cached_property
-    def _mapped_places(self) -> list[slice]:
-        return [self.places[part.name] for part in self.mapped]
-
     @property
     def _workspace(self) -> Workspace:
         if not hasattr(self._threads, "workspace"):
@@ -256,11 +245,8 @@ class Inversion:
 
     def arrays_of(self, arrays: Arrays) -> dict[str, Arrays]:
         """Split what an evaluation reads, or its gradient, by part."""
-        ends = np.cumsum([1, *(len(part.inputs) for part in self.parts)])
-        return {
-            part.name: tuple(arrays[first:last])
-            for part, first, last in zip(self.parts, ends[:-1], ends[1:], strict=True)
-        }
+        left = iter(arrays[1:])
+        return {part.name: tuple(islice(left, len(part.inputs))) for part in self.parts}
 
     # --- evaluation
 
@@ -293,12 +279,14 @@ class Inversion:
         matrix = workspace.array("matrix", n, n)
         image = self._image(arrays, matrix)
         priors = self._priors(image.parts, arrays)
-        places = [(place, prior.precision) for place, prior in zip(self._mapped_places, priors, strict=True)]
+        places = [
+            (self.places[part.name], prior.precision) for part, prior in zip(self.mapped, priors, strict=True)
+        ]
         for place, precision in places:
             precision.add_to(matrix[place, place])
         matrix[n_mapped:, n_mapped:] += image.basis.precision
-        system = System(self.confined, tuple(places))
-        solved = self.solver.solve(matrix, image.data_vector, system, self._threads.solved, workspace)
+        system = System(image.data_vector, self.confined, tuple(places))
+        solved = self.solver.solve(matrix, system, self._threads.solved, workspace)
         self._threads.solved = solved
         residual = image.whitened - image.observed.predict(solved.coefficients)
         terms = self._terms(solved, image.basis, places, residual, matrix)
@@ -373,9 +361,7 @@ class Inversion:
         """
         if not self.solver.marginalises:
             return solution.coefficients
-        drawn = self.solver.draw(
-            solution.solved, solution.factor, solution.image.data_vector, solution.system, rng
-        )
+        drawn = self.solver.draw(solution.solved, solution.factor, solution.system, rng)
         return solution.with_amplitudes(drawn)
 
     def draw_prior_coefficients(self, solution: Solution, rng: np.random.Generator) -> np.ndarray:
@@ -487,7 +473,7 @@ class Inversion:
             + float(dense @ basis.precision @ dense),
             log_det_curvature_reg=log_det_curvature,
             log_det_regularization=log_det_prior,
-            noise_normalization=self._noise_normalization,
+            noise_normalization=self.response.noise_normalization,
             log_positivity=solved.log_positivity,
         )
 

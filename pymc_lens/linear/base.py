@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +29,11 @@ class Input(NamedTuple):
     name: str
     ndim: int
     of_prior: bool = False
+
+
+def consecutive(sizes: Sequence[int]) -> list[slice]:
+    """Places of things of these sizes, one after the other."""
+    return [slice(first, last) for first, last in pairwise(np.cumsum([0, *sizes]).tolist())]
 
 
 class LinearScheme(ABC):

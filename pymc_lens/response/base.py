@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -91,7 +92,7 @@ class Response(ABC):
     def spread(self, values: np.ndarray) -> np.ndarray:
         """Put values of the data (n_data,) into the model image, (n_pixels,), zero elsewhere."""
 
-    @property
+    @cached_property
     def noise_normalization(self) -> float:
         """``sum ln(2 pi sigma^2)``."""
         return float(np.log(2.0 * np.pi * self.noise**2).sum())

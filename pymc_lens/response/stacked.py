@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import NamedTuple, override
 
 import numpy as np
 
+from pymc_lens.linear.base import consecutive
 from pymc_lens.linear.mapping import MappingMatrix
 from pymc_lens.response.base import Observed, Response
 from pymc_lens.response.psf_blur import PlacedColumns
@@ -127,19 +127,19 @@ class StackedResponse(Response):
 
     @cached_property
     def _frames(self) -> list[slice]:
-        return _consecutive([response.frame_size for response in self.responses])
+        return consecutive([response.frame_size for response in self.responses])
 
     @cached_property
     def _pixels(self) -> list[slice]:
-        return _consecutive([response.root_weights.size for response in self.responses])
+        return consecutive([response.root_weights.size for response in self.responses])
 
     @cached_property
     def _data(self) -> list[slice]:
-        return _consecutive([response.noise.size for response in self.responses])
+        return consecutive([response.noise.size for response in self.responses])
 
     @cached_property
     def _whitened(self) -> list[slice]:
-        return _consecutive(
+        return consecutive(
             [len(response.whiten(np.zeros(response.noise.size))) for response in self.responses]
         )
 
@@ -181,8 +181,3 @@ class StackedColumns(Observed):
             strict=True,
         )
         return np.concatenate(mapping_bars), np.concatenate(blurred_bars, axis=1)
-
-
-def _consecutive(sizes: list[int]) -> list[slice]:
-    ends = np.cumsum([0, *sizes]).tolist()
-    return [slice(first, last) for first, last in pairwise(ends)]

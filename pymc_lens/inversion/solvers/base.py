@@ -22,16 +22,19 @@ from pymc_lens.workspace import Workspace
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """What a solver is told of the coefficients.
+    """What a solver is told of the coefficients, besides F + H.
 
     Attributes
     ----------
+    data_vector : (n,) float64
+        D.
     confined : (n,) bool
         Those that are not negative.
     priors : tuple of (slice, Precision)
         Places and H of the pixelized sources.
     """
 
+    data_vector: np.ndarray
     confined: np.ndarray
     priors: tuple[tuple[slice, Precision], ...]
 
@@ -90,21 +93,13 @@ class Solver(ABC):
     marginalises: ClassVar[bool] = True
 
     @abstractmethod
-    def solve(
-        self,
-        matrix: np.ndarray,
-        data_vector: np.ndarray,
-        system: System,
-        guess: Solved | None,
-        workspace: Workspace,
-    ) -> Solved:
+    def solve(self, matrix: np.ndarray, system: System, guess: Solved | None, workspace: Workspace) -> Solved:
         """Solve for the coefficients; where it `marginalises`, factorise F + H in place.
 
         Parameters
         ----------
         matrix : (n, n) float64
             Upper triangle of F + H; replaced by its Cholesky factor.
-        data_vector : (n,) float64
         system : System
         guess : Solved or None
             Of an evaluation nearby; it may save time, and does not change the result.
@@ -123,18 +118,13 @@ class Solver(ABC):
         return EvidenceMoments(solved.coefficients, factor, priors)
 
     def draw(
-        self,
-        solved: Solved,
-        factor: np.ndarray,
-        data_vector: np.ndarray,
-        system: System,
-        rng: np.random.Generator,
+        self, solved: Solved, factor: np.ndarray, system: System, rng: np.random.Generator
     ) -> np.ndarray:
         """Draw coefficients (n,) from their posterior, given the factor that `solve` left."""
         if not system.confined.any():
             normal = rng.standard_normal(system.confined.size)
             return solved.coefficients + solve_triangular(factor, normal, check_finite=False)
-        mean = data_vector.copy()
+        mean = system.data_vector.copy()
         cholesky_solve_in_place(factor, mean)
         return draw_positive(mean, factor, solved.coefficients, system.confined, rng)
 

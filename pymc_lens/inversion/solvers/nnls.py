@@ -23,13 +23,7 @@ class NonNegativeLeastSquares(Solver):
     marginalises: ClassVar[bool] = False
 
     @override
-    def solve(
-        self,
-        matrix: np.ndarray,
-        data_vector: np.ndarray,
-        system: System,
-        guess: Solved | None,
-        workspace: Workspace,
-    ) -> Solved:
-        start = data_vector if guess is None else guess.coefficients
-        return Solved(solve_positive(matrix, data_vector, start > 0.0, workspace, ~system.confined).values)
+    def solve(self, matrix: np.ndarray, system: System, guess: Solved | None, workspace: Workspace) -> Solved:
+        start = system.data_vector if guess is None else guess.coefficients
+        solution = solve_positive(matrix, system.data_vector, start > 0.0, workspace, ~system.confined)
+        return Solved(solution.values)

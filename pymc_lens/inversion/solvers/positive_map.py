@@ -23,20 +23,14 @@ class PositiveMap(Solver):
     """
 
     @override
-    def solve(
-        self,
-        matrix: np.ndarray,
-        data_vector: np.ndarray,
-        system: System,
-        guess: Solved | None,
-        workspace: Workspace,
-    ) -> Solved:
+    def solve(self, matrix: np.ndarray, system: System, guess: Solved | None, workspace: Workspace) -> Solved:
         whole = workspace.array("system", *matrix.shape)
         whole[...] = matrix
         factorise(matrix)
         if guess is None:
-            start = data_vector.copy()
+            start = system.data_vector.copy()
             cholesky_solve_in_place(matrix, start)
         else:
             start = guess.coefficients
-        return Solved(solve_positive(whole, data_vector, start > 0.0, workspace, ~system.confined).values)
+        solution = solve_positive(whole, system.data_vector, start > 0.0, workspace, ~system.confined)
+        return Solved(solution.values)

@@ -32,14 +32,7 @@ class PositiveMarginal(Solver):
     """
 
     @override
-    def solve(
-        self,
-        matrix: np.ndarray,
-        data_vector: np.ndarray,
-        system: System,
-        guess: Solved | None,
-        workspace: Workspace,
-    ) -> Solved:
+    def solve(self, matrix: np.ndarray, system: System, guess: Solved | None, workspace: Workspace) -> Solved:
         n_leading = int(np.argmax(system.confined))
         trailing = symmetric(matrix[n_leading:, n_leading:])
         factorise(matrix)
@@ -47,7 +40,7 @@ class PositiveMarginal(Solver):
         starts = (
             [None] * (1 + len(confined)) if guess is None else [part.sites for part in guess.confinements]
         )
-        posterior = confine_after_free(matrix, trailing, data_vector, system.confined, starts[0])
+        posterior = confine_after_free(matrix, trailing, system.data_vector, system.confined, starts[0])
         priors = [
             confine(precision, np.zeros(precision.size), start)
             for precision, start in zip(confined, starts[1:], strict=True)
@@ -55,7 +48,7 @@ class PositiveMarginal(Solver):
         coefficients = posterior.mean
         # The masses stand for all that the terms say of posterior and prior.
         halves = dtrmv(matrix.T, coefficients, lower=1, trans=1)
-        of_terms = data_vector @ coefficients - 0.5 * float(halves @ halves)
+        of_terms = system.data_vector @ coefficients - 0.5 * float(halves @ halves)
         log_det_posterior = 2.0 * float(np.log(matrix.diagonal()).sum())
         log_prior = -system.n_dense_confined * np.log(2.0) + sum(
             prior.log_mass + 0.5 * precision.log_determinant
@@ -77,15 +70,10 @@ class PositiveMarginal(Solver):
 
     @override
     def draw(
-        self,
-        solved: Solved,
-        factor: np.ndarray,
-        data_vector: np.ndarray,
-        system: System,
-        rng: np.random.Generator,
+        self, solved: Solved, factor: np.ndarray, system: System, rng: np.random.Generator
     ) -> np.ndarray:
         drawn = solved.confinements[0].draw(rng)
-        return super().draw(solved, factor, data_vector, system, rng) if drawn is None else drawn
+        return super().draw(solved, factor, system, rng) if drawn is None else drawn
 
 
 def _confined_sources(system: System) -> list[Precision]:

@@ -17,15 +17,8 @@ class Unconstrained(Solver):
     """The solution of (F + H) s = D, whatever its signs."""
 
     @override
-    def solve(
-        self,
-        matrix: np.ndarray,
-        data_vector: np.ndarray,
-        system: System,
-        guess: Solved | None,
-        workspace: Workspace,
-    ) -> Solved:
+    def solve(self, matrix: np.ndarray, system: System, guess: Solved | None, workspace: Workspace) -> Solved:
         factorise(matrix)
-        coefficients = data_vector.copy()
+        coefficients = system.data_vector.copy()
         cholesky_solve_in_place(matrix, coefficients)
         return Solved(coefficients)
