@@ -11,11 +11,11 @@ from typing import Any, override
 
 import numpy as np
 import pytensor.tensor as pt
-from pytensor.gradient import DisconnectedType, disconnected_type, grad_not_implemented
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
 
 from pymc_lens.linalg.gaussians import gaussian_averages, gaussian_averages_pullback
+from pymc_lens.ops.adjoint import AdjointOp
 
 
 class _GaussianOp(Op):
@@ -78,12 +78,10 @@ class GaussianColumns(_GaussianOp):
         return GaussianPullback(self.slopes, self.groups, self.per_pixel)(*inputs, *cotangents)
 
 
-class GaussianPullback(_GaussianOp):
+class GaussianPullback(_GaussianOp, AdjointOp):
     """Cotangents of the inputs of `GaussianColumns` from that of its columns, (n, n_pixels)."""
 
-    @override
-    def make_node(self, *inputs: Variable) -> Apply:
-        return Apply(self, list(inputs), [variable.type() for variable in inputs[:3]])
+    refused = "second derivatives of Gaussian light; use differences of its exact gradient"
 
     @override
     def perform(self, node: Apply, inputs: list[np.ndarray], output_storage: list[list[Any]]) -> None:
@@ -91,16 +89,3 @@ class GaussianPullback(_GaussianOp):
         bars = gaussian_averages_pullback(y, x, roots, columns_bar, *self._constants)
         for storage, bar in zip(output_storage, bars, strict=True):
             storage[0] = bar
-
-    @override
-    def infer_shape(self, node: Apply, shapes: list[tuple]) -> list[tuple]:
-        return shapes[:3]
-
-    @override
-    def pullback(
-        self, inputs: list[Variable], outputs: list[Variable], cotangents: list[Variable]
-    ) -> list[Variable]:
-        if all(isinstance(bar.type, DisconnectedType) for bar in cotangents):
-            return [disconnected_type() for _ in inputs]
-        message = "second derivatives of Gaussian light; use differences of its exact gradient"
-        return [grad_not_implemented(self, i, variable, message) for i, variable in enumerate(inputs)]

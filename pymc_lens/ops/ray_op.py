@@ -12,10 +12,12 @@ from typing import Any, override
 import numpy as np
 import pytensor.tensor as pt
 from numba.extending import register_jitable
-from pytensor.gradient import DisconnectedType, disconnected_type, grad_not_implemented
+from pytensor.gradient import DisconnectedType
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
 from pytensor.tensor.variable import TensorVariable
+
+from pymc_lens.ops.adjoint import AdjointOp
 
 # Inlined whatever their length, or LLVM would not vectorize the loops around them; the rest as in PyTensor.
 INLINED = {
@@ -99,12 +101,10 @@ class RayOp(_RayOp):
         return RayPullback(self.deflection, self.deflection_pullback)(*inputs, *bars)
 
 
-class RayPullback(_RayOp):
+class RayPullback(_RayOp, AdjointOp):
     """Cotangents of y (n,), x (n,) and the parameters (p,) of a `RayOp`."""
 
-    @override
-    def make_node(self, *inputs: Variable) -> Apply:
-        return Apply(self, list(inputs), [variable.type() for variable in inputs[:3]])
+    refused = "derivatives of a derivative of deflections; a profile's hessian_yx has those in position"
 
     @override
     def perform(self, node: Apply, inputs: list[np.ndarray], output_storage: list[list[Any]]) -> None:
@@ -113,16 +113,3 @@ class RayPullback(_RayOp):
             y_bar, x_bar, *parameter_bars = self.deflection_pullback(y, x, *parameters, *bars)
         output_storage[0][0], output_storage[1][0] = y_bar, x_bar
         output_storage[2][0] = np.array([bar.sum() for bar in parameter_bars])
-
-    @override
-    def infer_shape(self, node: Apply, shapes: list[tuple]) -> list[tuple]:
-        return shapes[:3]
-
-    @override
-    def pullback(
-        self, inputs: list[Variable], outputs: list[Variable], cotangents: list[Variable]
-    ) -> list[Variable]:
-        if all(isinstance(bar.type, DisconnectedType) for bar in cotangents):
-            return [disconnected_type() for _ in inputs]
-        message = "derivatives of a derivative of deflections; a profile's hessian_yx has those in position"
-        return [grad_not_implemented(self, i, variable, message) for i, variable in enumerate(inputs)]
