@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pymc_lens.geometry.barycentric import corner_weights, corner_weights_pullback, doubled_area
 from pymc_lens.geometry.interpolation import Interpolation
 from pymc_lens.geometry.triangulation import Triangulation
 from pymc_lens.linalg.kernel import kernel
@@ -45,12 +46,6 @@ class _Cavity(NamedTuple):
     corners: np.ndarray
 
 
-@kernel(inline="always")
-def _side(points, a, b, y, x):
-    """Twice the signed area of (p, a, b)."""
-    return (points[a, 0] - y) * (points[b, 1] - x) - (points[a, 1] - x) * (points[b, 0] - y)
-
-
 @kernel()
 def _locate(points, triangles, neighbors, start, y, x):
     """Triangle that contains p, -1 outside the hull: a walk towards p from a triangle nearby."""
@@ -61,7 +56,7 @@ def _locate(points, triangles, neighbors, start, y, x):
             other = neighbors[t, k]
             if other == previous and previous >= 0:
                 continue
-            if _side(points, triangles[t, (k + 1) % 3], triangles[t, (k + 2) % 3], y, x) < 0.0:
+            if doubled_area(points, triangles[t, (k + 1) % 3], triangles[t, (k + 2) % 3], y, x) < 0.0:
                 step = other
                 break
         if step == -2:
@@ -74,7 +69,9 @@ def _locate(points, triangles, neighbors, start, y, x):
     for t in range(triangles.shape[0]):
         margin = np.inf
         for k in range(3):
-            margin = min(margin, _side(points, triangles[t, (k + 1) % 3], triangles[t, (k + 2) % 3], y, x))
+            margin = min(
+                margin, doubled_area(points, triangles[t, (k + 1) % 3], triangles[t, (k + 2) % 3], y, x)
+            )
         if margin > widest:
             best, widest = t, margin
     return best
@@ -206,13 +203,9 @@ def _weights(mesh, containing, queries, indptr, indices, weights):
                 indices[nnz], weights[nnz] = alone, 1.0
                 nnz += 1
             elif n_rim == 0:
-                total = 0.0
                 for k in range(3):
-                    a, b = triangles[first, (k + 1) % 3], triangles[first, (k + 2) % 3]
-                    indices[nnz + k], weights[nnz + k] = triangles[first, k], _side(points, a, b, y, x)
-                    total += weights[nnz + k]
-                for k in range(3):
-                    weights[nnz + k] /= total
+                    indices[nnz + k] = triangles[first, k]
+                corner_weights(points, triangles[first], y, x, weights[nnz : nnz + 3])
                 nnz += 3
             else:
                 for e in range(n_crossed):
@@ -259,25 +252,16 @@ def _weights_pullback(mesh, containing, queries, indptr, weights, weights_bar):
         if first < 0 or end - begin < 2:
             continue
         n_rim, n_crossed = _cavity(mesh, cavity, first, y, x)
+        if n_rim == 0:
+            # On the hull: the weights are barycentric.
+            corner_weights_pullback(
+                points, triangles[first], weights[begin:end], weights_bar[begin:end], queries_bar[ray],
+                points_bar,
+            )  # fmt: skip
+            continue
         mean_bar = 0.0
         for entry in range(begin, end):
             mean_bar += weights[entry] * weights_bar[entry]
-        if n_rim == 0:
-            # On the hull: the weights are barycentric.
-            a, b, c = triangles[first, 0], triangles[first, 1], triangles[first, 2]
-            total = (points[b, 0] - points[a, 0]) * (points[c, 1] - points[a, 1]) - (
-                points[b, 1] - points[a, 1]
-            ) * (points[c, 0] - points[a, 0])
-            for k in range(3):
-                a, b = triangles[first, (k + 1) % 3], triangles[first, (k + 2) % 3]
-                bar = (weights_bar[begin + k] - mean_bar) / total
-                queries_bar[ray, 0] += bar * (points[a, 1] - points[b, 1])
-                queries_bar[ray, 1] += bar * (points[b, 0] - points[a, 0])
-            for k in range(3):
-                v = triangles[first, k]
-                points_bar[v, 0] -= weights[begin + k] * queries_bar[ray, 0]
-                points_bar[v, 1] -= weights[begin + k] * queries_bar[ray, 1]
-            continue
         total = 0.0
         previous = n_rim - 1
         for k in range(n_rim):
