@@ -42,8 +42,7 @@ _dtrtri = _external("dtrtri", _LAPACK, _CHAR, _CHAR, _INT, _DOUBLE, _INT, _INT)
 _dtrsv = _external("dtrsv", _BLAS, _CHAR, _CHAR, _CHAR, _INT, _DOUBLE, _INT, _DOUBLE, _INT)
 _dpbtrf = _external("dpbtrf", _LAPACK, _CHAR, _INT, _INT, _DOUBLE, _INT, _INT)
 
-_LETTERS = {letter: ord(letter) for letter in "LUNTR"}
-_L, _N, _T, _R = (_LETTERS[letter] for letter in "LNTR")
+_L, _N, _T, _R = map(ord, "LNTR")
 
 
 def symmetric(upper: np.ndarray) -> np.ndarray:
@@ -241,10 +240,8 @@ def banded_cholesky_in_place(band):
     band : (n, bandwidth + 1) float64, C order
         ``band[j, d]`` holds element (j + d, j); replaced by the lower factor in the same storage.
     """
-    char = np.empty(1, np.uint8)
-    size = np.empty(3, np.int32)
+    char = np.array([_L], np.uint8)
+    size = np.array([band.shape[0], band.shape[1] - 1, band.shape[1]], np.int32)
     info = np.zeros(1, np.int32)
-    char[0] = _L
-    size[0], size[1], size[2] = band.shape[0], band.shape[1] - 1, band.shape[1]
     _dpbtrf(char.ctypes, size.ctypes, size[1:].ctypes, band.ctypes, size[2:].ctypes, info.ctypes)
     return info[0]

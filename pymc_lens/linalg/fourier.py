@@ -9,17 +9,17 @@ loops run along rows, so that LLVM vectorizes them: two thirds of the time that 
 from __future__ import annotations
 
 from itertools import count
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba.extending import register_jitable
 
+from pymc_lens.linalg.elementary import INLINED
 from pymc_lens.linalg.kernel import kernel
 
 _RADICES = (4, 2, 3)
 _HALF_ROOT_3 = 0.5 * 3.0**0.5
 _SQUARE = 16
-_INLINED: dict[str, Any] = {"forceinline": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
 class Plan(NamedTuple):
@@ -114,12 +114,12 @@ def transpose(matrix, turned):
                     turned[j, i] = matrix[i, j]
 
 
-@register_jitable(**_INLINED)
+@register_jitable(**INLINED)
 def _turn(x, y, cosine, sine):
     return x * cosine - y * sine, x * sine + y * cosine
 
 
-@register_jitable(**_INLINED)
+@register_jitable(**INLINED)
 def _transform_4(x0, y0, x1, y1, x2, y2, x3, y3):
     sum_x, sum_y, difference_x, difference_y = x0 + x2, y0 + y2, x0 - x2, y0 - y2
     other_x, other_y, turned_x, turned_y = x1 + x3, y1 + y3, y1 - y3, x3 - x1
@@ -129,7 +129,7 @@ def _transform_4(x0, y0, x1, y1, x2, y2, x3, y3):
     )  # fmt: skip
 
 
-@register_jitable(**_INLINED)
+@register_jitable(**INLINED)
 def _transform_3(x0, y0, x1, y1, x2, y2):
     sum_x, sum_y = x1 + x2, y1 + y2
     turned_x, turned_y = _HALF_ROOT_3 * (y1 - y2), _HALF_ROOT_3 * (x2 - x1)
@@ -140,7 +140,7 @@ def _transform_3(x0, y0, x1, y1, x2, y2):
     )  # fmt: skip
 
 
-@register_jitable(**_INLINED)
+@register_jitable(**INLINED)
 def _split_4(x, y, first, step, c, s):
     x0, x1, x2, x3 = x[first], x[first + step], x[first + 2 * step], x[first + 3 * step]
     y0, y1, y2, y3 = y[first], y[first + step], y[first + 2 * step], y[first + 3 * step]
@@ -153,7 +153,7 @@ def _split_4(x, y, first, step, c, s):
         x3[k], y3[k] = _turn(t[6], t[7], c3, s3)
 
 
-@register_jitable(**_INLINED)
+@register_jitable(**INLINED)
 def _merge_4(x, y, first, step, c, s):
     x0, x1, x2, x3 = x[first], x[first + step], x[first + 2 * step], x[first + 3 * step]
     y0, y1, y2, y3 = y[first], y[first + step], y[first + 2 * step], y[first + 3 * step]
@@ -167,7 +167,7 @@ def _merge_4(x, y, first, step, c, s):
         x2[k], y2[k], x3[k], y3[k] = t[4], t[5], t[6], t[7]
 
 
-@register_jitable(**_INLINED)
+@register_jitable(**INLINED)
 def _split_3(x, y, first, step, c, s):
     x0, x1, x2 = x[first], x[first + step], x[first + 2 * step]
     y0, y1, y2 = y[first], y[first + step], y[first + 2 * step]
@@ -179,7 +179,7 @@ def _split_3(x, y, first, step, c, s):
         x2[k], y2[k] = _turn(t[4], t[5], c2, s2)
 
 
-@register_jitable(**_INLINED)
+@register_jitable(**INLINED)
 def _merge_3(x, y, first, step, c, s):
     x0, x1, x2 = x[first], x[first + step], x[first + 2 * step]
     y0, y1, y2 = y[first], y[first + step], y[first + 2 * step]
@@ -191,7 +191,7 @@ def _merge_3(x, y, first, step, c, s):
         x0[k], y0[k], x1[k], y1[k], x2[k], y2[k] = t
 
 
-@register_jitable(**_INLINED)
+@register_jitable(**INLINED)
 def _split_2(x, y, first, step, c, s):
     x0, x1, y0, y1, c1, s1 = x[first], x[first + step], y[first], y[first + step], c[0], s[0]
     for k in range(x0.size):
@@ -200,7 +200,7 @@ def _split_2(x, y, first, step, c, s):
         x1[k], y1[k] = _turn(difference_x, difference_y, c1, s1)
 
 
-@register_jitable(**_INLINED)
+@register_jitable(**INLINED)
 def _merge_2(x, y, first, step, c, s):
     x0, x1, y0, y1, c1, s1 = x[first], x[first + step], y[first], y[first + step], c[0], s[0]
     for k in range(x0.size):

@@ -30,13 +30,10 @@ class PositiveSolution(NamedTuple):
         Not negative.
     residual : float
         Largest violation of the Karush-Kuhn-Tucker conditions, row by row relative to the size of the terms.
-    systems : int
-        How many were solved on the way.
     """
 
     values: np.ndarray
     residual: float
-    systems: int
 
 
 def solve_positive(
@@ -68,10 +65,10 @@ def solve_positive(
     InadmissibleError
         If the conditions cannot be met to 1e-8: the matrix is singular to working precision.
     """
-    values, solved = _exchange_blocks(matrix, vector, passive | free, free, workspace)
-    if solved.remaining:
+    values, settled = _exchange_blocks(matrix, vector, passive | free, free, workspace)
+    if not settled:
         start = np.where(free, values, np.maximum(values, 0.0))
-        values, solved = _descend(matrix, vector, start, free, solved.systems, workspace)
+        values = _descend(matrix, vector, start, free, workspace)
     residual = kkt_residual(matrix, vector, values, free)
     if not residual <= _CERTIFIED:
         raise InadmissibleError(
@@ -79,7 +76,7 @@ def solve_positive(
             f"The positive source could not be found to working precision (KKT residual {residual:.1e}): "
             "F + H is too close to singular. A larger regularization coefficient helps.",
         )
-    return PositiveSolution(values, residual, solved.systems)
+    return PositiveSolution(values, residual)
 
 
 def kkt_residual(
@@ -98,24 +95,15 @@ def kkt_residual(
     return float(np.where((values > 0.0) | free, np.abs(growth), growth).max(initial=0.0))
 
 
-class _Progress(NamedTuple):
-    systems: int
-    remaining: int
-
-
 def _exchange_blocks(
-    matrix: np.ndarray,
-    vector: np.ndarray,
-    passive: np.ndarray,
-    free: np.ndarray | np.bool_,
+    matrix: np.ndarray, vector: np.ndarray, passive: np.ndarray, free: np.ndarray | np.bool_,
     workspace: Workspace,
-) -> tuple[np.ndarray, _Progress]:
-    """Exchange until nothing is left to exchange, or it stops to help."""
+) -> tuple[np.ndarray, bool]:  # fmt: skip
+    """Exchange until it stops to help, and whether nothing is left to exchange."""
     passive = passive.copy()
-    fewest, patience, systems = vector.size + 1, _PATIENCE, 0
+    fewest, patience = vector.size + 1, _PATIENCE
     while True:
         values = _solve_passive(matrix, vector, passive, workspace)
-        systems += 1
         growing = _growth(matrix, vector, values, workspace) > _TOLERANCE
         wrong = np.where(passive, (values < 0.0) & ~free, growing)
         count = int(wrong.sum())
@@ -124,20 +112,19 @@ def _exchange_blocks(
         else:
             patience -= 1
         if count == 0 or patience < 0:
-            return values, _Progress(systems, count)
+            return values, count == 0
         passive ^= wrong
 
 
 def _descend(
-    matrix: np.ndarray, vector: np.ndarray, values: np.ndarray, free: np.ndarray | np.bool_, systems: int,
+    matrix: np.ndarray, vector: np.ndarray, values: np.ndarray, free: np.ndarray | np.bool_,
     workspace: Workspace,
-) -> tuple[np.ndarray, _Progress]:  # fmt: skip
+) -> np.ndarray:  # fmt: skip
     """Active set from a vector without negative elements but free ones; every step lowers the form."""
     passive = (values > 0.0) | free
     newest, barred = -1, np.zeros(vector.size, bool)
-    while systems < _MAX_SYSTEMS:
+    for _ in range(_MAX_SYSTEMS):
         target = _solve_passive(matrix, vector, passive, workspace)
-        systems += 1
         falling = passive & (target <= 0.0) & ~free
         if falling.any():
             steps = values[falling] / (values[falling] - target[falling])
@@ -152,10 +139,10 @@ def _descend(
         growth = np.where(passive | barred, -np.inf, _growth(matrix, vector, values, workspace))
         largest = int(growth.argmax())
         if not growth[largest] > _TOLERANCE:
-            return values, _Progress(systems, 0)
+            return values
         newest = largest
         passive[newest] = True
-    return values, _Progress(systems, 1)
+    return values
 
 
 def _growth(matrix: np.ndarray, vector: np.ndarray, values: np.ndarray, workspace: Workspace) -> np.ndarray:

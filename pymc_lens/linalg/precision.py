@@ -181,17 +181,11 @@ class SparsePrecision(Precision):
     def log_determinant(self) -> float:
         return float(2.0 * np.log(self._factor[:, 0]).sum())
 
-    def inverse_on_pattern(self) -> SparseMoments:
-        """Elements of H^-1 on the diagonal (n,) and at the pairs (n_pairs,) of the pattern.
-
-        Takahashi's recurrence within the band (Erisman & Tinney 1975, Commun. ACM 18, 177).
-        """
-        inverse = _selected_inverse(self._factor)
-        return SparseMoments(inverse[self.pattern.rank, 0], inverse[self.pattern.band])
-
     @override
     def free_moments(self) -> SparseMoments:
-        return self.inverse_on_pattern()
+        """By Takahashi's recurrence within the band (Erisman & Tinney 1975, Commun. ACM 18, 177)."""
+        inverse = _selected_inverse(self._factor)
+        return SparseMoments(inverse[self.pattern.rank, 0], inverse[self.pattern.band])
 
     @override
     def known_moments(self, moments: np.ndarray) -> SparseMoments:
@@ -245,7 +239,7 @@ class SparsePrecision(Precision):
 
     @override
     def inverse_diagonal(self) -> np.ndarray:
-        return self.inverse_on_pattern().diagonal
+        return self.free_moments().diagonal
 
     @override
     def draw(self, rng: np.random.Generator) -> np.ndarray:

@@ -24,14 +24,10 @@ class SymmetricProduct:
         Of the product.
     terms : (n_terms, 4) int32
         Of the sum for each element: places in the product, in A, in d and in B.
-    n_left, n_right : int
-        Values of A and B.
     """
 
     pattern: SparsityPattern
     terms: np.ndarray
-    n_left: int
-    n_right: int
 
     def of(self, left: np.ndarray, middle: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Values of the product for those of A, d and B."""
@@ -43,7 +39,7 @@ class SymmetricProduct:
         self, left: np.ndarray, middle: np.ndarray, right: np.ndarray, bar: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Cotangents of the values of A, d and B from those of the product's."""
-        bars = np.zeros(self.n_left), np.zeros(self.pattern.size), np.zeros(self.n_right)
+        bars = tuple(np.zeros(part.size) for part in (left, middle, right))
         _pull_back(self.terms, left, middle, right, bar, *bars)
         return bars
 
@@ -52,8 +48,7 @@ class SymmetricProduct:
 def symmetric_product(left: SparsityPattern, right: SparsityPattern) -> SymmetricProduct:
     """Work out the product of matrices of two patterns; kept, as rectangular meshes have always the same."""
     rows, cols, terms = _terms(*_neighbors(left), *_neighbors(right))
-    pattern = SparsityPattern(left.size, rows, cols)
-    return SymmetricProduct(pattern, terms, left.size + left.rows.size, right.size + right.rows.size)
+    return SymmetricProduct(SparsityPattern(left.size, rows, cols), terms)
 
 
 def _neighbors(pattern: SparsityPattern) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

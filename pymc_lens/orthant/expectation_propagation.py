@@ -38,14 +38,12 @@ class Propagated:
         That of the distribution without the confinement, with the sites on its diagonal.
     variance : (n,) float64
         Diagonal of its inverse.
-    sweeps : int
     """
 
     sites: np.ndarray
     mean: np.ndarray
     tilted: Precision
     variance: np.ndarray
-    sweeps: int
 
     def pullback(self, sites_bar: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Adjoint of the sites in the mean and the variance of the elements, all else held.
@@ -115,7 +113,7 @@ def propagate(precision: Precision, shift: np.ndarray, sites: np.ndarray | None 
     """
     sites = np.zeros((2, shift.size)) if sites is None else sites
     damping, last_change, history = 1.0, np.inf, _History()
-    for sweep in range(1, _MAX_SWEEPS + 1):
+    for _ in range(_MAX_SWEEPS):
         tilted = precision.shifted(sites[0])
         mean, variance = tilted.solve(shift + sites[1]), tilted.inverse_diagonal()
         target = _Cavity.of(mean, variance, sites).sites()
@@ -123,7 +121,7 @@ def propagate(precision: Precision, shift: np.ndarray, sites: np.ndarray | None 
         moved = (target[1] - sites[1]) - (target[0] - sites[0]) * mean
         change = float(np.abs(moved * np.sqrt(variance)).max(initial=0.0))
         if change < _TOLERANCE:
-            return Propagated(sites, mean, tilted, variance, sweep)
+            return Propagated(sites, mean, tilted, variance)
         if change < _LINEAR:
             sites = history.extrapolate(sites, target - sites, np.stack([variance, np.sqrt(variance)]))
             continue

@@ -102,13 +102,6 @@ def write_curvature(mapping: MappingMatrix, rows: np.ndarray, curvature_matrix: 
     _accumulate(columns.indptr, columns.indices, columns.data, rows, curvature_matrix)
 
 
-def weights_pullback(
-    mapping: MappingMatrix, rows: np.ndarray, covariance: np.ndarray, weights_bar: np.ndarray
-) -> None:
-    """Subtract ``B' W L C`` for the symmetric C (n, n) from cotangents (nnz,) of the mapping's weights."""
-    _pull_back(mapping, rows, covariance, weights_bar)
-
-
 @kernel(fastmath={"contract", "reassoc"})
 def _weigh_pairs(tile_pixels, window_indptr, window_pixels, rows, cols, psf, frame, pairs):
     height, width = psf.shape
@@ -206,7 +199,8 @@ def _accumulate(starts, pixels, weights, rows, curvature_matrix):
 
 
 @kernel(fastmath={"contract", "reassoc"})
-def _pull_back(mapping, rows, covariance, weights_bar):
+def weights_pullback(mapping, rows, covariance, weights_bar):
+    """Subtract ``B' W L C`` for the symmetric C (n, n) from cotangents (nnz,) of the mapping's weights."""
     indptr, indices, _, _ = mapping
     for pixel in range(indptr.size - 1):
         row = rows[pixel]

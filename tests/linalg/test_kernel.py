@@ -24,7 +24,7 @@ from pymc_lens.linalg.precision import SparsePrecision, _selected_inverse
 from pymc_lens.linalg.sparsity import SparsityPattern
 none = np.empty(0, np.int64)
 precision = SparsePrecision(SparsityPattern(3, none, none), np.full(3, 4.0), np.empty(0))
-precision.inverse_on_pattern()
+precision.free_moments()
 stats = _selected_inverse.stats
 print("hits", sum(stats.cache_hits.values()), "misses", sum(stats.cache_misses.values()))
 """
