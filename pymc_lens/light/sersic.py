@@ -75,7 +75,8 @@ class Sersic(EllipticalLight):
 
     @override
     def brightness(self, squared: TensorVariable, *parameters: TensorVariable) -> TensorVariable:
-        return _brightness(squared, *parameters)
+        radius, index = parameters
+        return _brightness(squared, radius, index)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +90,8 @@ class _NamedSersic(EllipticalLight):
 
     @override
     def brightness(self, squared: TensorVariable, *parameters: TensorVariable) -> TensorVariable:
-        return _brightness(squared, *parameters, self.index)
+        (radius,) = parameters
+        return _brightness(squared, radius, self.index)
 
 
 class Exponential(_NamedSersic):

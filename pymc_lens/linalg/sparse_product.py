@@ -39,7 +39,7 @@ class SymmetricProduct:
         self, left: np.ndarray, middle: np.ndarray, right: np.ndarray, bar: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Cotangents of the values of A, d and B from those of the product's."""
-        bars = tuple(np.zeros(part.size) for part in (left, middle, right))
+        bars = np.zeros(left.size), np.zeros(middle.size), np.zeros(right.size)
         _pull_back(self.terms, left, middle, right, bar, *bars)
         return bars
 

@@ -13,7 +13,15 @@ from pytensor.graph.traversal import toposort
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.quadrature import gauss_legendre
-from pymc_lens.symbolic import called, expression, join_positions, may_be_equal, nan_unless, split_positions
+from pymc_lens.symbolic import (
+    Bounded,
+    called,
+    expression,
+    join_positions,
+    may_be_equal,
+    nan_unless,
+    split_positions,
+)
 from pymc_lens.validation import require_instance
 
 _POTENTIAL_NODES = 24
@@ -317,22 +325,21 @@ class FromDeflections(MassProfile):
         return _pair("function", called("function", self.function, y, x), y)
 
 
-def potential_from_deflections(
-    profile: MassProfile,
-    centre_y: TensorVariable,
-    centre_x: TensorVariable,
-    y: TensorVariable,
-    x: TensorVariable,
-) -> TensorVariable:
-    """Potential (...) at y and x, each (...), zero at the centre: the integral of deflections along a ray.
+class WithoutPotential(Bounded, MassProfile):
+    """A profile known by its deflections, whose potential is their integral along a ray from its centre."""
 
-    They may be as singular there as those of a halo, whose convergence has a logarithm: the square of a
-    variable takes it away, and leaves an error of 1e-10 of the potential.
-    """
-    root, weights = gauss_legendre(_POTENTIAL_NODES)
-    y, x = (y - centre_y)[..., None], (x - centre_x)[..., None]
-    alpha_y, alpha_x = profile.deflections_yx(centre_y + root**2 * y, centre_x + root**2 * x)
-    return ((y * alpha_y + x * alpha_x) * (2.0 * weights * root)).sum(axis=-1)
+    @override
+    def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
+        """See `MassProfile`; zero at the centre.
+
+        Deflections may be as singular there as those of a halo, whose convergence has a logarithm: the square
+        of a variable takes it away, and leaves an error of 1e-10 of the potential.
+        """
+        _, centre_y, centre_x, *_ = self._inside_the_domain()
+        root, weights = gauss_legendre(_POTENTIAL_NODES)
+        y, x = (y - centre_y)[..., None], (x - centre_x)[..., None]
+        alpha_y, alpha_x = self.deflections_yx(centre_y + root**2 * y, centre_x + root**2 * x)
+        return ((y * alpha_y + x * alpha_x) * (2.0 * weights * root)).sum(axis=-1)
 
 
 def _parts(profile: MassProfile) -> tuple[MassProfile, ...]:

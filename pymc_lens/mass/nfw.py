@@ -22,7 +22,7 @@ from typing import Any, ClassVar, override
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lens.mass.base import FromDeflections, Hessian, MassProfile, potential_from_deflections
+from pymc_lens.mass.base import FromDeflections, Hessian, MassProfile, WithoutPotential
 from pymc_lens.ops.formulas import arctan, choose, log, log1p, minimum
 from pymc_lens.ops.ray_op import RayOp, formula
 from pymc_lens.symbolic import NOT_NEGATIVE, PLANE, POSITIVE, Bounded, elliptical, ellipticity, nan_unless
@@ -201,7 +201,7 @@ def deflection_pullback(
 
 
 @dataclass(frozen=True, eq=False)
-class NFW(Bounded, MassProfile):
+class NFW(WithoutPotential):
     """Elliptical Navarro-Frenk-White halo, exact.
 
     ``kappa = 2 kappa_s (1 - F(s)) / (s^2 - 1)`` with ``s = sqrt(x^2 + y^2 / q^2) / scale_radius`` in the
@@ -245,11 +245,6 @@ class NFW(Bounded, MassProfile):
     ell_comps: Any = (0.0, 0.0)
     kappa_s: Any = 0.05
     scale_radius: Any = 1.0
-
-    @override
-    def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
-        _, centre_y, centre_x, *_ = self._parameters()
-        return potential_from_deflections(self, centre_y, centre_x, y, x)
 
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:

@@ -20,16 +20,16 @@ import numpy as np
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lens.mass.base import MassProfile, potential_from_deflections
+from pymc_lens.mass.base import WithoutPotential
 from pymc_lens.mass.nfw import NFWSph, halo
-from pymc_lens.symbolic import POSITIVE, Bounded, nan_unless
+from pymc_lens.symbolic import POSITIVE, nan_unless
 
 # Of a squared radius in scale radii: the logarithm is finite at the centre.
 _SOFTENING = 1e-40
 
 
 @dataclass(frozen=True, eq=False)
-class NFWTruncatedSph(Bounded, MassProfile):
+class NFWTruncatedSph(WithoutPotential):
     """Round Navarro-Frenk-White halo with a smooth end, as of subhaloes.
 
     ``rho = rho_s / (s (1 + s)^2) * tau^2 / (tau^2 + s^2)`` at s scale radii, tau of them being the truncation
@@ -61,11 +61,6 @@ class NFWTruncatedSph(Bounded, MassProfile):
     kappa_s: Any = 0.05
     scale_radius: Any = 1.0
     truncation_radius: Any = 2.0
-
-    @override
-    def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
-        _, centre_y, centre_x, *_ = self._inside_the_domain()
-        return potential_from_deflections(self, centre_y, centre_x, y, x)
 
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:

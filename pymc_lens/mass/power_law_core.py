@@ -8,11 +8,11 @@ from typing import Any, ClassVar, override
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lens.mass.base import MassProfile, potential_from_deflections
+from pymc_lens.mass.base import WithoutPotential
 from pymc_lens.mass.homoeoids import Homoeoids
 from pymc_lens.mass.power_law import PowerLaw
 from pymc_lens.quadrature import gauss_legendre
-from pymc_lens.symbolic import POSITIVE, Bounded, elliptical, ellipticity, nan_unless
+from pymc_lens.symbolic import POSITIVE, elliptical, ellipticity, nan_unless
 
 # Of the integral, in the logarithm of core^2 + radius^2, nodes close to where the root's own zero may be.
 _NODES, _WEIGHTS = gauss_legendre(64)
@@ -20,7 +20,7 @@ _ROOTS, _WEIGHTS = _NODES * (2.0 - _NODES), 2.0 * (1.0 - _NODES) * _WEIGHTS
 
 
 @dataclass(frozen=True, eq=False)
-class PowerLawCore(Bounded, MassProfile):
+class PowerLawCore(WithoutPotential):
     """Elliptical power law with a core.
 
     ``kappa = (3 - slope) / (1 + q) * (einstein_radius^2 / R^2)^((slope - 1) / 2)`` with
@@ -60,11 +60,6 @@ class PowerLawCore(Bounded, MassProfile):
     einstein_radius: Any = 1.0
     slope: Any = 2.0
     core_radius: Any = 0.01
-
-    @override
-    def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
-        _, centre_y, centre_x, *_ = self._parameters()
-        return potential_from_deflections(self, centre_y, centre_x, y, x)
 
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:

@@ -11,17 +11,17 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens import light
 from pymc_lens.light.sersic import half_light_coefficient
-from pymc_lens.mass.base import MassProfile, potential_from_deflections
+from pymc_lens.mass.base import WithoutPotential
 from pymc_lens.mass.homoeoids import Homoeoids
 from pymc_lens.quadrature import gauss_legendre
-from pymc_lens.symbolic import PLANE, POSITIVE, Bounded, between, elliptical, nan_unless
+from pymc_lens.symbolic import PLANE, POSITIVE, between, elliptical, nan_unless
 
 # Nodes of the integral, and the power of its variable that takes a cusp away.
 _NODES, _GRADING = 48, 5
 
 
 @dataclass(frozen=True, eq=False)
-class Sersic(Bounded, MassProfile):
+class Sersic(WithoutPotential):
     """Stellar mass: the convergence of a Sérsic profile.
 
     ``kappa = mass_to_light_ratio * intensity * exp(-b_n ((r / effective_radius)^(1 / n) - 1))`` with the
@@ -77,11 +77,6 @@ class Sersic(Bounded, MassProfile):
         mass-to-light ratio is ``mass_to_light_ratio * intensity / amplitude``.
         """
         return light.Sersic(self.centre, self.ell_comps, self.effective_radius, self.sersic_index)
-
-    @override
-    def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
-        _, centre_y, centre_x, *_ = self._inside_the_domain()
-        return potential_from_deflections(self, centre_y, centre_x, y, x)
 
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import override
 
@@ -118,7 +117,7 @@ class OverlaidGeometry(MeshGeometry):
         fraction = (self.place + 0.5) / self._shape
         low_bar = -(rays_bar * (1.0 - fraction)).sum(axis=0)
         high_bar = -(rays_bar * fraction).sum(axis=0)
-        for axis, bar in enumerate(nodes_pullback(self.axes, geometry_bar)):
+        for axis, bar in enumerate(axes_pullback(*self.axes, geometry_bar)):
             fraction = (np.arange(bar.size) + 0.5) / bar.size
             low_bar[axis] += bar @ (1.0 - fraction)
             high_bar[axis] += bar @ fraction
@@ -313,14 +312,17 @@ class RectangularWindow(RectangularBox):
         return geometry
 
 
-def nodes_pullback(axes: Sequence[np.ndarray], geometry_bar: GeometryCotangent) -> list[np.ndarray]:
+def axes_pullback(
+    y: np.ndarray, x: np.ndarray, geometry_bar: GeometryCotangent
+) -> tuple[np.ndarray, np.ndarray]:
     """Cotangents of the axes of a lattice from those of its vertices and volumes."""
-    bars = [np.zeros(axis.size) for axis in axes]
+    y_bar, x_bar = np.zeros(y.size), np.zeros(x.size)
     if geometry_bar.vertices is not None:
-        of_y, of_x = geometry_bar.vertices.reshape(*(axis.size for axis in axes), 2).transpose(2, 0, 1)
-        bars[0] += of_y.sum(axis=1)
-        bars[1] += of_x.sum(axis=0)
+        vertices_bar = geometry_bar.vertices.reshape(y.size, x.size, 2)
+        y_bar += vertices_bar[..., 0].sum(axis=1)
+        x_bar += vertices_bar[..., 1].sum(axis=0)
     if geometry_bar.volumes is not None:
-        for bar, more in zip(bars, lattice_volumes_pullback(*axes, geometry_bar.volumes), strict=True):
-            bar += more
-    return bars
+        of_y, of_x = lattice_volumes_pullback(y, x, geometry_bar.volumes)
+        y_bar += of_y
+        x_bar += of_x
+    return y_bar, x_bar

@@ -15,7 +15,7 @@ from pymc_lens.geometry.interpolation import Interpolation
 from pymc_lens.geometry.lattice import lattice, lattice_neighbors, lattice_volumes
 from pymc_lens.geometry.smoothed_count import SmoothedCount
 from pymc_lens.mesh.base import GeometryCotangent, Mesh, MeshGeometry, MeshScheme
-from pymc_lens.mesh.rectangular import nodes_pullback
+from pymc_lens.mesh.rectangular import axes_pullback
 from pymc_lens.validation import positive_number, validated_adapt_image, validated_shape
 from pymc_lens.workspace import Workspace
 
@@ -205,7 +205,8 @@ class StretchedGeometry(MeshGeometry):
         self, weights_bar: np.ndarray, geometry_bar: GeometryCotangent
     ) -> tuple[np.ndarray, np.ndarray]:
         place_bar = bilinear_pullback(self.place, self._shape, weights_bar)
-        nodes_bar = nodes_pullback([axis.nodes for axis in self.axes], geometry_bar)
+        y, x = self.axes
+        nodes_bar = axes_pullback(y.nodes, x.nodes, geometry_bar)
         pulled = [
             axis.pullback(self.rays[:, i], place_bar[:, i], nodes_bar[i]) for i, axis in enumerate(self.axes)
         ]
