@@ -145,21 +145,15 @@ def refined(
     curvatures: measured along the coordinates it drowns in their errors.
     """
     for _ in range(_REFINEMENTS):
-        root = _refine(density, mode, root, report)
+        hessian = np.empty(root.shape)
+        steps = list(_REFINING_STEP * root.T)
+        differences = density.shared(lambda step: density(mode + step)[1] - density(mode - step)[1], steps)
+        for done, (k, difference) in enumerate(differences, start=1):
+            hessian[k] = root.T @ difference / (2.0 * _REFINING_STEP)
+            report(f"metric {done}/{len(root)}: {density.evaluations} gradients")
+        values, vectors = eigh(-0.5 * (hessian + hessian.T))
+        root = root @ (vectors / np.sqrt(np.clip(np.abs(values), 1e-3, None)))
     return root
-
-
-def _refine(
-    density: Density, mode: np.ndarray, root: np.ndarray, report: Callable[[str], None]
-) -> np.ndarray:
-    hessian = np.empty(root.shape)
-    steps = list(_REFINING_STEP * root.T)
-    differences = density.shared(lambda step: density(mode + step)[1] - density(mode - step)[1], steps)
-    for done, (k, difference) in enumerate(differences, start=1):
-        hessian[k] = root.T @ difference / (2.0 * _REFINING_STEP)
-        report(f"metric {done}/{len(root)}: {density.evaluations} gradients")
-    values, vectors = eigh(-0.5 * (hessian + hessian.T))
-    return root @ (vectors / np.sqrt(np.clip(np.abs(values), 1e-3, None)))
 
 
 def _gradient_difference(density: Density, point: np.ndarray, i: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from pytensor.tensor.variable import TensorVariable
 from pymc_lens.data.imaging import Imaging
 from pymc_lens.distributions import observed_data
 from pymc_lens.errors import InadmissibleError
-from pymc_lens.inference.values import point_info
+from pymc_lens.inference.values import marked, point_info
 from pymc_lens.inversion.compact_source import CompactFit, CompactInputs, CompactSource, ComponentFluxes
 from pymc_lens.parts import Light, parts_of
 
@@ -77,28 +77,27 @@ class CompactDensity:
     def __init__(self, model: pm.Model, images: Sequence[TensorVariable]) -> None:
         self.evaluations = 0
         self.images = [_image(model, rv) for rv in images]
-        self.n_sources = sum(image.compact.n_sources for image in self.images)
+        n_sources = [image.compact.n_sources for image in self.images]
+        self.n_sources = sum(n_sources)
         self._info = point_info(model)
-        self.n_model = sum(int(np.prod(shape)) for _, shape, _, _ in self._info)
         self.of_light = self._influences([part for image in self.images for part in image.light()])
-        every = [part for image in self.images for part in (*image.columns, *image.rays)]
-        self.of_mass = self._influences(every) & ~self.of_light
-        self._compile(model, images)
+        outputs = [part for image in self.images for part in (*image.columns, *image.rays)]
+        self.of_mass = self._influences(outputs) & ~self.of_light
+        self.n_model = self.of_mass.size
+        self._compile(model, images, outputs)
         # Without a mass the rays are where the pixels are, and sources as wide as the image.
         extents = [np.ptp(image.dataset.plane.grid, axis=0).max() for image in self.images]
-        n_sources = [image.compact.n_sources for image in self.images]
         self._extents = np.repeat(extents, n_sources)
         self.pixel_scales = np.repeat([image.dataset.pixel_scales for image in self.images], n_sources)
 
     def _influences(self, outputs: list[TensorVariable]) -> np.ndarray:
-        names = {variable.name for variable in ancestors(outputs)}
-        flags = [np.full(int(np.prod(shape)), name in names) for name, shape, _, _ in self._info]
-        return np.concatenate([np.zeros(0, bool), *flags])
+        return marked(self._info, {variable.name for variable in ancestors(outputs)})
 
-    def _compile(self, model: pm.Model, images: Sequence[TensorVariable]) -> None:
+    def _compile(
+        self, model: pm.Model, images: Sequence[TensorVariable], outputs: list[TensorVariable]
+    ) -> None:
         others = [rv for rv in model.basic_RVs if rv not in images]
         log_prior = model.logp(vars=others) + model.potentiallogp
-        outputs = [part for image in self.images for part in (*image.columns, *image.rays)]
         bars = [output.type() for output in outputs]
         cost = log_prior + sum((output * bar).sum() for output, bar in zip(outputs, bars, strict=True))
         values = model.continuous_value_vars
@@ -116,9 +115,8 @@ class CompactDensity:
 
     def value(self, vector: np.ndarray) -> float:
         """Log density alone."""
-        log_prior, inputs = self._inputs(vector)
         try:
-            fits = [image.compact.fit(part) for image, part in zip(self.images, inputs, strict=True)]
+            log_prior, _, fits = self._solved(vector, CompactSource.fit)
         except InadmissibleError:
             return -np.inf
         return self._total(log_prior, fits, vector)
@@ -133,14 +131,15 @@ class CompactDensity:
         InadmissibleError
             If the likelihood is zero there.
         """
-        _, inputs = self._inputs(vector)
-        return [solve(image.compact, part) for image, part in zip(self.images, inputs, strict=True)]
+        return self._solved(vector, solve)[2]
 
     def component_fluxes(self, vector: np.ndarray) -> ComponentFluxes:
         """Measure the components (n_sources, n_components) of the sources of all images."""
-        inputs = self._inputs(vector)[1]
-        pairs = [(image.compact, part) for image, part in zip(self.images, inputs, strict=True)]
-        of_images = [compact.component_fluxes(part, compact.fit(part)) for compact, part in pairs]
+        _, inputs, fits = self._solved(vector, CompactSource.fit)
+        of_images = [
+            image.compact.component_fluxes(part, fit)
+            for image, part, fit in zip(self.images, inputs, fits, strict=True)
+        ]
         return ComponentFluxes(*map(np.concatenate, zip(*of_images, strict=True)))
 
     def rays(self, vector: np.ndarray) -> list[tuple[np.ndarray, ...]]:
@@ -159,13 +158,14 @@ class CompactDensity:
         self, vector: np.ndarray, solve: Callable[[CompactSource, CompactInputs], CompactFit]
     ) -> tuple[float, np.ndarray]:
         self.evaluations += 1
-        log_prior, inputs = self._inputs(vector)
-        pairs = list(zip(self.images, inputs, strict=True))
         try:
-            fits = [solve(image.compact, part) for image, part in pairs]
+            log_prior, inputs, fits = self._solved(vector, solve)
         except InadmissibleError:
             return -np.inf, np.zeros(vector.size)
-        bars = [image.compact.gradient(part, fit) for (image, part), fit in zip(pairs, fits, strict=True)]
+        bars = [
+            image.compact.gradient(part, fit)
+            for image, part, fit in zip(self.images, inputs, fits, strict=True)
+        ]
         of_model = self._backward(
             *self.point(vector).values(), *(part for bar in bars for part in (*bar.columns, *bar.rays))
         )
@@ -176,6 +176,13 @@ class CompactDensity:
     def _total(self, log_prior: float, fits: list[CompactFit], vector: np.ndarray) -> float:
         total = log_prior + sum(fit.log_likelihood for fit in fits) + self._source_log_prior(vector)[0]
         return float(total) if np.isfinite(total) else -np.inf
+
+    def _solved(
+        self, vector: np.ndarray, solve: Callable[[CompactSource, CompactInputs], CompactFit]
+    ) -> tuple[float, list[CompactInputs], list[CompactFit]]:
+        log_prior, inputs = self._inputs(vector)
+        fits = [solve(image.compact, part) for image, part in zip(self.images, inputs, strict=True)]
+        return log_prior, inputs, fits
 
     def _inputs(self, vector: np.ndarray) -> tuple[float, list[CompactInputs]]:
         log_prior, *outputs = self._forward(*self.point(vector).values())

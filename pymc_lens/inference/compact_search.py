@@ -21,7 +21,7 @@ from scipy.optimize import minimize
 from pymc_lens.inference.compact_density import CompactDensity
 from pymc_lens.inference.values import point_info, value_variables
 from pymc_lens.inference.workers import shared_work
-from pymc_lens.inversion.compact_source import CompactFit, CompactInputs, CompactSource
+from pymc_lens.inversion.compact_source import CompactFit, CompactSource
 
 _log = logging.getLogger(__name__)
 
@@ -289,7 +289,7 @@ def _best_draws(
     cores: int | None,
 ) -> list[np.ndarray]:
     """Return the best draws in each bin of the mean deflection, the light held."""
-    arcs = _brightest_pixels(density, centre, CompactSource.fit_light)
+    arcs = _brightest_pixels(density, centre)
 
     def tried(draw: np.ndarray) -> tuple[np.ndarray, float, float]:
         vector = centre.copy()
@@ -349,12 +349,10 @@ def _significance(compact: CompactSource, fit: CompactFit) -> np.ndarray:
     return (compact.data - fit.model) / compact.response.noise
 
 
-def _brightest_pixels(
-    density: CompactDensity, vector: np.ndarray, solve: Callable[[CompactSource, CompactInputs], CompactFit]
-) -> list[np.ndarray]:
-    """Slim indices of the pixels of each image that are brightest over a fit."""
+def _brightest_pixels(density: CompactDensity, vector: np.ndarray) -> list[np.ndarray]:
+    """Slim indices of the pixels of each image that are brightest over its light."""
     brightest = []
-    for image, fit in zip(density.images, density.fits(vector, solve), strict=True):
+    for image, fit in zip(density.images, density.fits(vector, CompactSource.fit_light), strict=True):
         significance = _significance(image.compact, fit)
         brightest.append(image.dataset.fitted[significance >= np.quantile(significance, _BRIGHT)])
     return brightest

@@ -14,8 +14,7 @@ from xarray import DataTree
 def draws_of(model: pm.Model, variables: dict[str, np.ndarray], stats: dict[str, np.ndarray]) -> DataTree:
     """Return draws (chain, draw, ...) of a model's variables, with statistics of the sampler."""
     idata = DataTree()
-    dims: Any = {name: list(model.named_vars_to_dims.get(name, ())) for name in variables}
-    idata["posterior"] = DataTree(dict_to_dataset(variables, dims=dims, coords=_coords(model)))
+    idata["posterior"] = _group(model, variables)
     idata["sample_stats"] = DataTree(dict_to_dataset(stats))
     add_data(idata, model)
     return idata
@@ -28,8 +27,7 @@ def add_data(idata: DataTree, model: pm.Model) -> None:
         ("constant_data", find_constants(model)),
     ):
         if data:
-            dims: Any = {name: list(model.named_vars_to_dims.get(name, ())) for name in data}
-            idata[group] = DataTree(dict_to_dataset(data, dims=dims, coords=_coords(model), sample_dims=[]))
+            idata[group] = _group(model, data, sample_dims=[])
 
 
 def has_draws(idata: DataTree) -> bool:
@@ -37,5 +35,7 @@ def has_draws(idata: DataTree) -> bool:
     return "posterior" in idata.children and idata["posterior"].sizes.get("draw", 0) > 0
 
 
-def _coords(model: pm.Model) -> Any:
-    return {name: list(values) for name, values in model.coords.items() if values is not None}
+def _group(model: pm.Model, variables: dict[str, np.ndarray], **options: Any) -> DataTree:
+    dims: Any = {name: list(model.named_vars_to_dims.get(name, ())) for name in variables}
+    coords: Any = {name: list(values) for name, values in model.coords.items() if values is not None}
+    return DataTree(dict_to_dataset(variables, dims=dims, coords=coords, **options))

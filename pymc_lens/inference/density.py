@@ -10,10 +10,9 @@ import numpy as np
 import pymc as pm
 from pymc.blocking import DictToArrayBijection, RaveledVars
 from pymc.vartypes import discrete_types
-from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.inference.preflight import compile_density
-from pymc_lens.inference.values import point_info
+from pymc_lens.inference.values import compiled, marked, point_info
 from pymc_lens.inference.workers import n_workers, shared_work
 
 
@@ -87,21 +86,15 @@ class Density:
 
     def parameters(self, point: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Free and deterministic variables at a point."""
-        return {rv.name: value for rv, value in zip(self._variables, self._values(point), strict=True)}
+        return self._parameters(point)
 
     def coordinates(self, names: set[str]) -> np.ndarray:
         """Mark the flat coordinates (n,) of value variables with these names."""
-        flags = [np.full(int(np.prod(shape)), name in names) for name, shape, _, _ in self._info]
-        return np.concatenate([np.zeros(0, bool), *flags])
-
-    @property
-    def _variables(self) -> list[TensorVariable]:
-        return [*self.model.free_RVs, *self.model.deterministics]
+        return marked(self._info, names)
 
     @cached_property
-    def _values(self) -> Callable[[dict[str, np.ndarray]], list[np.ndarray]]:
-        values = self.model.replace_rvs_by_values(self._variables)
-        return self.model.compile_fn(values, inputs=self.model.value_vars, on_unused_input="ignore")
+    def _parameters(self) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
+        return compiled(self.model, [*self.model.free_RVs, *self.model.deterministics])
 
 
 def _require_continuous(model: pm.Model) -> None:

@@ -249,9 +249,7 @@ def _unattended(density: Density, draws: np.ndarray, keep: int, report: Report) 
         if of_source.size:
             start = climb(density, start, of_source, FINE._replace(tolerance=0.1), report, stage)
         ends.append(start)
-    ends = _climbed_on(density, ends, report)
-    ends.sort(key=lambda flat: density(flat)[0], reverse=True)
-    return _Found(ends, [draws[0]], search.remarks)
+    return _Found(_climbed_on(density, ends, report), [draws[0]], search.remarks)
 
 
 def _worth_following(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -312,16 +310,15 @@ def _from_starts(
                 flat if held.all() else approach(density, flat, np.flatnonzero(~held), report, stage)
             )
     candidates.sort(key=lambda flat: density(flat)[0], reverse=True)
-    ends = _climbed_on(density, candidates[:keep], report)
-    ends.sort(key=lambda flat: density(flat)[0], reverse=True)
-    return _Found(ends, flats, [])
+    return _Found(_climbed_on(density, candidates[:keep], report), flats, [])
 
 
 def _climbed_on(density: Density, starts: list[np.ndarray], report: Report) -> list[np.ndarray]:
-    """Climb from each until it can be compared with the others; an only one is settled anyway."""
+    """Climb from each until ends, the highest first, can be compared; an only one is settled anyway."""
     if len(starts) == 1:
         return [climb(density, starts[0], np.arange(starts[0].size), COARSE, report, "climb")]
-    return [climb_on(density, start, report, f"candidate {k}") for k, start in enumerate(starts, start=1)]
+    ends = [climb_on(density, start, report, f"candidate {k}") for k, start in enumerate(starts, start=1)]
+    return sorted(ends, key=lambda flat: density(flat)[0], reverse=True)
 
 
 def _highest_only(density: Density, ends: list[np.ndarray], report: Report) -> list[Mode]:

@@ -17,6 +17,7 @@ from xarray import DataTree
 
 from pymc_lens.inference.datatree import add_data, has_draws
 from pymc_lens.inference.mode import Mode
+from pymc_lens.inference.values import compiled
 from pymc_lens.inference.whitened import WHITENED, whitened_model
 from pymc_lens.inference.workers import end_with_parent
 
@@ -113,16 +114,10 @@ def _initial_values(
 ) -> list[dict[str, np.ndarray]]:
     """Draws from the Gaussian approximation at the mode, in the parameters' own units."""
     flat = DictToArrayBijection.map(mode.point)
-    to_parameters = model.compile_fn(
-        model.replace_rvs_by_values(model.free_RVs),
-        inputs=model.value_vars,
-        point_fn=True,
-        on_unused_input="ignore",
-    )
+    parameters = compiled(model, model.free_RVs)
     root = np.linalg.cholesky(mode.covariance)
     values = []
     for _ in range(chains):
         start = flat._replace(data=flat.data + root @ rng.standard_normal(flat.data.size))
-        parameters = to_parameters(DictToArrayBijection.rmap(start))
-        values.append({rv.name: value for rv, value in zip(model.free_RVs, parameters, strict=True)})
+        values.append(parameters(DictToArrayBijection.rmap(start)))
     return values

@@ -46,15 +46,11 @@ def preflight(
             + " Start elsewhere (starts=[{...}] of pl.sample and pl.find_mode), or give a narrower prior."
         )
     if not np.isfinite(gradient).all():
-        names = _names_of_entries(point)
-        bad = sorted({names[i] for i in np.flatnonzero(~np.isfinite(gradient))})
+        names = np.repeat(list(point), [np.size(value) for value in point.values()])
+        bad = np.unique(names[~np.isfinite(gradient)]).tolist()
         raise ValueError(
             f"The gradient is not finite at the starting point in {bad}. Start elsewhere: starts=[{...}]."
         )
-
-
-def _names_of_entries(point: dict[str, np.ndarray]) -> list[str]:
-    return [name for name, value in point.items() for _ in range(np.size(value))]
 
 
 def _explanations(model: pm.Model, point: dict[str, np.ndarray]) -> list[str]:

@@ -143,26 +143,38 @@ def sample(
     rng = np.random.default_rng(random_seed)
     options = {"draws": draws, "tune": tune, "chains": chains, "cores": cores, "progressbar": progressbar}
     nuts = partial(_nuts, nuts_sampler or "pymc", model, rng, target_accept, max_treedepth)
+    weighted: Weighted | None = None
     idata: Any
     if method == "importance":
         weighted_draws = WeightedDraws(model, mode, cores, checkpoint)
         weighted = _weighted(weighted_draws, draws * chains, rng, progressbar)
         mode = weighted_draws.mode
-        if weighted is not None:
+        if weighted is None:
+            begun = replace(mode, covariance=weighted_draws.metric())
+            idata = _taken_over(weighted_draws, begun, nuts, options)
+        else:
             idata = weighted_draws.posterior(weighted, draws, chains, rng)
-            stamp(idata, model, random_seed)
-            return _finished(idata, mode, discard_tuned_samples)
-        idata = _taken_over(weighted_draws, replace(mode, covariance=weighted_draws.metric()), nuts, options)
     else:
         idata = nuts(mode, kwargs | options)
     if not isinstance(idata, DataTree):  # return_inferencedata=False
         return idata
     stamp(idata, model, random_seed)
-    idata = _finished(idata, mode, discard_tuned_samples)
-    if has_draws(idata):
+    if not has_draws(idata):
+        warnings.warn(
+            "Sampling was interrupted while all chains were tuning: there are no draws of the posterior yet, "
+            "only warmup_posterior.",
+            stacklevel=2,
+        )
+        return idata
+    attrs = idata["posterior"].attrs
+    attrs["mode_gradient_evaluations"] = mode.evaluations
+    if discard_tuned_samples:
+        for group in set(_WARMUP) & set(idata.children):
+            del idata[group]
+    if weighted is None:
         posterior = idata["posterior"].to_dataset()
         r_hat, effective = worst_of(posterior[[rv.name for rv in model.free_RVs]])
-        idata["posterior"].attrs.update(sampler="NUTS", r_hat=r_hat, effective_draws=effective)
+        attrs.update(sampler="NUTS", r_hat=r_hat, effective_draws=effective)
     return idata
 
 
@@ -237,22 +249,6 @@ def _weighted(
         return weighted
     _log.warning("Importance sampling is no good here (%s): NUTS takes over, with the metric found.", found)
     return None
-
-
-def _finished(idata: DataTree, mode: Mode, discard_tuned_samples: bool) -> DataTree:
-    if not has_draws(idata):
-        warnings.warn(
-            "Sampling was interrupted while all chains were tuning: there are no draws of the posterior yet, "
-            "only warmup_posterior.",
-            stacklevel=3,
-        )
-        return idata
-    idata["posterior"].attrs["mode_gradient_evaluations"] = mode.evaluations
-    if discard_tuned_samples:
-        for group in _WARMUP:
-            if group in idata.children:
-                del idata[group]
-    return idata
 
 
 def _require_same_variables(mode: Mode, model: pm.Model) -> None:

@@ -104,7 +104,8 @@ def _variable(model: pm.Model, name: str) -> TensorVariable:
 def _solved(model: pm.Model, variable: TensorVariable, wanted: np.ndarray) -> tuple[str, np.ndarray]:
     """Name and value of the free variable beneath a deterministic one that gives it a value."""
     (expression,) = model.replace_rvs_by_values([variable])
-    beneath = [value for value in model.value_vars if value in set(ancestors([expression]))]
+    above = set(ancestors([expression]))
+    beneath = [value for value in model.value_vars if value in above]
     names = [model.values_to_rvs[value].name for value in beneath]
     if len(beneath) != 1:
         raise ValueError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,22 @@ class Values:
 def point_info(model: pm.Model) -> Any:
     """Return the places of a model's value variables in a flat vector, in its own order."""
     return DictToArrayBijection.map(model.initial_point()).point_map_info
+
+
+def marked(info: Any, names: set[str]) -> np.ndarray:
+    """Mark the coordinates (n,) of value variables with these names in a flat vector, see `point_info`."""
+    return np.array([name in names for name, _, size, _ in info for _ in range(size)], dtype=bool)
+
+
+def compiled(
+    model: pm.Model, variables: Sequence[TensorVariable]
+) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
+    """Compile variables of a model, by name, as a function of its value variables."""
+    function = model.compile_fn(
+        model.replace_rvs_by_values(variables), inputs=model.value_vars, on_unused_input="ignore"
+    )
+    names = [variable.name for variable in variables]
+    return lambda point: dict(zip(names, function(point), strict=True))
 
 
 def value_variables(model: pm.Model) -> list[TensorVariable]:

@@ -17,7 +17,7 @@ from pymc_lens.distributions import lensed_images
 from pymc_lens.inference.datatree import draws_of
 from pymc_lens.inference.importance import Batch, StudentT, Weighted, importance_sample, resample
 from pymc_lens.inference.mode import Mode, higher_mode
-from pymc_lens.inference.values import Values
+from pymc_lens.inference.values import Values, compiled
 from pymc_lens.progress import Report
 from pymc_lens.provenance import fingerprint
 from pymc_lens.storage import complete_or_not
@@ -69,8 +69,7 @@ class WeightedDraws:
         self._info = DictToArrayBijection.map(mode.point).point_map_info
         self._checkpoint = None if checkpoint is None else Path(checkpoint)
         self.digest = self._digest()
-        known = _read(self._checkpoint, self.digest) if self._checkpoint else ([], 0, [])
-        self._higher, self._dropped, self.batches = known
+        self._higher, self._dropped, self.batches = _read(self._checkpoint, self.digest)
 
     def sample(self, effective: int, rng: np.random.Generator, report: Report) -> Weighted:
         """Draw until there are so many effective draws, or that is not worthwhile."""
@@ -125,17 +124,12 @@ class WeightedDraws:
     def posterior(self, weighted: Weighted, draws: int, chains: int, rng: np.random.Generator) -> DataTree:
         """Draws of equal weight, with what their weights were, and all weighted points."""
         chosen = resample(weighted, draws * chains, rng).reshape(chains, draws)
-        variables = [*self.model.free_RVs, *self.model.deterministics]
-        function = self.model.compile_fn(
-            self.model.replace_rvs_by_values(variables),
-            inputs=self.model.value_vars,
-            on_unused_input="ignore",
-        )
+        parameters = compiled(self.model, [*self.model.free_RVs, *self.model.deterministics])
         different, places = np.unique(chosen, return_inverse=True)
-        values = [function(self._point(weighted.points[i])) for i in different]
+        values = [parameters(self._point(weighted.points[i])) for i in different]
         drawn = {
-            rv.name: np.array([each[k] for each in values])[places.reshape(chosen.shape)]
-            for k, rv in enumerate(variables)
+            name: np.array([each[name] for each in values])[places.reshape(chosen.shape)]
+            for name in values[0]
         }
         stats = {"lp": weighted.log_target[chosen], "log_weight": weighted.log_weights[chosen]}
         idata = draws_of(self.model, drawn, stats)
@@ -197,9 +191,9 @@ class WeightedDraws:
             np.savez(file, **arrays)
 
 
-def _read(path: Path, digest: str) -> tuple[list[np.ndarray], int, list[Batch]]:
+def _read(path: Path | None, digest: str) -> tuple[list[np.ndarray], int, list[Batch]]:
     """Return higher modes that were climbed to, values dropped on the way, and batches around the last."""
-    if not path.exists():
+    if path is None or not path.exists():
         return [], 0, []
     with np.load(path) as archive:
         if str(archive["digest"]) != digest:
