@@ -101,12 +101,12 @@ class LensFit:
 
     def __repr__(self) -> str:
         radius = self.summary["theta_e"]
-        lines = [
+        found = (
             f"effective Einstein radius {radius['median']:.4f} ({radius['low']:.4f} to {radius['high']:.4f}) "
             f"arcsec, {self.summary['ess']:.0f} effective draws, {self.summary['wall_s']:.0f} s: "
             f"{self.verdict.grade}"
-        ]
-        return "\n  ".join(lines + self.verdict.reasons)
+        )
+        return "\n  ".join([found, *self.verdict.reasons])
 
 
 def fit_lens(
@@ -192,7 +192,7 @@ def fit_lens(
     with pytensor.config.change_flags(mode=_INTERPRETED):
         fitted = _modelled(stages, start, found, mass_model, redshifts, cores, progressbar)
         idata = _drawn(stages, fitted[0], draws, chains, cores, random_seed, progressbar)
-        result = _judged(stages, dataset, found, fitted, idata, draws * chains)
+        result = _judged(stages, found, fitted, idata, draws * chains)
         if folder is not None:
             stages.timed("files", lambda: _write(result, folder, figures))
     release_ops()
@@ -244,22 +244,18 @@ def _drawn(
     return idata
 
 
-def _judged(
-    stages: _Stages, dataset: Imaging, found: Search, fitted: list[Joint], idata: DataTree, wanted: int
-) -> LensFit:
+def _judged(stages: _Stages, found: Search, fitted: list[Joint], idata: DataTree, wanted: int) -> LensFit:
     model, mode = fitted[0].model, fitted[0].mode
     best = fit_at(model, idata)
     verdict = _verdict(found, fitted, idata, best, wanted)
-    return LensFit(
-        verdict, idata, model, mode, best, found, _summary(dataset, idata, best, verdict, stages.seconds)
-    )
+    return LensFit(verdict, idata, model, mode, best, found, _summary(stages, idata, best, verdict))
 
 
 class _Stages:
     """Runs stages, tells how long they took, and keeps what they found in files."""
 
     def __init__(self, folder: Path | None, dataset: Imaging) -> None:
-        self.folder, self.dataset = folder, dataset.digest
+        self.folder, self.digest = folder, dataset.digest
         self.seconds: dict[str, float] = {}
 
     def path(self, name: str) -> Path | None:
@@ -274,7 +270,7 @@ class _Stages:
 
     def __call__(self, name: str, stage: Callable[[], Any], model: str = "") -> Any:
         """Run a stage, or read what it found before, of the same dataset and digest of a model."""
-        path, digest = self.path(f"stage_{name}.pickle"), self.dataset + model
+        path, digest = self.path(f"stage_{name}.pickle"), self.digest + model
         if path is not None and path.exists():
             read = self._read(path, digest)
             if read is not None:
@@ -371,13 +367,7 @@ def _radius(parameters: dict[str, Any]) -> float:
     return float(effective_einstein_radius(parameters["einstein_radius"], parameters["ell_comps"]))
 
 
-def _summary(
-    dataset: Imaging,
-    idata: DataTree,
-    best: FitImaging,
-    verdict: Verdict,
-    seconds: dict[str, float],
-) -> dict[str, Any]:
+def _summary(stages: _Stages, idata: DataTree, best: FitImaging, verdict: Verdict) -> dict[str, Any]:
     posterior = idata["posterior"].to_dataset()
     q, angle = axis_ratio_and_angle_from_ell_comps(posterior["ell_comps"])
     attrs = posterior.attrs
@@ -398,8 +388,8 @@ def _summary(
         "n_values": attrs.get("n_values"),
         "mode_gradient_evaluations": int(attrs["mode_gradient_evaluations"]),
         "n_pixels": int(best.dataset.fitted.size),
-        "wall_s": float(sum(seconds.values())),
-        "stages_s": dict(seconds),
+        "wall_s": float(sum(stages.seconds.values())),
+        "stages_s": dict(stages.seconds),
         "verdict": verdict.grade,
         "reason": "; ".join(verdict.reasons),
         "criteria": [each._asdict() for each in verdict.criteria],
@@ -407,7 +397,7 @@ def _summary(
             str(name): {key: float(row[key]) for key in ("mean", "sd")}
             for name, row in table_of(posterior, kind="stats", round_to="none").iterrows()
         },
-        "dataset": dataset.digest,
+        "dataset": stages.digest,
     }
 
 

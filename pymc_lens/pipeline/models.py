@@ -225,6 +225,34 @@ def splines(window: tuple[float, float, float, float], pixel_scales: float) -> m
     return mesh.StretchedWindow((n, n), window, degree=3, core=core)
 
 
+def adaptive_pixelization(
+    adapt_to: AdaptTo, peak: float, pixel_scales: float, prefix: str = ""
+) -> Pixelization:
+    """Splines whose prior follows the brightness of an earlier source, in the model on the context stack.
+
+    Parameters
+    ----------
+    adapt_to : AdaptTo
+    peak : float
+        About how bright the source is where it is brightest.
+    pixel_scales : float
+        Of the image, arcsec.
+    prefix : str
+        Of the names of the prior's parameters.
+    """
+    prior = regularization.AdaptAmplitude(
+        regularization.MaternSPDE(
+            scale=pm.LogNormal(f"{prefix}scale", np.log(0.1), 0.5),
+            amplitude=pm.LogNormal(f"{prefix}amplitude", np.log(peak), 1.0),
+        ),
+        adapt_to.image,
+        faint_ratio=pm.LogNormal(f"{prefix}faint_ratio", np.log(0.01), 1.0),
+        # Above 1: what a source adapts to is an image of it that is blurred, and smoothed by its prior.
+        signal_scale=pm.LogNormal(f"{prefix}signal_scale", np.log(1.5), 0.5),
+    )
+    return Pixelization(splines(adapt_to.window, pixel_scales), prior)
+
+
 def joint_model(
     dataset: Imaging,
     centre: tuple[float, float],
@@ -248,17 +276,7 @@ def joint_model(
         As for `tracer`.
     """
     with pm.Model() as model:
-        prior = regularization.AdaptAmplitude(
-            regularization.MaternSPDE(
-                scale=pm.LogNormal("scale", np.log(0.1), 0.5),
-                amplitude=pm.LogNormal("amplitude", np.log(peak), 1.0),
-            ),
-            adapt_to.image,
-            faint_ratio=pm.LogNormal("faint_ratio", np.log(0.01), 1.0),
-            # Above 1: what a source adapts to is an image of it that is blurred, and smoothed by its prior.
-            signal_scale=pm.LogNormal("signal_scale", np.log(1.5), 0.5),
-        )
-        pixelization = Pixelization(splines(adapt_to.window, dataset.pixel_scales), prior)
+        pixelization = adaptive_pixelization(adapt_to, peak, dataset.pixel_scales)
         traced = tracer(lens_priors(centre), pixelization, dataset.pixel_scales, redshifts, mass_model)
         LensedImage("image", traced, observed=dataset)
     return model

@@ -59,7 +59,8 @@ def save_page(title: str, fit: FitImaging, summary: Mapping[str, Any], path: Pat
 def _parameters(summary: Mapping[str, Any]) -> list[list[str]]:
     rows = [[name, f"{row['mean']:.4f}", f"{row['sd']:.4f}"] for name, row in summary["parameters"].items()]
     said = f"{summary['ess']:.0f} draws, {summary['sampler']}"
-    return [*rows, ["$\\ln Z$", _number(summary["log_z"]), said], ["seconds", f"{summary['wall_s']:.0f}", ""]]
+    log_z = "" if summary["log_z"] is None else f"{summary['log_z']:.2f}"
+    return [*rows, ["$\\ln Z$", log_z, said], ["seconds", f"{summary['wall_s']:.0f}", ""]]
 
 
 def _criteria(summary: Mapping[str, Any]) -> list[list[str]]:
@@ -67,10 +68,6 @@ def _criteria(summary: Mapping[str, Any]) -> list[list[str]]:
         [each["name"], f"{each['value']:.3g}", f"{each['threshold']:.3g}", each["grade"]]
         for each in summary["criteria"]
     ]
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
 
 
 def _table(ax: Axes, title: str, heads: list[str], rows: list[list[str]]) -> None:

@@ -18,7 +18,7 @@ from pymc_lens.fit import FitImaging
 from pymc_lens.galaxy import Pixelization
 from pymc_lens.inference.compact_search import NEARLY_AS_GOOD, compact_candidates, prior_draws
 from pymc_lens.inference.mode import Mode, find_mode
-from pymc_lens.inference.values import point_info
+from pymc_lens.inference.values import compiled, point_info
 from pymc_lens.inference.workers import in_a_process
 from pymc_lens.pipeline.models import (
     AdaptTo,
@@ -28,7 +28,7 @@ from pymc_lens.pipeline.models import (
     splines,
     tracer,
 )
-from pymc_lens.pipeline.places import distances, on_sky
+from pymc_lens.pipeline.places import arc_radius, distances, on_sky
 from pymc_lens.progress import Report, shown
 from pymc_lens.regularization import AdaptAmplitude, MaternSPDE
 from pymc_lens.tuning import tune_regularization
@@ -204,14 +204,11 @@ def _found(start: Field, redshifts: Redshifts, cores: int | None, report: Report
     draws = prior_draws(model, _DRAWS, np.random.default_rng(0))
     found = compact_candidates(model, list(lensed_images(model).values()), draws, report, cores)
     info = point_info(model)
-    values_of = model.compile_fn(
-        model.replace_rvs_by_values(model.free_RVs), inputs=model.value_vars, on_unused_input="ignore"
-    )
+    values_of = compiled(model, model.free_RVs)
     lenses = []
     for candidate in found.candidates:
         values = values_of(DictToArrayBijection.rmap(RaveledVars(candidate.flat, info)))
-        names = [rv.name for rv in model.free_RVs]
-        parameters = dict(zip(names, map(np.asarray, values), strict=True))
+        parameters = {name: np.asarray(value) for name, value in values.items()}
         lenses.append(Lens(parameters, candidate.log_density, candidate.centres[0]))
     best = lenses[0]
     _log.info("Search: Einstein radius %.3f, %d lenses.", best.parameters["einstein_radius"], len(lenses))
@@ -248,15 +245,10 @@ def contaminants(fit: FitImaging, centre: tuple[float, float]) -> np.ndarray:
     """
     residual = np.nan_to_num(fit.normalized_residual_map)
     bright = gaussian_filter(residual, 1.0) * 2.0 * np.sqrt(np.pi) > _RESIDUAL
-    away = distances(fit.dataset, centre)
-    lensed = np.nan_to_num(fit.lensed_source).clip(0.0)
-    arcs = float((lensed * away).sum() / max(lensed.sum(), 1e-30))
-    labels, n_labels = label(bright & (away > 1.2 * arcs))
-    found = np.zeros(labels.shape, bool)
-    for k in range(1, n_labels + 1):
-        if (labels == k).sum() >= _LEAST_PIXELS:
-            found |= labels == k
-    return binary_dilation(found, iterations=_AROUND) if found.any() else found
+    labels, _ = label(bright & (distances(fit.dataset, centre) > 1.2 * arc_radius(fit, centre)))
+    is_large = np.bincount(labels.ravel()) >= _LEAST_PIXELS
+    is_large[0] = False  # what is not bright
+    return binary_dilation(is_large[labels], iterations=_AROUND)
 
 
 def without(start: Field, pixels: np.ndarray) -> Field:

@@ -13,7 +13,7 @@ from pymc_lens.geometry.lattice import lattice
 from pymc_lens.inference.compact_search import NEARLY_AS_GOOD
 from pymc_lens.inference.importance import RELIABLE_K
 from pymc_lens.inference.pieces import AGREED_R_HAT
-from pymc_lens.pipeline.places import distances
+from pymc_lens.pipeline.places import arc_radius
 
 # Thresholds: beyond the first a human should look, beyond the second it is no lens or no posterior.
 _GAIN, _NO_GAIN = 100.0, 20.0
@@ -149,9 +149,8 @@ def of_fit(
     at_arcs = lensed > _AT_ARCS * fit.dataset.noise_map
     chi_squared = fit.chi_squared_map[at_arcs]
     chi_squared = chi_squared[np.isfinite(chi_squared)]
-    away = distances(fit.dataset, centre)
-    arc_radius = float((lensed * away).sum() / max(lensed.sum(), 1e-30))
-    ratio = max(radius / arc_radius, arc_radius / radius)
+    of_arcs = arc_radius(fit, centre)
+    ratio = max(radius / of_arcs, of_arcs / radius)
     return [
         at_most(
             "chi2_arcs", "joint", float(chi_squared.mean()) if chi_squared.size else np.inf, _CHI_SQUARED,
