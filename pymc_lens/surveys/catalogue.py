@@ -190,14 +190,13 @@ def _table(path: Path) -> pd.DataFrame:
 
 def _row(row: Mapping[Any, Any], number: int, folder: Path, pixel_scale: float | None) -> _Row:
     """Check a row of a table."""
+    where = f"catalogue, row {number} ({row['name']}), column"
 
     def checked(column: str, check: Callable[[], Any]) -> Any:
         try:
             return check()
         except (TypeError, ValueError) as error:
-            said = str(error).removeprefix(f"{column}: ")
-            where = f"catalogue, row {number} ({row['name']}), column {column}"
-            raise ValueError(f"{where}: {said}") from None
+            raise ValueError(f"{where} {column}: {str(error).removeprefix(f'{column}: ')}") from None
 
     images = {name: checked(name, partial(_cutout, row[name], folder)) for name in _IMAGES}
     options = {
@@ -207,13 +206,11 @@ def _row(row: Mapping[Any, Any], number: int, folder: Path, pixel_scale: float |
     }
     scale = options.pop("pixel_scale", pixel_scale)
     if scale is None and any(image.stacked for image in images.values()):
-        raise ValueError(
-            f"catalogue, row {number} ({row['name']}), column pixel_scale: stacks of images need one."
-        )
+        raise ValueError(f"{where} pixel_scale: stacks of images need one.")
     if options.get("lens_redshift", 0.0) >= options.get("source_redshift", float("inf")):
         raise ValueError(
-            f"catalogue, row {number} ({row['name']}), column source_redshift: expected more than "
-            f"lens_redshift, {options['lens_redshift']}, got {options['source_redshift']}."
+            f"{where} source_redshift: expected more than lens_redshift, {options['lens_redshift']}, got "
+            f"{options['source_redshift']}."
         )
     name = "" if pd.isna(row["name"]) else str(row["name"])
     return _Row(name, images["image"], images["noise"], images["psf"], scale, options)

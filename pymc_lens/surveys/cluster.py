@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import dask
@@ -51,10 +51,3 @@ def local_client(processes: int, memory_limit: str | float) -> Iterator[Client]:
         )  # fmt: skip
         with cluster, Client(cluster) as client:
             yield client
-
-
-def given_or_local(
-    client: Client | None, processes: int, memory_limit: str | float
-) -> AbstractContextManager[Client]:
-    """Return a context that gives a client: this one, which it leaves open, or one of this machine."""
-    return local_client(processes, memory_limit) if client is None else nullcontext(client)

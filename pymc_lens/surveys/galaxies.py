@@ -42,6 +42,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from scipy.integrate import cumulative_trapezoid
 from scipy.special import gamma
 
 from pymc_lens.convert import ell_comps_from, power_law_from_lenstronomy
@@ -97,7 +98,7 @@ def draw_lens(rng: np.random.Generator, instrument: Instrument) -> dict[str, flo
         if found.size:
             break
     pair = {name: float(values[found[0]]) for name, values in pairs.items()}
-    return {**pair, **_lens_shape(rng, pair), **_source_shape(rng, pair)}
+    return {**pair, **_lens_shape(rng, pair), **_source_shape(rng)}
 
 
 def draw_clumps(rng: np.random.Generator, truth: dict[str, float]) -> list[dict[str, Any]]:
@@ -212,7 +213,7 @@ def _lens_shape(rng: np.random.Generator, pair: dict[str, float]) -> dict[str, f
     }
 
 
-def _source_shape(rng: np.random.Generator, pair: dict[str, float]) -> dict[str, float]:
+def _source_shape(rng: np.random.Generator) -> dict[str, float]:
     e_y, e_x = ell_comps_from(_axis_ratio(rng, 0.3), rng.uniform(0.0, 180.0))
     is_clumpy = rng.uniform() < 0.55
     return {
@@ -233,8 +234,7 @@ def _inverted(
     density: Callable[[np.ndarray], np.ndarray], grid: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """Draw from a density that is given on a grid, by its distribution function."""
-    values = density(grid)
-    cumulative = np.concatenate([[0.0], np.cumsum(0.5 * (values[1:] + values[:-1]) * np.diff(grid))])
+    cumulative = cumulative_trapezoid(density(grid), grid, initial=0.0)
     return np.interp(rng.uniform(0.0, cumulative[-1], _PAIRS), cumulative, grid)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -103,7 +104,7 @@ def survey(
     _require_packages()
     from distributed import Client
 
-    from pymc_lens.surveys.cluster import given_or_local
+    from pymc_lens.surveys.cluster import local_client
     from pymc_lens.surveys.engine import run, write_outputs
     from pymc_lens.surveys.table import Journal
     from pymc_lens.surveys.task import FitTask
@@ -128,7 +129,9 @@ def survey(
         cores = max(1, n_workers() // max(processes, 1)) if client is None else 1
         try:
             if left:
-                with given_or_local(client, processes, memory_limit) as used:
+                # One that is given stays open.
+                given = local_client(processes, memory_limit) if client is None else nullcontext(client)
+                with given as used:
                     run(used, FitTask(out, fit, cores, options), left, journal, progressbar)
         finally:
             table = write_outputs(journal)
