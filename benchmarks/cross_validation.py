@@ -2,8 +2,8 @@
 
     python benchmarks/cross_validation.py [FOLDER] [--draws 500] [--cores N]
 
-``FOLDER`` (by default demo/) holds what ``make demo`` left, or that is made now: the mode, and what
-importance sampling had drawn, from where it goes on until there are so many effective draws. Timed is
+``FOLDER`` (by default demo/) holds what ``make demo`` left: the stages of the fit, and what importance
+sampling had drawn, from where it goes on until there are so many effective draws. Timed is
 ``pl.compute_log_likelihood``, by wall clock and by the time that processors spent on it, then ``az.loo``, and
 ``pl.loo_moment_match`` for pixels whose k is too high.
 """
@@ -25,14 +25,12 @@ import pymc_lens as pl
 DATA = Path(__file__).parents[1] / "examples" / "data" / "J0252+0039"
 
 
-def drawn(folder: Path, fit: pl.LensFit, draws: int, cores: int | None):
-    """So many effective draws; the demo's own file stays as it is."""
+def fitted(folder: Path, draws: int, cores: int | None) -> pl.LensFit:
+    """The fit of the demo with so many effective draws; the demo's own files stay as they are."""
+    dataset = pl.pipeline.read_folder(DATA, 0.05)
     with tempfile.TemporaryDirectory() as scratch:
-        checkpoint = Path(shutil.copy(folder / "draws.npz", scratch))
-        return pl.sample(
-            draws // 2, chains=2, mode=fit.mode, model=fit.model, cores=cores, random_seed=1,
-            checkpoint=checkpoint, progressbar=False,
-        )  # fmt: skip
+        out = shutil.copytree(folder, Path(scratch) / "demo")
+        return pl.fit_lens(dataset, out=out, draws=draws // 2, cores=cores, progressbar=False, figures=())
 
 
 def processor_seconds() -> float:
@@ -49,9 +47,8 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=500)
     parser.add_argument("--cores", type=int)
     arguments = parser.parse_args()
-    dataset = pl.pipeline.read_folder(DATA, 0.05)
-    fit = pl.fit_lens(dataset, out=arguments.folder, figures=(), progressbar=False)
-    model, idata = fit.model, drawn(arguments.folder, fit, arguments.draws, arguments.cores)
+    fit = fitted(arguments.folder, arguments.draws, arguments.cores)
+    model, idata = fit.model, fit.idata
     begin, spent = time.perf_counter(), processor_seconds()
     pl.compute_log_likelihood(idata, model=model, cores=arguments.cores, progressbar=False)
     wall, spent = time.perf_counter() - begin, processor_seconds() - spent

@@ -32,8 +32,9 @@ from pymc.blocking import DictToArrayBijection, RaveledVars
 from scipy.ndimage import gaussian_filter
 
 import pymc_lens as pl
+from pymc_lens.inference.values import compiled
 from pymc_lens.pipeline import read_folder, stages
-from pymc_lens.pipeline.models import AdaptTo, Redshifts, lens_priors, power_law, splines
+from pymc_lens.pipeline.models import AdaptTo, Redshifts, adaptive_pixelization, lens_priors, power_law
 from pymc_lens.pipeline.places import distances
 from pymc_lens.storage import save
 
@@ -105,20 +106,6 @@ def rings(folder: Path) -> Rings:
     return Rings(dataset, start.centre, lens, near, second_ring(dataset, where, start.centre))
 
 
-def adapting(name: str, to: AdaptTo, peak: float) -> pl.Pixelization:
-    """Splines whose prior follows the brightness of an image."""
-    prior = pl.regularization.AdaptAmplitude(
-        pl.regularization.MaternSPDE(
-            pm.LogNormal(f"{name}_scale", np.log(0.1), 0.5),
-            pm.LogNormal(f"{name}_amplitude", np.log(peak), 1.0),
-        ),
-        to.image,
-        faint_ratio=pm.LogNormal(f"{name}_faint_ratio", np.log(0.01), 1.0),
-        signal_scale=pm.LogNormal(f"{name}_signal_scale", np.log(1.5), 0.5),
-    )
-    return pl.Pixelization(splines(to.window, PIXEL_SCALE), prior)
-
-
 def deflectors(parameters: dict[str, Any], ratio: Any) -> pl.mass.MassProfile:
     """Mass of the lens: radii and shear are those that the near source sees, the profiles' the far one."""
     seen = power_law(parameters)
@@ -150,12 +137,13 @@ def model_of(known: Rings) -> pm.Model:
                 pl.priors.position("near_centre", 0.05, mu=tuple(known.lens.source_centre)), (0.0, 0.0),
                 pm.HalfNormal("near_radius", 0.3),
             ),
-            pixelization=adapting("near", known.near.adapt_to, known.near.peak),
+            pixelization=adaptive_pixelization(known.near.adapt_to, known.near.peak, PIXEL_SCALE, "near_"),
             name="near",
         )  # fmt: skip
+        of_far = AdaptTo(known.far_image, far_window)
         far = pl.Galaxy(
             FAR,
-            pixelization=adapting("far", AdaptTo(known.far_image, far_window), known.far_image.max()),
+            pixelization=adaptive_pixelization(of_far, known.far_image.max(), PIXEL_SCALE, "far_"),
             name="far",
         )
         factors = pl.ScalingFactors({(LENS, NEAR): ratio, (LENS, FAR): 1.0, (NEAR, FAR): 1.0})
@@ -182,14 +170,11 @@ def starts_of(known: Rings) -> dict[str, Any]:
 def around(model: pm.Model, mode: pl.Mode) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Means and deviations of draws of the normal that the mode's curvature implies."""
     flat = DictToArrayBijection.map(mode.point)
-    values = model.compile_fn(
-        model.replace_rvs_by_values([model[name] for name in NAMES]), inputs=model.value_vars,
-        on_unused_input="ignore",
-    )  # fmt: skip
+    values = compiled(model, [model[name] for name in NAMES])
     draws = np.random.default_rng(1).multivariate_normal(flat.data, mode.covariance, DRAWS)
     of_draws = [values(DictToArrayBijection.rmap(RaveledVars(draw, flat.point_map_info))) for draw in draws]
-    stacked = [np.stack(each) for each in zip(*of_draws, strict=True)]
-    return {name: (each.mean(axis=0), each.std(axis=0)) for name, each in zip(NAMES, stacked, strict=True)}
+    stacked = {name: np.stack([each[name] for each in of_draws]) for name in NAMES}
+    return {name: (each.mean(axis=0), each.std(axis=0)) for name, each in stacked.items()}
 
 
 def main() -> None:

@@ -107,6 +107,13 @@ class InputsWithLight(NamedTuple):
     light: np.ndarray
 
 
+def psf() -> np.ndarray:
+    """A Gaussian with wings."""
+    offsets = np.arange(PSF_SIZE) - PSF_SIZE // 2
+    radius_squared = offsets[:, None] ** 2 + offsets[None] ** 2
+    return np.exp(-radius_squared / (2 * 1.2**2)) + 0.02 / (1 + radius_squared / 9) ** 1.5
+
+
 def problem(name: str, positivity: str | None = None) -> tuple[Inversion, Inputs | InputsWithLight]:
     """The problem of a row."""
     return demo(positivity) if name == DEMO else problem_s(*ROWS[name], positivity=positivity)
@@ -114,8 +121,7 @@ def problem(name: str, positivity: str | None = None) -> tuple[Inversion, Inputs
 
 def demo(positivity: str | None = None) -> tuple[Inversion, InputsWithLight]:
     """The last model that `examples/demo.py` builds, about where its posterior is."""
-    paths = (DEMO_DATA / f"{name}.fits" for name in ("image", "psf", "noise"))
-    dataset = pl.Imaging.from_fits(*paths, PIXEL_SCALE)
+    dataset = pl.pipeline.read_folder(DEMO_DATA, PIXEL_SCALE)
     shape = dataset.shape_native
     dataset = dataset.apply_mask(pl.Mask2D.circular(shape, PIXEL_SCALE, 2.0))
     y, x = PIXEL_SCALE * (np.indices(shape) - shape[0] // 2)
@@ -145,12 +151,9 @@ def problem_s(
     positivity: str | None = None,
 ) -> tuple[Inversion, Inputs]:
     """The reference problem, with a Constant prior unless told otherwise."""
-    offsets = np.arange(PSF_SIZE) - PSF_SIZE // 2
-    radius_squared = offsets[:, None] ** 2 + offsets[None] ** 2
-    psf = np.exp(-radius_squared / (2 * 1.2**2)) + 0.02 / (1 + radius_squared / 9) ** 1.5
     rng = np.random.default_rng(0)
     noise = np.full(frame(mask_radius), 0.05)
-    dataset = pl.Imaging(0.05 * rng.standard_normal(noise.shape), noise, psf, PIXEL_SCALE)
+    dataset = pl.Imaging(0.05 * rng.standard_normal(noise.shape), noise, psf(), PIXEL_SCALE)
     dataset = dataset.apply_mask(pl.Mask2D.circular(noise.shape, PIXEL_SCALE, mask_radius))
     lens = pl.mass.Isothermal(ell_comps=(0.17647, 0.0), einstein_radius=1.6)
     pixelization = pl.Pixelization(mesh, prior or pl.regularization.Constant(), positivity)

@@ -8,20 +8,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pymc as pm
-from astropy.io import fits
-from astropy.wcs import WCS
 
 import pymc_lens as pl
 
-# Arcsec, where the header says nothing: HST/ACS and WFPC2 frames of the SLACS survey.
-PIXEL_SCALE = 0.05
 # With a single source plane the posterior does not depend on them.
 LENS_REDSHIFT, SOURCE_REDSHIFT = 0.5, 1.0
 # The groups share no widths: Gaussians of equal width and nearly equal shape trade amplitude for shape, and
 # the posterior of their difference is long, thin and bent.
 LIGHT_SIGMAS = [np.geomspace(0.02, 0.35, 9), np.geomspace(0.45, 3.0, 8)]
 COARSE_VERTICES = (20, 20)
-ADAPTIVE_VERTICES, SOURCE_PIXELS = 700, (30, 30)
+ADAPTIVE_VERTICES = 700
 # Half of a side of the window over the Einstein radius: an isothermal lens has several images within that.
 MULTIPLY_IMAGED = 0.75
 # The window holds what pixels brighter than this, relative to the brightest, are traced to, and a margin
@@ -29,16 +25,9 @@ MULTIPLY_IMAGED = 0.75
 WINDOW_LEVEL, WINDOW_MARGIN = 0.05, 0.08
 
 
-def load(folder: Path, mask_radius: float, pixel_scale: float | None = None) -> pl.Imaging:
-    """Read image.fits, psf.fits and noise.fits and mask a circle.
-
-    Without a pixel scale (arcsec) that of the image's header is taken, and `PIXEL_SCALE` where it has none.
-    """
-    image = folder / "image.fits"
-    if pixel_scale is None and not WCS(fits.getheader(image)).has_celestial:
-        pixel_scale = PIXEL_SCALE
-        print(f"{image} does not say its pixel scale: {pixel_scale} arcsec are taken.", flush=True)
-    dataset = pl.Imaging.from_fits(image, folder / "psf.fits", folder / "noise.fits", pixel_scale)
+def load(folder: Path, mask_radius: float) -> pl.Imaging:
+    """Read image.fits, psf.fits and noise.fits and mask a circle."""
+    dataset = pl.pipeline.read_folder(folder)
     return dataset.apply_mask(
         pl.Mask2D.circular(dataset.shape_native, dataset.pixel_scales, radius=mask_radius)
     )
@@ -93,16 +82,9 @@ def adaptive_pixelization(
 ) -> pl.Pixelization:
     """Vertices and a prior that follow the brightness of the source, wherever it is."""
     mesh = pl.mesh.VoronoiNN(pl.image_mesh.KMeans(ADAPTIVE_VERTICES, first.adapt_image))
-    prior = adaptive_prior(scale, amplitude, faint_ratio, signal_scale, first)
+    matern = pl.regularization.MaternSPDE(scale=scale, amplitude=amplitude)
+    prior = pl.regularization.AdaptAmplitude(matern, first.adapt_image, faint_ratio, signal_scale)
     return pl.Pixelization(mesh, prior, positivity)
-
-
-def adaptive_prior(
-    scale, amplitude, faint_ratio, signal_scale, first: FirstFit
-) -> pl.regularization.AdaptAmplitude:
-    """A Matern field where the source is bright, and next to nothing where it is not."""
-    prior = pl.regularization.MaternSPDE(scale=scale, amplitude=amplitude)
-    return pl.regularization.AdaptAmplitude(prior, first.adapt_image, faint_ratio, signal_scale)
 
 
 def lens_priors() -> dict[str, Any]:

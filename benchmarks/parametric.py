@@ -13,32 +13,29 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pymc as pm
+from evidence import PIXEL_SCALE, frame, milliseconds, psf
 from function_times import print_function_times
 from threadpoolctl import threadpool_limits
 
 import pymc_lens as pl
 from pymc_lens.inference.preflight import inputs_at
 
-PIXEL_SCALE, MASK_RADIUS, PSF_SIZE = 0.05, 2.821, 21
+MASK_RADIUS = 2.821
 
 
 def dataset() -> pl.Imaging:
     """An image of noise and a ring, with 10,000 pixels in its mask."""
-    offsets = np.arange(PSF_SIZE) - PSF_SIZE // 2
-    radius_squared = offsets[:, None] ** 2 + offsets[None] ** 2
-    psf = np.exp(-radius_squared / (2 * 1.2**2)) + 0.02 / (1 + radius_squared / 9) ** 1.5
-    n = 2 * round(MASK_RADIUS / PIXEL_SCALE) + PSF_SIZE
+    n, _ = frame(MASK_RADIUS)
     y, x = PIXEL_SCALE * (np.indices((n, n)) - (n - 1) / 2)
     ring = np.exp(-0.5 * ((np.hypot(y, x) - 1.2) / 0.15) ** 2) + 3.0 * np.exp(-0.5 * (y**2 + x**2) / 0.3**2)
     data = ring + 0.05 * np.random.default_rng(0).standard_normal((n, n))
-    image = pl.Imaging(data, np.full((n, n), 0.05), psf, PIXEL_SCALE)
+    image = pl.Imaging(data, np.full((n, n), 0.05), psf(), PIXEL_SCALE)
     return image.apply_mask(pl.Mask2D.circular((n, n), PIXEL_SCALE, MASK_RADIUS))
 
 
@@ -74,8 +71,8 @@ def measure(positivity: str | None, repeats: int) -> dict[str, float]:
     function(points[0])
     return {
         "n_pixels": inversion.response.imaging.plane.n_pixels,
-        "value_and_gradient_ms": milliseconds(function, points),
-        "of_that_inversion_ms": milliseconds(inversion.log_evidence_and_gradient, arrays * 5),
+        "value_and_gradient_ms": median_ms(function, points),
+        "of_that_inversion_ms": median_ms(inversion.log_evidence_and_gradient, arrays * 5),
     }
 
 
@@ -100,14 +97,8 @@ def profile(positivity: str | None, repeats: int) -> None:
     print_function_times([partial(inversion.log_evidence_and_gradient, each) for each in chosen])
 
 
-def milliseconds(function: Callable[[Any], object], points: list[Any]) -> float:
-    """Median over the points."""
-    times = []
-    for point in points:
-        begin = time.perf_counter()
-        function(point)
-        times.append(1e3 * (time.perf_counter() - begin))
-    return float(np.median(times))
+def median_ms(function: Callable[[Any], object], points: list[Any]) -> float:
+    return float(np.median([milliseconds(partial(function, point)) for point in points]))
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import lens_model
 import numpy as np
+import posterior
 import pytensor
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
@@ -30,7 +31,7 @@ from threadpoolctl import threadpool_limits
 import pymc_lens as pl
 from pymc_lens.assembly import assemble
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+DEMO_DATA = Path(__file__).parents[1] / "examples" / "data" / "J0252+0039"
 DIRECTIONS = ("einstein_radius", "ell_comps_0", "ell_comps_1", "gamma_1", "gamma_2", "centre_0", "centre_1")
 # What to sample with: by far the smoothest. Traced vertices reach a higher evidence where detail is fine.
 DEFAULT = ("RectangularWindow cubic", "AdaptAmplitude")
@@ -93,18 +94,13 @@ class Case:
 
 
 def simulated() -> Case:
-    folder = EXAMPLES / "data" / "source_complex"
-    dataset = pl.Imaging.from_fits(
-        folder / "data.fits", folder / "psf.fits", folder / "noise_map.fits", pixel_scales=0.05
-    )
-    dataset = dataset.apply_mask(pl.Mask2D.circular(dataset.shape_native, 0.05, radius=3.6))
     # About one sigma from the truth (1.6, 0.17647, 0, 0, 0, 0, 0).
     point = (1.6002, 0.1767, 0.0002, 0.0001, -0.0001, 0.0003, -0.0003)
-    return Case(dataset, point, None, (40, 40), (-1.3, 1.3, -1.3, 1.3))
+    return Case(posterior.dataset(), point, None, (40, 40), (-1.3, 1.3, -1.3, 1.3))
 
 
 def real() -> Case:
-    dataset = lens_model.load(EXAMPLES / "data" / "J0252+0039", 2.0)
+    dataset = lens_model.load(DEMO_DATA, 2.0)
     # About the mean of the posterior that `make demo` samples.
     point = (1.0299, 0.0646, 0.0360, 0.0042, 0.0327, -0.0055, -0.0143)
     light = pl.light.MultiGaussian(

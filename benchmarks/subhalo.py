@@ -22,6 +22,7 @@ import numpy as np
 import pymc as pm
 from astropy.cosmology import FlatLambdaCDM
 from json_lines import append, read
+from search import CLUMPS, gaussians
 from threadpoolctl import threadpool_limits
 
 import pymc_lens as pl
@@ -40,12 +41,7 @@ TRUTH: dict[str, Any] = {
     "position": (0.75, -0.85),
 }
 START = {"scale": 0.1, "amplitude": 1.0}
-CLUMPS = ((0.05, 0.1, 0.12, 1.0), (-0.12, -0.05, 0.08, 1.5), (0.15, -0.15, 0.1, 0.7))
 WINDOW = (-0.6, 0.6, -0.6, 0.6)
-
-
-def clumps(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    return sum(peak * np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / (2 * s**2)) for cy, cx, s, peak in CLUMPS)
 
 
 def subhalo(log_mass: Any, position: Any) -> pl.mass.NFWTruncatedSph:
@@ -78,7 +74,14 @@ def simulated() -> pl.Imaging:
     mass = macro(pl.mass.Isothermal, TRUTH) + subhalo(TRUTH["log_mass"], TRUTH["position"])
     tracer = pl.Tracer([pl.Galaxy(LENS_REDSHIFT, mass=mass), pl.Galaxy(SOURCE_REDSHIFT)])
     full = pl.simulate_imaging(
-        tracer, clumps, SHAPE, PIXEL_SCALE, psf, exposure_time=4000.0, background_noise=0.01, seed=5
+        tracer,
+        gaussians(CLUMPS),
+        SHAPE,
+        PIXEL_SCALE,
+        psf,
+        exposure_time=4000.0,
+        background_noise=0.01,
+        seed=5,
     )
     return full.apply_mask(pl.Mask2D.circular(SHAPE, PIXEL_SCALE, MASK_RADIUS))
 

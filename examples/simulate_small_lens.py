@@ -47,9 +47,8 @@ def main() -> None:
     dataset = pl.simulate_imaging(
         tracer(), source, SHAPE, PIXEL_SCALES, psf(), EXPOSURE_TIME, BACKGROUND_NOISE, SEED
     )
-    names = {"data": "image.fits", "noise_map": "noise.fits", "psf": "psf.fits"}
-    for path in dataset.to_fits(FOLDER, overwrite=True, dtype=np.float32):
-        path.rename(FOLDER / names[path.stem])
+    paths = [FOLDER / name for name in ("image.fits", "psf.fits", "noise.fits")]
+    dataset.to_fits(paths, overwrite=True, dtype=np.float32)
     print(f"wrote {FOLDER}; peak S/N {(dataset.data / dataset.noise_map).max():.0f}")
 
 

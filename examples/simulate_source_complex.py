@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 import pymc_lens as pl
-from pymc_lens.simulate import simulate_imaging
 
 FOLDER = Path(__file__).parent / "data" / "source_complex"
 
@@ -82,7 +81,7 @@ def tracer() -> pl.Tracer:
 
 
 def main() -> None:
-    dataset = simulate_imaging(
+    dataset = pl.simulate_imaging(
         tracer(), source, SHAPE, PIXEL_SCALES, hst_like_psf(), EXPOSURE_TIME, BACKGROUND_NOISE, SEED
     )
     paths = dataset.to_fits(FOLDER, overwrite=True, dtype=np.float32)
