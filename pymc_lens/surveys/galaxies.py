@@ -234,7 +234,7 @@ def _inverted(
     density: Callable[[np.ndarray], np.ndarray], grid: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """Draw from a density that is given on a grid, by its distribution function."""
-    cumulative = cumulative_trapezoid(density(grid), grid, initial=0.0)
+    cumulative = cumulative_trapezoid(density(grid), grid, initial=0)
     return np.interp(rng.uniform(0.0, cumulative[-1], _PAIRS), cumulative, grid)
 
 
