@@ -24,6 +24,7 @@ from pymc_lens.inference.weighted import WeightedDraws
 from pymc_lens.inference.workers import n_workers
 from pymc_lens.progress import shown
 from pymc_lens.provenance import stamp
+from pymc_lens.storage import make_folder
 from pymc_lens.validation import integer, require_instance
 
 _log = logging.getLogger(__name__)
@@ -84,10 +85,10 @@ def sample(
     cores : int, optional
         Processes; by default one for each core, and for NUTS at most one for each chain.
     checkpoint : path, optional
-        File that keeps every batch of importance sampling as soon as it is there. If it exists, sampling goes
-        on from it; it has to be of the same mode, which the same search finds again. Where NUTS takes over,
-        it keeps its pieces in the same way, in a file beside it that ends in ``.nuts.nc``. NUTS that was
-        asked for does not use it.
+        File that keeps every batch of importance sampling as soon as it is there. Missing folders are made.
+        If it exists, sampling goes on from it; it has to be of the same mode, which the same search finds
+        again. Where NUTS takes over, it keeps its pieces in the same way, in a file beside it that ends in
+        ``.nuts.nc``. NUTS that was asked for does not use it.
     tune : int
         Draws of each chain of NUTS before those that count. Few are needed, since the metric is known.
     nuts_sampler : {"pymc", "nutpie", "numpyro"}, optional
@@ -123,6 +124,8 @@ def sample(
     ------
     TypeError, ValueError
         If an argument is not as expected, or from the preflight, naming the variable at fault.
+    OSError
+        If the checkpoint cannot be written: before anything else is done.
     """
     model = pm.modelcontext(model)
     require_instance("model", model, pm.Model)
@@ -134,6 +137,8 @@ def sample(
     method = _checked_method(method, nuts_sampler, kwargs)
     if not 0.0 < target_accept < 1.0:
         raise ValueError(f"target_accept: expected a number between 0 and 1, got {target_accept!r}.")
+    if checkpoint is not None and method == "importance":
+        make_folder(Path(checkpoint).parent)
     if mode is None:
         mode = find_mode(model, starts=starts, cores=cores, progressbar=progressbar)
         if not mode.converged:

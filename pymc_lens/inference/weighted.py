@@ -77,6 +77,9 @@ class WeightedDraws:
         state = "finding the proposal"
         before, begin = self.n_values, time.perf_counter()
         if self._higher:  # of an earlier call
+            # Not again the random numbers of batches that are here: before them others had been dropped, of
+            # a value at least each.
+            rng.spawn(self._dropped + len(self._higher))
             self._climb(report)
 
         def log_target(points: np.ndarray) -> np.ndarray:

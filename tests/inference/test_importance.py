@@ -12,6 +12,7 @@ import pytest
 from scipy import stats
 
 import pymc_lens as pl
+from pymc_lens.inference import importance
 from pymc_lens.inference.importance import RELIABLE_K, Batch, StudentT, importance_sample
 from pymc_lens.inference.importance import _shrunk as shrunk
 from pymc_lens.inference.workers import in_a_process, shared_work
@@ -189,6 +190,27 @@ def test_a_draw_that_is_higher_than_the_mode_leads_to_a_higher_one(tmp_path, cap
     again = pl.sample(200, checkpoint=tmp_path / "draws.npz", **options)
     assert again["posterior"].attrs["n_values"] == attrs["n_values"]
     assert again["posterior"].attrs["log_z"] == attrs["log_z"]
+
+
+def test_what_is_gone_on_from_a_higher_mode_has_other_random_numbers(tmp_path, monkeypatch):
+    model, mode = beside_a_higher_mode()
+    options = {"mode": mode, "model": model, "cores": 1, "random_seed": 1, "progressbar": False}
+    streams, drawn = [], importance._drawn
+
+    def told(proposals, n_points, rng):
+        if len(streams) == 4:
+            raise KeyboardInterrupt
+        streams.append(rng.bit_generator.seed_seq.spawn_key)
+        return drawn(proposals, n_points, rng)
+
+    monkeypatch.setattr(importance, "_drawn", told)
+    with pytest.warns(UserWarning, match="interrupted"):
+        pl.sample(400, checkpoint=tmp_path / "new" / "draws.npz", **options)
+    first = streams.copy()
+    streams.clear()
+    with pytest.warns(UserWarning, match="interrupted"):
+        pl.sample(2000, checkpoint=tmp_path / "new" / "draws.npz", **options)
+    assert not set(first) & set(streams)
 
 
 def test_draws_of_another_model_are_refused(normal, tmp_path):
