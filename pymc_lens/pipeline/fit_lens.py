@@ -171,7 +171,7 @@ def fit_lens(
         If an argument is of another type, or ``mass_model`` makes no mass.
     ValueError
         If nothing shines near the centre, the lens is not in front of the source, ``out`` holds the
-        stages of another dataset or model, or there is no such figure.
+        stages of another dataset or model, a number is too small, or there is no such figure.
     OSError
         If ``out`` cannot be written to: before anything else is done.
 
@@ -182,6 +182,8 @@ def fit_lens(
     """
     require_instance("dataset", dataset, Imaging)
     integer("random_seed", random_seed, 0)
+    for name, count in {"draws": draws, "chains": chains, "cores": 1 if cores is None else cores}.items():
+        integer(name, count, 1)
     if unknown := set(figures) - set(FIGURES):
         raise ValueError(f"figures: expected some of {FIGURES}, got {sorted(unknown)}.")
     redshifts = Redshifts(lens_redshift, source_redshift)

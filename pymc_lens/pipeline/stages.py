@@ -267,7 +267,16 @@ def around_the_arcs(start: Field, fit: FitImaging) -> Field:
 
 
 def joint_mode(model: pm.Model, first: FirstSource, lens: Lens, cores: int | None, progressbar: bool) -> Mode:
-    """Climb in everything of `joint_model` at once, from the lens of the search and its source."""
+    """Climb in everything of `joint_model` at once, from the lens of the search and its source.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If that is interrupted: the best point so far is no mode.
+    """
     source = {"scale": _SCALE, "amplitude": first.peak, "faint_ratio": _FAINT_RATIO}
     source |= {"signal_scale": _SIGNAL_SCALE}
-    return find_mode(model, starts={**lens.parameters, **source}, cores=cores, progressbar=progressbar)
+    mode = find_mode(model, starts={**lens.parameters, **source}, cores=cores, progressbar=progressbar)
+    if not mode.converged:  # it would be kept as what this stage has found
+        raise KeyboardInterrupt("The climb to the mode was interrupted.")
+    return mode

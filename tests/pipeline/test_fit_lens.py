@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pymc as pm
@@ -17,14 +18,17 @@ from pymc_lens import cli
 from pymc_lens.assembly import assemble
 from pymc_lens.evaluate import evaluate_once
 from pymc_lens.inversion.leave_one_out import pixel_normals
+from pymc_lens.pipeline import stages
 from pymc_lens.pipeline.models import Redshifts
 from pymc_lens.pipeline.stages import (
+    FirstSource,
     Lens,
     Search,
     around_the_arcs,
     contaminants,
     field,
     first_source,
+    joint_mode,
     search,
     without,
 )
@@ -195,6 +199,21 @@ def test_nothing_shines():
         pl.fit_lens(np.ones((40, 40)))
 
 
+@pytest.mark.parametrize("name", ["draws", "chains", "cores"])
+def test_numbers_are_checked_before_a_search(image, name):
+    with pytest.raises(ValueError, match=f"{name}: expected at least 1, got 0"):
+        pl.fit_lens(image, **{name: 0})
+
+
+def test_an_interrupted_climb_is_no_mode(monkeypatch):
+    """Where it was would be kept, sampled around, and gone on from."""
+    best_so_far = SimpleNamespace(converged=False)
+    monkeypatch.setattr(stages, "find_mode", lambda *_, **__: best_so_far)
+    lens = Lens({"einstein_radius": np.array(1.0)}, 0.0, np.zeros(2))
+    with pytest.raises(KeyboardInterrupt):
+        joint_mode(pm.Model(), FirstSource(None, 1.0), lens, None, False)
+
+
 @pytest.mark.filterwarnings("ignore:noise_map. the data scatter")
 def test_an_arc_that_outshines_the_lens_is_no_lens():
     """Of images without noise."""
@@ -282,6 +301,17 @@ def test_the_command_says_what_is_wrong_at_once(image, tmp_path, capsys):
     code, said = run(capsys, "fit", tmp_path, "--out", tmp_path / "out")
     assert code == 1
     assert "image.fits" in said
+
+
+def test_the_command_says_in_a_line_that_memory_ran_out(image, tmp_path, capsys, monkeypatch):
+    def died(*_, **__):
+        raise RuntimeError("A process ended before its work was done.")
+
+    monkeypatch.setattr(pl, "fit_lens", died)
+    lens = written(image, tmp_path / "lens")
+    code, said = run(capsys, "fit", lens, "--out", tmp_path / "out")
+    assert code == 1
+    assert said == "RuntimeError: A process ended before its work was done.\n"
 
 
 def test_fits_of_the_simulator_are_read(image, tmp_path):
