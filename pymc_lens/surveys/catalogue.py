@@ -123,10 +123,11 @@ class Catalogue:
         Raises
         ------
         ValueError
-            If there is no lens, or as `from_table`.
+            If there is no lens, ``pixel_scale`` is not positive, or as `from_table`.
         OSError
             If there is no such table.
         """
+        _require_scale(pixel_scale)
         path = Path(path)
         if path.is_dir() or not path.suffix:
             folders = lens_folders(path)
@@ -161,8 +162,9 @@ class Catalogue:
         ------
         ValueError
             If a column or a file is missing, a name is there twice or can be no name of a folder, or a number
-            is none: names row (from 1) and column.
+            is none: names row (from 1) and column. Or if ``pixel_scale`` is not positive.
         """
+        _require_scale(pixel_scale)
         missing = [name for name in ("name", *_IMAGES) if name not in table.columns]
         if missing:
             raise ValueError(
@@ -176,6 +178,11 @@ class Catalogue:
         return cls(
             tuple(_row(row, number, Path(folder), pixel_scale) for number, row in enumerate(rows, start=1))
         )
+
+
+def _require_scale(pixel_scale: float | None) -> None:
+    if pixel_scale is not None:
+        positive_number("pixel_scale", pixel_scale)
 
 
 def _table(path: Path) -> pd.DataFrame:

@@ -139,3 +139,10 @@ def test_missing_columns_are_named(folder):
         pl.Catalogue.from_table(table()[["name", "image"]], folder)
     with pytest.raises(ValueError, match="expected at least one lens"):
         pl.Catalogue.from_table(table()[:0], folder)
+
+
+def test_a_scale_for_all_is_checked_as_one_of_a_row(folder):
+    with pytest.raises(ValueError, match=r"^pixel_scale: expected a positive number, got -0\.1"):
+        pl.Catalogue.read(folder / "lenses" / "a", pixel_scale=-0.1)
+    with pytest.raises(TypeError, match=r"^pixel_scale: expected real numbers, got '0\.1'"):
+        pl.Catalogue.from_table(table(), folder, pixel_scale="0.1")
