@@ -313,13 +313,13 @@ class Bounded:
         By the names of the parameters.
     """
 
-    domains: ClassVar[Mapping[str, Domain]]
+    domains: ClassVar[Mapping[str, Domain]] = {}
 
     def __post_init__(self) -> None:
         for name, domain in self.domains.items():
             domain.require(name, *domain.read(name, getattr(self, name)))
 
-    def _inside_the_domain(self, *conditions: Any) -> tuple[TensorVariable, ...]:
+    def inside_the_domain(self, *conditions: Any) -> tuple[TensorVariable, ...]:
         """Whether parameters, under more conditions, are admissible, then parameters that are in any case.
 
         Those of a pair are two, in the order of `domains`.

@@ -12,7 +12,7 @@ from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.data.image_plane import CENTRED, Frame
-from pymc_lens.symbolic import called, expression, may_be_equal
+from pymc_lens.symbolic import Bounded, called, expression, may_be_equal
 from pymc_lens.validation import integer, positive_number, require_instance
 
 POSITIVITY = (None, "map", "marginal", "nnls")
@@ -20,10 +20,11 @@ POSITIVITY = (None, "map", "marginal", "nnls")
 _SUB_SIZE = 4
 
 
-class LightProfile(ABC):
+class LightProfile(Bounded, ABC):
     """Light whose amplitudes are solved for inside the inversion.
 
-    Its geometry may be numbers or random variables. Profiles add: a sum of two has the amplitudes of both.
+    Its geometry may be numbers or random variables, in the `domains` that a subclass gives. Profiles add: a
+    sum of two has the amplitudes of both.
 
     Attributes
     ----------
@@ -34,11 +35,25 @@ class LightProfile(ABC):
         Whether amplitudes may be negative; "nnls", or as of `pymc_lens.Pixelization`.
     is_lensed : bool
         Whether a lens in front of it moves it; otherwise its positions are those in the image.
+
+    Raises
+    ------
+    TypeError
+        If a parameter is of another kind than its domain's.
+    ValueError
+        If a number lies outside the domain of its parameter, ``intensity_scale`` is not positive, or there is
+        no such ``positivity``.
     """
 
     is_lensed: ClassVar[bool] = True
     intensity_scale: float | None = None
     positivity: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.intensity_scale is not None:
+            positive_number("intensity_scale", self.intensity_scale)
+        require_positivity(self.positivity)
 
     @property
     def parts(self) -> tuple[LightProfile, ...]:
@@ -218,13 +233,6 @@ def require_positivity(positivity: object) -> None:
     """Raise ValueError unless it is one of the ways in which coefficients are confined, or None."""
     if not isinstance(positivity, str | None) or positivity not in POSITIVITY:
         raise ValueError(f"positivity: expected one of {list(POSITIVITY)}, got {positivity!r}.")
-
-
-def require_amplitudes(light: LightProfile) -> None:
-    """Raise unless the prior of a profile's amplitudes, and how they are confined, are admissible."""
-    if light.intensity_scale is not None:
-        positive_number("intensity_scale", light.intensity_scale)
-    require_positivity(light.positivity)
 
 
 def require_columns(light: LightProfile) -> None:

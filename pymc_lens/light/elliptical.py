@@ -11,17 +11,17 @@ import numpy as np
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.data.image_plane import CENTRED, Frame
-from pymc_lens.light.base import LightProfile, middles, require_amplitudes
+from pymc_lens.light.base import LightProfile, middles
 from pymc_lens.light.cusp import with_cusp
 from pymc_lens.light.multi_gaussian import turned
-from pymc_lens.symbolic import PLANE, Bounded, elliptical, nan_unless, pair, split_positions
+from pymc_lens.symbolic import PLANE, elliptical, nan_unless, pair, split_positions
 
 # arcsec: no logarithm of a radius of zero.
 _TINY = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class EllipticalLight(Bounded, LightProfile):
+class EllipticalLight(LightProfile):
     """The contract: a subclass adds its parameters to `domains` and gives `brightness`.
 
     The elliptical radius is ``sqrt(q x^2 + y^2 / q)`` in the major-axis frame, the geometric mean of the
@@ -46,10 +46,6 @@ class EllipticalLight(Bounded, LightProfile):
     intensity_scale: float | None = field(default=None, kw_only=True)
     positivity: str | None = field(default=None, kw_only=True)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_amplitudes(self)
-
     @abstractmethod
     def brightness(self, squared: TensorVariable, *parameters: TensorVariable) -> TensorVariable:
         """Surface brightness (...) for unit amplitude.
@@ -65,7 +61,7 @@ class EllipticalLight(Bounded, LightProfile):
     @override
     def images(self, grid: Any) -> TensorVariable:
         y, x = split_positions(grid)
-        admissible, centre_y, centre_x, *shape = self._inside_the_domain()
+        admissible, centre_y, centre_x, *shape = self.inside_the_domain()
         return nan_unless(admissible, self._at(shape, y - centre_y, x - centre_x))[None]
 
     @override
@@ -74,7 +70,7 @@ class EllipticalLight(Bounded, LightProfile):
     ) -> TensorVariable:
         """See `LightProfile`; the pixels around the centre are integrated over."""
         averages = super().averages(points, sub_size, pixel_scales, frame)[0]
-        admissible, centre_y, centre_x, *shape = self._seen_in(frame)._inside_the_domain()
+        admissible, centre_y, centre_x, *shape = self._seen_in(frame).inside_the_domain()
         brightness, places = partial(self._at, shape), middles(points, sub_size, frame)
         mixed = with_cusp(brightness, averages, (centre_y, centre_x), places, pixel_scales)
         return nan_unless(admissible, mixed)[None]

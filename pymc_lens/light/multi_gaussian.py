@@ -14,7 +14,7 @@ from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.data.image_plane import CENTRED, Frame
-from pymc_lens.light.base import LightProfile, middles, require_amplitudes
+from pymc_lens.light.base import LightProfile, middles
 from pymc_lens.ops.gaussian_columns import GaussianColumns
 from pymc_lens.symbolic import moderate, nan_unless, pair, pairs, split_positions, zero_unless
 from pymc_lens.validation import integer, positive_number, real_numbers, require_ell_comps
@@ -88,7 +88,7 @@ class MultiGaussian(LightProfile):
                 )
             if not (np.isfinite(widths).all() and (widths > 0.0).all()):
                 raise ValueError(f"sigmas: expected positive, finite widths, got {widths}.")
-        require_amplitudes(self)
+        super().__post_init__()
 
     @classmethod
     def log_spaced(

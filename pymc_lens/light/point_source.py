@@ -10,7 +10,7 @@ import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.data.image_plane import CENTRED, Frame
-from pymc_lens.light.base import LightProfile, middles, require_amplitudes
+from pymc_lens.light.base import LightProfile, middles
 from pymc_lens.symbolic import nan_unless, pairs, within
 
 # Pixels: the Gaussian window of the interpolation.
@@ -64,7 +64,7 @@ class PointSource(LightProfile):
 
     def __post_init__(self) -> None:
         self._centres()
-        require_amplitudes(self)
+        super().__post_init__()
 
     @property
     @override

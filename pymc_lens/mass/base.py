@@ -52,11 +52,12 @@ class Hessian(NamedTuple):
         return 1.0 / ((1.0 - self.yy) * (1.0 - self.xx) - self.xy**2)
 
 
-class MassProfile:
+class MassProfile(Bounded):
     """A distribution of mass in one lens plane, in units of the critical surface density.
 
-    A subclass gives `deflections_yx` or `potential_yx` (or both); what it does not give is differentiated
-    from them by PyTensor. Positions are arcsec. Parameters may be numbers or random variables. Profiles add:
+    A subclass gives its parameters' `domains`, and `deflections_yx` or `potential_yx` (or both); what it does
+    not give is differentiated from them by PyTensor. Positions are arcsec. Parameters may be numbers or
+    random variables. Profiles add:
     ``Isothermal(...) + ExternalShear(...)``.
     """
 
@@ -325,7 +326,7 @@ class FromDeflections(MassProfile):
         return _pair("function", called("function", self.function, y, x), y)
 
 
-class WithoutPotential(Bounded, MassProfile):
+class WithoutPotential(MassProfile):
     """A profile known by its deflections, whose potential is their integral along a ray from its centre."""
 
     @override
@@ -335,7 +336,7 @@ class WithoutPotential(Bounded, MassProfile):
         Deflections may be as singular there as those of a halo, whose convergence has a logarithm: the square
         of a variable takes it away, and leaves an error of 1e-10 of the potential.
         """
-        _, centre_y, centre_x, *_ = self._inside_the_domain()
+        _, centre_y, centre_x, *_ = self.inside_the_domain()
         root, weights = gauss_legendre(_POTENTIAL_NODES)
         y, x = (y - centre_y)[..., None], (x - centre_x)[..., None]
         alpha_y, alpha_x = self.deflections_yx(centre_y + root**2 * y, centre_x + root**2 * x)

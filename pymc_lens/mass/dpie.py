@@ -9,12 +9,12 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.mass.base import Hessian, MassProfile
 from pymc_lens.mass.isothermal_core import Ellipsoid
-from pymc_lens.symbolic import NOT_NEGATIVE, PLANE, Bounded, elliptical, nan_unless, scalar
+from pymc_lens.symbolic import NOT_NEGATIVE, PLANE, elliptical, nan_unless, scalar
 from pymc_lens.validation import is_symbolic
 
 
 @dataclass(frozen=True, eq=False)
-class dPIEMass(Bounded, MassProfile):
+class dPIEMass(MassProfile):
     """Dual pseudo-isothermal ellipsoid, of galaxies and subhaloes that are truncated.
 
     ``kappa = b0 / 2 * rs / (rs - ra) * (1 / sqrt(ra^2 + R^2) - 1 / sqrt(rs^2 + R^2))`` with
@@ -82,7 +82,7 @@ class dPIEMass(Bounded, MassProfile):
 
     def _ellipsoids(self) -> tuple[TensorVariable, Ellipsoid, Ellipsoid]:
         """Whether the parameters are admissible, and ellipsoids of parameters that are."""
-        admissible, centre_y, centre_x, e_y, e_x, ra, rs, b0 = self._inside_the_domain(
+        admissible, centre_y, centre_x, e_y, e_x, ra, rs, b0 = self.inside_the_domain(
             scalar("rs", self.rs) > scalar("ra", self.ra)
         )
         area = 1.0 - e_y * e_y - e_x * e_x

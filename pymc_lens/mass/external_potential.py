@@ -9,11 +9,11 @@ import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.mass.base import Hessian, MassProfile
-from pymc_lens.symbolic import PLANE, REAL, Bounded, nan_unless
+from pymc_lens.symbolic import PLANE, REAL, nan_unless
 
 
 @dataclass(frozen=True, eq=False)
-class ExternalPotential(Bounded, MassProfile):
+class ExternalPotential(MassProfile):
     r"""Potential of distant mass to third order about a centre: shear, gradient of convergence, third order.
 
     .. math:: \psi = \tfrac12 r^2 (\gamma_1 \cos 2\phi + \gamma_2 \sin 2\phi)
@@ -83,5 +83,5 @@ class ExternalPotential(Bounded, MassProfile):
 
     def _seen_from(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, ...]:
         """Whether the parameters are admissible, y and x from the centre, and the other parameters."""
-        admissible, centre_y, centre_x, *orders = self._inside_the_domain()
+        admissible, centre_y, centre_x, *orders = self.inside_the_domain()
         return admissible, pt.sub(y, centre_y), pt.sub(x, centre_x), *orders

@@ -16,7 +16,7 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.mass.base import Hessian, MassProfile
 from pymc_lens.ops.ray_op import RayOp, formula
-from pymc_lens.symbolic import NOT_NEGATIVE, PLANE, Bounded, elliptical, nan_unless, pair
+from pymc_lens.symbolic import NOT_NEGATIVE, PLANE, elliptical, nan_unless, pair
 
 # arcsec^2: keeps the direction of a ray finite at the centre.
 SOFTENING = 1e-20
@@ -126,7 +126,7 @@ def deflection_pullback(
 
 
 @dataclass(frozen=True, eq=False)
-class Isothermal(Bounded, MassProfile):
+class Isothermal(MassProfile):
     """Singular isothermal ellipsoid, smooth through the circular case.
 
     ``kappa = einstein_radius / ((1 + q) sqrt(x^2 + y^2 / q^2))`` in the major-axis frame (the convention of
@@ -191,5 +191,5 @@ class Isothermal(Bounded, MassProfile):
 
     def _parameters(self) -> tuple[TensorVariable, ...]:
         """Whether the parameters are admissible, then centre, e_y, e_x and strength; zero if not."""
-        admissible, centre_y, centre_x, e_y, e_x, radius = self._inside_the_domain()
+        admissible, centre_y, centre_x, e_y, e_x, radius = self.inside_the_domain()
         return admissible, centre_y, centre_x, e_y, e_x, radius * (1.0 - e_y * e_y - e_x * e_x)

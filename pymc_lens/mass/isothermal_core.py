@@ -17,7 +17,7 @@ from pytensor.tensor.variable import TensorVariable
 from pymc_lens.mass.base import Hessian, MassProfile
 from pymc_lens.mass.isothermal import SOFTENING, Isothermal, arctan_ratio
 from pymc_lens.ops.ray_op import RayOp, formula
-from pymc_lens.symbolic import NOT_NEGATIVE, Bounded, ellipticity, nan_unless
+from pymc_lens.symbolic import NOT_NEGATIVE, ellipticity, nan_unless
 
 # arcsec: keeps the logarithm of a core of zero finite.
 _TINY = 1e-300
@@ -141,7 +141,7 @@ class Ellipsoid:
 
 
 @dataclass(frozen=True, eq=False)
-class IsothermalCore(Bounded, MassProfile):
+class IsothermalCore(MassProfile):
     """Isothermal ellipsoid with a core.
 
     ``kappa = einstein_radius / ((1 + q) sqrt(core_radius^2 + x^2 + y^2 / q^2))`` in the major-axis frame: the
@@ -194,6 +194,6 @@ class IsothermalCore(Bounded, MassProfile):
 
     def _ellipsoid(self) -> tuple[TensorVariable, Ellipsoid]:
         """Whether the parameters are admissible, and the ellipsoid of parameters that are."""
-        admissible, centre_y, centre_x, e_y, e_x, radius, core = self._inside_the_domain()
+        admissible, centre_y, centre_x, e_y, e_x, radius, core = self.inside_the_domain()
         strength, along_major = radius * (1.0 - e_y * e_y - e_x * e_x), 1.0 - ellipticity(e_y, e_x)
         return admissible, Ellipsoid(centre_y, centre_x, e_y, e_x, strength, core * along_major)

@@ -9,11 +9,11 @@ import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.mass.base import Hessian, MassProfile
-from pymc_lens.symbolic import PLANE, REAL, Bounded, nan_unless, scalar
+from pymc_lens.symbolic import PLANE, REAL, nan_unless, scalar
 
 
 @dataclass(frozen=True, eq=False)
-class MassSheet(Bounded, MassProfile):
+class MassSheet(MassProfile):
     """Uniform convergence: ``alpha = kappa (theta - centre)``.
 
     Parameters
@@ -53,5 +53,5 @@ class MassSheet(Bounded, MassProfile):
 
     def _seen_from(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, ...]:
         """Whether the parameters are admissible, kappa, and y, x from the centre."""
-        admissible, centre_y, centre_x, kappa = self._inside_the_domain()
+        admissible, centre_y, centre_x, kappa = self.inside_the_domain()
         return admissible, kappa, y - centre_y, x - centre_x

@@ -35,7 +35,7 @@ from pymc_lens.mass.power_law import (
 )
 from pymc_lens.ops.formulas import choose, exp, log, repeat
 from pymc_lens.ops.ray_op import RayOp, formula
-from pymc_lens.symbolic import PLANE, Bounded, nan_unless
+from pymc_lens.symbolic import PLANE, nan_unless
 from pymc_lens.validation import integer
 
 _ORDERS = (1, 3, 4)
@@ -248,7 +248,7 @@ def deflection_pullback(
 
 
 @dataclass(frozen=True, eq=False)
-class PowerLawMultipole(Bounded, MassProfile):
+class PowerLawMultipole(MassProfile):
     """Multipole of order 1, 3 or 4 of a `PowerLaw`, which it is added to.
 
     ``kappa = k_m / 2 (einstein_radius / r)^(slope - 1) cos m (phi - phi_m)`` about circles, as in PyAutoLens;
@@ -353,7 +353,7 @@ class PowerLawMultipole(Bounded, MassProfile):
 
     def _parameters(self) -> tuple[TensorVariable, ...]:
         """Whether the parameters are admissible, then centre, e_y, e_x, strength, slope and amplitude."""
-        admissible, centre_y, centre_x, e_y, e_x, radius, slope, c_y, c_x = self._inside_the_domain()
+        admissible, centre_y, centre_x, e_y, e_x, radius, slope, c_y, c_x = self.inside_the_domain()
         strength = radius * (1.0 - e_y * e_y - e_x * e_x)
         return admissible, centre_y, centre_x, e_y, e_x, strength, slope, c_y, c_x
 

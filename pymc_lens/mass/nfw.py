@@ -25,7 +25,7 @@ from pytensor.tensor.variable import TensorVariable
 from pymc_lens.mass.base import FromDeflections, Hessian, MassProfile, WithoutPotential
 from pymc_lens.ops.formulas import arctan, choose, log, log1p, minimum
 from pymc_lens.ops.ray_op import RayOp, formula
-from pymc_lens.symbolic import NOT_NEGATIVE, PLANE, POSITIVE, Bounded, elliptical, ellipticity, nan_unless
+from pymc_lens.symbolic import NOT_NEGATIVE, PLANE, POSITIVE, elliptical, ellipticity, nan_unless
 
 # Of squared radii, in scale radii and in arcsec: logarithms and directions are finite at the centre.
 _SOFTENING = 1e-40
@@ -260,14 +260,14 @@ class NFW(WithoutPotential):
 
     def _parameters(self) -> tuple[TensorVariable, ...]:
         """Whether the parameters are admissible, then parameters of the formulas, which are."""
-        admissible, centre_y, centre_x, e_y, e_x, kappa_s, scale = self._inside_the_domain()
+        admissible, centre_y, centre_x, e_y, e_x, kappa_s, scale = self.inside_the_domain()
         # Geometric mean of both axes: times sqrt(q).
         size = ellipticity(e_y, e_x)
         return admissible, centre_y, centre_x, e_y, e_x, kappa_s, scale * pt.sqrt((1.0 - size) / (1.0 + size))
 
 
 @dataclass(frozen=True, eq=False)
-class NFWSph(Bounded, MassProfile):
+class NFWSph(MassProfile):
     """Round Navarro-Frenk-White halo: `NFW` without ell_comps, and faster.
 
     See `pymc_lens.convert.nfw_to_lenstronomy` for lenstronomy's parameters.
@@ -300,7 +300,7 @@ class NFWSph(Bounded, MassProfile):
     def potential_yx(self, y: TensorVariable, x: TensorVariable) -> TensorVariable:
         # Meneghetti et al. 2003 (MNRAS 340, 105): log(s / 2)^2 - arctanh(sqrt(1 - s^2))^2, of which the
         # latter is (1 - s^2) G^2.
-        admissible, centre_y, centre_x, kappa_s, scale = self._inside_the_domain()
+        admissible, centre_y, centre_x, kappa_s, scale = self.inside_the_domain()
         X = ((y - centre_y) ** 2 + (x - centre_x) ** 2) / scale**2 + _SOFTENING
         logarithm = 0.5 * pt.log(0.25 * X)
         h, _ = halo(X, logarithm)
@@ -310,13 +310,13 @@ class NFWSph(Bounded, MassProfile):
 
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-        admissible, *parameters = self._inside_the_domain()
+        admissible, *parameters = self.inside_the_domain()
         alpha_y, alpha_x = RayOp(round_deflection, round_pullback).deflections(y, x, *parameters)
         return nan_unless(admissible, alpha_y), nan_unless(admissible, alpha_x)
 
     @override
     def hessian_yx(self, y: TensorVariable, x: TensorVariable) -> Hessian:
-        admissible, centre_y, centre_x, kappa_s, scale = self._inside_the_domain()
+        admissible, centre_y, centre_x, kappa_s, scale = self.inside_the_domain()
         y, x = y - centre_y, x - centre_x
         X = (y * y + x * x) / scale**2 + _SOFTENING
         h, g = halo(X, 0.5 * pt.log(0.25 * X))

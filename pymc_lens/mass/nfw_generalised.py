@@ -34,7 +34,7 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.mass.base import MassProfile
 from pymc_lens.mass.nfw import NFW
-from pymc_lens.symbolic import POSITIVE, Bounded, between, ellipticity, nan_unless
+from pymc_lens.symbolic import POSITIVE, between, ellipticity, nan_unless
 
 # Of ln s: the step, and where the sum begins and ends. Larger cores are sheets, and added to the last.
 _STEP, _SMALLEST, _LARGEST = 0.35, -17.0, 10.0
@@ -61,7 +61,7 @@ class _Terms(NamedTuple):
     d_x: TensorVariable
 
 
-class _SumOfEllipsoids(Bounded, MassProfile):
+class _SumOfEllipsoids(MassProfile):
     """A halo: the contract is `_parameters`."""
 
     @abstractmethod
@@ -151,7 +151,7 @@ class gNFW(_SumOfEllipsoids):
 
     @override
     def _parameters(self) -> tuple[TensorVariable, ...]:
-        admissible, *shape, slope = self._inside_the_domain()
+        admissible, *shape, slope = self.inside_the_domain()
         steep = 2.0 - slope
         phase = 0.5 * np.pi * slope + steep * np.arctan(_CORES)
         weights = pt.exp(steep * (np.log(_CORES) - 0.5 * np.log1p(_CORES**2))) * pt.sin(phase) / steep
@@ -200,7 +200,7 @@ class cNFW(_SumOfEllipsoids):
 
     @override
     def _parameters(self) -> tuple[TensorVariable, ...]:
-        admissible, *shape, core = self._inside_the_domain()
+        admissible, *shape, core = self.inside_the_domain()
         return admissible, *shape, _cored_weights(core / shape[-1])
 
 

@@ -64,7 +64,7 @@ class NFWTruncatedSph(WithoutPotential):
 
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-        admissible, centre_y, centre_x, kappa_s, scale, truncation = self._inside_the_domain()
+        admissible, centre_y, centre_x, kappa_s, scale, truncation = self.inside_the_domain()
         y, x, tau = y - centre_y, x - centre_x, truncation / scale
         X = (y * y + x * x) / scale**2 + _SOFTENING
         over = nan_unless(admissible, 4.0 * kappa_s) * _mean_convergence(X, tau)

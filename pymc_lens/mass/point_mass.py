@@ -9,14 +9,14 @@ import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lens.mass.base import Hessian, MassProfile
-from pymc_lens.symbolic import NOT_NEGATIVE, PLANE, Bounded, nan_unless
+from pymc_lens.symbolic import NOT_NEGATIVE, PLANE, nan_unless
 
 # arcsec^2: a ray through the mass itself is not deflected, and no derivative is infinite there.
 _SOFTENING = 1e-20
 
 
 @dataclass(frozen=True, eq=False)
-class PointMass(Bounded, MassProfile):
+class PointMass(MassProfile):
     """Point mass: ``alpha = einstein_radius^2 / r`` (Schneider, Ehlers & Falco 1992, eq. 2.17).
 
     Parameters
@@ -62,5 +62,5 @@ class PointMass(Bounded, MassProfile):
 
     def _seen_from(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, ...]:
         """Whether the parameters are admissible, the square of the radius, and y, x from the centre."""
-        admissible, centre_y, centre_x, radius = self._inside_the_domain()
+        admissible, centre_y, centre_x, radius = self.inside_the_domain()
         return admissible, radius**2, y - centre_y, x - centre_x

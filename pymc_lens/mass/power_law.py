@@ -19,7 +19,7 @@ from pymc_lens.mass.base import Hessian, MassProfile
 from pymc_lens.mass.isothermal import SOFTENING, direction
 from pymc_lens.ops.formulas import exp, log, repeat
 from pymc_lens.ops.ray_op import RayOp, formula
-from pymc_lens.symbolic import NOT_NEGATIVE, PLANE, Bounded, between, elliptical, ellipticity, nan_unless
+from pymc_lens.symbolic import NOT_NEGATIVE, PLANE, between, elliptical, ellipticity, nan_unless
 
 # Of the deflection, relative: where the series ends.
 _PRECISION = 1e-12
@@ -181,7 +181,7 @@ def deflection_pullback(
 
 
 @dataclass(frozen=True, eq=False)
-class PowerLaw(Bounded, MassProfile):
+class PowerLaw(MassProfile):
     """Elliptical power law, smooth through the isothermal one.
 
     ``kappa = (3 - slope) / (1 + q) * (einstein_radius / sqrt(x^2 + y^2 / q^2))^(slope - 1)`` in the
@@ -261,7 +261,7 @@ class PowerLaw(Bounded, MassProfile):
 
     def _parameters(self) -> tuple[TensorVariable, ...]:
         """Whether the parameters are admissible, then centre, e_y, e_x, strength and slope, which are."""
-        admissible, centre_y, centre_x, e_y, e_x, radius, slope = self._inside_the_domain()
+        admissible, centre_y, centre_x, e_y, e_x, radius, slope = self.inside_the_domain()
         return admissible, centre_y, centre_x, e_y, e_x, radius * (1.0 - e_y * e_y - e_x * e_x), slope
 
 

@@ -76,7 +76,7 @@ class PowerLawCore(WithoutPotential):
 
     def _parameters(self) -> tuple[TensorVariable, ...]:
         """Whether the parameters are admissible, then centre, e_y, e_x, kappa there, the core's and t."""
-        admissible, centre_y, centre_x, e_y, e_x, radius, slope, core = self._inside_the_domain()
+        admissible, centre_y, centre_x, e_y, e_x, radius, slope, core = self.inside_the_domain()
         # The axis ratio, by which the square of a radius along the major axis is that of `Homoeoids`
         size = ellipticity(e_y, e_x)
         squeezed, steep = (1.0 - size) / (1.0 + size), slope - 1.0

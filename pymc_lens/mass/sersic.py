@@ -80,7 +80,7 @@ class Sersic(WithoutPotential):
 
     @override
     def deflections_yx(self, y: TensorVariable, x: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-        admissible, centre_y, centre_x, e_y, e_x, *parameters = self._inside_the_domain()
+        admissible, centre_y, centre_x, e_y, e_x, *parameters = self.inside_the_domain()
         intensity, radius, index, ratio = parameters
         rays = Homoeoids.around(centre_y, centre_x, e_y, e_x, y, x)
         reach = 0.5 * pt.log(rays.squared / (radius * radius))[..., None]
