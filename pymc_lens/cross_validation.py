@@ -13,7 +13,7 @@ from xarray import DataTree
 from pymc_lens.distributions import lensed_images, observed_data
 from pymc_lens.draws import ImageDraws, checked_model, chosen_draws
 from pymc_lens.inference.workers import shared_work
-from pymc_lens.inversion.leave_one_out import pixel_normals, require_predictive
+from pymc_lens.inversion.leave_one_out import leave_out, require_predictive
 from pymc_lens.pixels import pixel_coords
 from pymc_lens.point import find_image
 from pymc_lens.progress import shown
@@ -45,11 +45,12 @@ def compute_log_likelihood(
     (Bürkner, Gabry & Vehtari 2021, Comput. Stat. 36, 1243; Vehtari, Gelman & Gabry 2017, Stat. Comput. 27,
     1413).
 
-    With ``positivity="marginal"`` that density has no closed form. Sources and amplitudes are drawn from
-    their posterior at each draw instead, and :math:`\ln p(y_i | s, \theta)` is added: leave-one-out of the
-    joint draws, which estimates the same, with larger Pareto k. A source of any sign behind light that is not
-    negative is still integrated over. With ``"map"`` and ``"nnls"`` the likelihood
-    is no probability of the data and there is nothing to compare.
+    With ``positivity="marginal"`` that density has no closed form. Amplitudes of light are integrated over
+    by the draws that the evidence is estimated with. A source has too many pixels for that: with what is
+    confined after it, it is drawn from its posterior at each draw instead, and
+    :math:`\ln p(y_i | s, \theta)` is added: leave-one-out of the joint draws, which estimates the same, with
+    larger Pareto k. With ``"map"`` and ``"nnls"`` the likelihood is no probability of the data and there is
+    nothing to compare.
 
     Parameters
     ----------
@@ -178,14 +179,14 @@ def _of_image(
 
     seed = int(rng.integers(2**62))
 
-    def leave_out(k: int) -> tuple[np.ndarray, np.ndarray]:
+    def at_draw(k: int) -> tuple[np.ndarray, np.ndarray]:
         stream = stream_of_draw(seed, k)
-        normals = pixel_normals(draws.inversion, draws.arrays(posterior.isel(sample=k)), stream)
-        return normals.log_density(data), normals.draw(stream)
+        predicted = leave_out(draws.inversion, draws.arrays(posterior.isel(sample=k)), stream)
+        return predicted.log_density, predicted.draw(stream)
 
     log_density, drawn = np.empty((2, n_draws, data.size))
     with shown(f"Leaving out pixels of {image.name}", progressbar) as report:
-        for done, (k, result) in enumerate(shared_work(leave_out, range(n_draws), cores), start=1):
+        for done, (k, result) in enumerate(shared_work(at_draw, range(n_draws), cores), start=1):
             log_density[k], drawn[k] = result
             report(f"{done} of {n_draws}")
     log_density += rng.uniform(0.0, _DITHER, log_density.shape)

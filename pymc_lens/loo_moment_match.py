@@ -20,7 +20,7 @@ from pymc_lens.draws import checked_model, chosen_draws
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.inference.values import Values, point_info, points_of
 from pymc_lens.inference.workers import shared_work
-from pymc_lens.inversion.leave_one_out import pixel_normals, require_predictive
+from pymc_lens.inversion.leave_one_out import leave_out, require_predictive
 from pymc_lens.point import find_image
 from pymc_lens.progress import Report, shown
 from pymc_lens.validation import require_instance
@@ -41,8 +41,8 @@ def loo_moment_match(
     by weighing the draws of the whole posterior. Here draws are shifted and stretched until they fit the
     posterior without it, pixel by pixel (Paananen et al. 2021, Stat. Comput. 31, 16), as
     `arviz_stats.loo_moment_match` does; it is given this model's log density and those of its pixels. With
-    ``positivity="marginal"`` parameters are moved, and what is drawn of the confined coefficients only as far
-    as it depends on these.
+    ``positivity="marginal"`` parameters are moved, and a source that is drawn only as far as it depends on
+    these.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ class PixelDensities:
         point = DictToArrayBijection.rmap(RaveledVars(flat, self._info))
         arrays = (self._data, *self._function(*(point[name] for name in self._names)))
         try:
-            normals = pixel_normals(self._inversion, arrays, stream)
+            predicted = leave_out(self._inversion, arrays, stream)
         except InadmissibleError:
             return 0.0  # of no weight: its log density is -inf
-        return float(normals.log_density(self._data)[pixel])
+        return float(predicted.log_density[pixel])

@@ -33,9 +33,9 @@ def mass(
     return isothermal + pl.mass.ExternalShear(gamma_1=gamma_1, gamma_2=gamma_2)
 
 
-def tracer(lens_mass=None, coefficient=5.0, light=None, mesh=None) -> pl.Tracer:
+def tracer(lens_mass=None, coefficient=5.0, light=None, mesh=None, positivity=None) -> pl.Tracer:
     mesh = mesh or pl.mesh.RectangularWindow((10, 10), (-0.5, 0.5, -0.5, 0.5))
-    pixelization = pl.Pixelization(mesh, pl.regularization.Constant(coefficient=coefficient))
+    pixelization = pl.Pixelization(mesh, pl.regularization.Constant(coefficient=coefficient), positivity)
     return pl.Tracer(
         [
             pl.Galaxy(redshift=0.5, mass=lens_mass or mass(), light=light),

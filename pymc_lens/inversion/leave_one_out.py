@@ -2,36 +2,84 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import solve_triangular
+from scipy.special import logsumexp
 
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.inversion.inversion import Arrays, Inversion, Solution
 from pymc_lens.inversion.solvers import PositiveMarginal, Unconstrained
+from pymc_lens.orthant.confinement import Confinement
 from pymc_lens.orthant.led_by_free import given_the_rest, leading_covariance
+from pymc_lens.orthant.partly_confined import PartlyConfined
+
+# Confined coefficients, and those that follow, that are integrated over pixel by pixel; more are drawn.
+_FEW = 64
+# Variance of a draw's log weight beyond which coefficients are confined anew without the pixel.
+_UNEVEN = 0.1
 
 
-class PixelNormals(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class PixelNormals:
     """A normal distribution of each datum.
 
     Attributes
     ----------
-    mean, deviation : (n_data,) float64
+    data, mean, deviation : (n_data,) float64
     """
 
+    data: np.ndarray
     mean: np.ndarray
     deviation: np.ndarray
 
-    def log_density(self, data: np.ndarray) -> np.ndarray:
-        """Log densities (n_data,) of data (n_data,)."""
-        squared = ((data - self.mean) / self.deviation) ** 2
+    @property
+    def log_density(self) -> np.ndarray:
+        """Log density (n_data,) of each datum."""
+        squared = ((self.data - self.mean) / self.deviation) ** 2
         return -0.5 * (squared + np.log(2.0 * np.pi * self.deviation**2))
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """Draw data (n_data,)."""
         return self.mean + self.deviation * rng.standard_normal(self.mean.size)
+
+
+@dataclass(frozen=True, eq=False)
+class PixelMixtures:
+    """A mixture of normal distributions of each datum, which have one deviation.
+
+    Attributes
+    ----------
+    log_density : (n_data,) float64
+        Of each datum.
+    means, log_weights : (n_data, n_components) float64
+    spread : (n_data,) float64
+        Deviation of a component.
+    """
+
+    log_density: np.ndarray
+    means: np.ndarray
+    log_weights: np.ndarray
+    spread: np.ndarray
+
+    @property
+    def mean(self) -> np.ndarray:
+        """(n_data,)."""
+        return np.asarray((np.exp(self.log_weights) * self.means).sum(axis=1))
+
+    @property
+    def deviation(self) -> np.ndarray:
+        """(n_data,)."""
+        off = self.means - self.mean[:, None]
+        return np.sqrt(self.spread**2 + (np.exp(self.log_weights) * off**2).sum(axis=1))
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw data (n_data,)."""
+        below = np.cumsum(np.exp(self.log_weights), axis=1)
+        chosen = (below < rng.random((len(below), 1)) * below[:, -1:]).sum(axis=1, keepdims=True)
+        means = np.take_along_axis(self.means, chosen, axis=1)[:, 0]
+        return means + self.spread * rng.standard_normal(means.size)
 
 
 def require_predictive(inversion: Inversion) -> None:
@@ -43,13 +91,14 @@ def require_predictive(inversion: Inversion) -> None:
         )
 
 
-def pixel_normals(inversion: Inversion, arrays: Arrays, rng: np.random.Generator) -> PixelNormals:
-    """Distributions of the data by which draws are weighed in leave-one-out cross-validation.
+def leave_out(inversion: Inversion, arrays: Arrays, rng: np.random.Generator) -> PixelNormals | PixelMixtures:
+    """Distribution of each datum given all others, with the coefficients integrated over.
 
-    Nothing confined, that of each datum given all others, with the coefficients integrated over. Where
-    negative coefficients are excluded that is no normal distribution: instead, these are drawn from their
-    posterior, with all that follow them, and only those before are integrated over. In either case the
-    inverse density of a datum is the weight of a joint draw that leaves it out.
+    Nothing confined, they are normal. Confined amplitudes of light are integrated over by the draws that the
+    evidence is estimated with: a datum's inverse density is their mean of its inverse density given the
+    amplitudes. Where it tells so much of these that weights are uneven, they are confined anew without it.
+    A confined source has too many for that: it is drawn from its posterior, with all that follows, and only
+    what goes before is integrated over. The inverse density of a datum then is the weight of that joint draw.
 
     Parameters
     ----------
@@ -64,38 +113,92 @@ def pixel_normals(inversion: Inversion, arrays: Arrays, rng: np.random.Generator
     InadmissibleError
         As `Inversion.invert`; or if some datum alone decides what is predicted there, to working precision.
     """
-    solution = inversion.invert(arrays)
-    known = np.empty(0)
+    solution, data = inversion.invert(arrays), arrays[0]
+    told = np.empty(0)
     if inversion.confined.any():
-        drawn = solution.in_basis(inversion.draw_coefficients(solution, rng))
-        known = drawn[int(np.argmax(inversion.confined)) :]
-    return _given_the_others(inversion, arrays[0], solution, known)
+        first = int(np.argmax(inversion.confined))
+        if inversion.confined.size - first <= _FEW:
+            return _mixtures(inversion, data, solution)
+        told = solution.in_basis(inversion.draw_coefficients(solution, rng))[first:]
+    others = _Others(inversion, solution, told.size)
+    residual, unexplained = others.residual(told), others.unexplained()
+    _require_unexplained(unexplained)
+    deviation = inversion.response.noise / np.sqrt(unexplained)
+    return PixelNormals(data, data - residual / unexplained, deviation)
 
 
-def _given_the_others(
-    inversion: Inversion, data: np.ndarray, solution: Solution, known: np.ndarray
-) -> PixelNormals:
-    """Leave each datum out of a linear model whose last coefficients (n_known,) are known.
+class _Others:
+    """A linear model whose last coefficients are told, and whose others are integrated over.
 
-    No system is solved again. With residuals r = d - L s and leverages
+    No system is solved again to leave a datum out. With residuals r = d - L s and leverages
     ``h = diag(L (F + H)^-1 L') / sigma^2``, the datum d_i given all others is normal, of mean
     ``d_i - r_i / (1 - h_i)`` and variance ``sigma_i^2 / (1 - h_i)``. With the covariance of the data,
     ``S = sigma^2 + L H^-1 L'``, these are ``d_i - (S^-1 d)_i / (S^-1)_ii`` and ``1 / (S^-1)_ii`` of
-    Sundararajan & Keerthi (2001, Neural Comput. 13, 1103). Consumes the factor.
+    Sundararajan & Keerthi (2001, Neural Comput. 13, 1103).
     """
-    noise, factor = inversion.response.noise, solution.factor
-    n_leading = len(factor) - known.size
-    image = solution.image
-    whitened = solve_triangular(factor, image.data_vector, trans=1, check_finite=False)[:n_leading]
-    coefficients = given_the_rest(factor, whitened, known)
-    residual = inversion.response.unwhiten(image.whitened - image.observed.predict(coefficients))
-    leading_covariance(factor, n_leading)
-    variances = image.observed.variances(factor)
-    unexplained = 1.0 - inversion.response.unwhiten(variances) / noise
+
+    def __init__(self, inversion: Inversion, solution: Solution, n_told: int) -> None:
+        self.response, self.image, self.factor = inversion.response, solution.image, solution.factor
+        self.n_leading = len(self.factor) - n_told
+        whitened = solve_triangular(self.factor, self.image.data_vector, trans=1, check_finite=False)
+        self.whitened = whitened[: self.n_leading]
+
+    def residual(self, told: np.ndarray) -> np.ndarray:
+        """(n_data,) with the mean of the other coefficients."""
+        predicted = self.image.observed.predict(given_the_rest(self.factor, self.whitened, told))
+        return self.response.unwhiten(self.image.whitened - predicted)
+
+    def unexplained(self) -> np.ndarray:
+        """``1 - h`` (n_data,); consumes the factor."""
+        leading_covariance(self.factor, self.n_leading)
+        variances = self.image.observed.variances(self.factor)
+        return 1.0 - self.response.unwhiten(variances) / self.response.noise
+
+
+def _mixtures(inversion: Inversion, data: np.ndarray, solution: Solution) -> PixelMixtures:
+    rest: PartlyConfined = solution.solved.confinements[0].rest
+    n_rest, noise = rest.confined.size, inversion.response.noise
+    others = _Others(inversion, solution, n_rest)
+    at_zero = others.residual(np.zeros(n_rest))
+    slopes = np.stack([at_zero - others.residual(unit) for unit in np.eye(n_rest)], axis=1)
+    # What is not confined among the rest is integrated over too.
+    of_free = slopes[:, ~rest.confined]
+    residual = at_zero - of_free @ rest.offset
+    slopes = slopes[:, rest.confined] + of_free @ rest.slope
+    unexplained = others.unexplained() - ((of_free @ rest.covariance) * of_free).sum(axis=1) / noise**2
+    _require_unexplained(unexplained)
+    spread = noise / np.sqrt(unexplained)
+    # Off the prediction from the others, in units of its deviation: at zero, and how that changes.
+    left, slopes = residual / (unexplained * spread), slopes / (unexplained * spread)[:, None]
+    confinement = rest.confinement
+    off = left[:, None] - slopes @ confinement.draws.values
+    log_weights = _normalised(confinement.draws.log_weights) + 0.5 * off**2
+    log_density = -logsumexp(log_weights, axis=1)
+    log_weights += log_density[:, None]
+    for i in np.flatnonzero(_unevenness(confinement, left, slopes) > _UNEVEN):
+        without = confinement.without(slopes[i], left[i])
+        log_density[i] = confinement.log_mass - without.log_mass - 0.5 * left[i] ** 2
+        off[i] = left[i] - slopes[i] @ without.draws.values
+        log_weights[i] = _normalised(without.draws.log_weights)
+    log_density -= np.log(np.sqrt(2.0 * np.pi) * spread)
+    return PixelMixtures(log_density, data[:, None] - spread[:, None] * off, log_weights, spread)
+
+
+def _normalised(log_weights: np.ndarray) -> np.ndarray:
+    return np.asarray(log_weights - logsumexp(log_weights))
+
+
+def _unevenness(confinement: Confinement, left: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """Variances (n_data,) of half the squares of ``left - slopes x``, of x as if it were normal."""
+    whitened = solve_triangular(confinement.factor, slopes.T, trans=1, check_finite=False)
+    told = (whitened**2).sum(axis=0)
+    return told * ((left - slopes @ confinement.propagated.mean) ** 2 + 0.5 * told)
+
+
+def _require_unexplained(unexplained: np.ndarray) -> None:
     if not (unexplained > 0.0).all():
         raise InadmissibleError(
             "data that decide alone",
             f"data: {int((unexplained <= 0.0).sum())} pixels are predicted by themselves alone, to working "
             "precision, and cannot be left out. Give light a narrower prior, or the source a smoother one.",
         )
-    return PixelNormals(data - residual / unexplained, noise / np.sqrt(unexplained))

@@ -12,7 +12,7 @@ from scipy.linalg.lapack import dlauum, dsygst, dtrtri
 from scipy.stats.qmc import Sobol
 
 from pymc_lens.linalg.blas import symmetric
-from pymc_lens.linalg.precision import Precision
+from pymc_lens.linalg.precision import DensePrecision, Precision
 from pymc_lens.orthant.expectation_propagation import Propagated, propagate
 from pymc_lens.orthant.sequential_draws import Draws
 
@@ -52,6 +52,24 @@ class Confinement:
     def sites(self) -> np.ndarray:
         """(2, n) sites of expectation propagation, to start the next from."""
         return self.propagated.sites
+
+    def without(self, slopes: np.ndarray, left: float) -> Confinement:
+        """Leave out a factor ``exp(-(left - slopes'x)^2 / 2)``, and ``exp(left^2 / 2)``.
+
+        Parameters
+        ----------
+        slopes : (n,) float64
+        left : float
+
+        Raises
+        ------
+        InadmissibleError
+            As `confine`.
+        """
+        upper = np.triu(self.factor)
+        precision = upper.T @ upper - np.diag(self.sites[0]) - np.outer(slopes, slopes)
+        shift = upper.T @ self.target - self.sites[1] - left * slopes
+        return confine(DensePrecision(precision), shift, self.sites)
 
     def draw(self, rng: np.random.Generator) -> np.ndarray | None:
         """Draw (n,) from the distribution: one of many draws, by weight; None where few have all of it."""

@@ -17,7 +17,7 @@ import pymc_lens as pl
 from pymc_lens import cli
 from pymc_lens.assembly import assemble
 from pymc_lens.evaluate import evaluate_once
-from pymc_lens.inversion.leave_one_out import pixel_normals
+from pymc_lens.inversion.leave_one_out import leave_out
 from pymc_lens.pipeline import stages
 from pymc_lens.pipeline.models import Redshifts
 from pymc_lens.pipeline.stages import (
@@ -79,7 +79,7 @@ def test_the_truth_is_found_and_kept(fitted):
     assert abs(float(radius.mean()) - THETA_E) < 4.0 * float(radius.std())
     assert float(radius.std()) < 0.01
     assert result.summary["theta_e"]["low"] < result.summary["theta_e"]["high"]
-    assert leave_one_out(result.fit).std() == pytest.approx(1.0, abs=0.1)
+    assert residuals_left_out(result.fit).std() == pytest.approx(1.0, abs=0.1)
     assert "keep" in repr(result)
 
 
@@ -118,13 +118,13 @@ def test_the_slope_of_a_power_law():
     assert float(slope.mean()) > 2.1
 
 
-def leave_one_out(fit: pl.FitImaging) -> np.ndarray:
+def residuals_left_out(fit: pl.FitImaging) -> np.ndarray:
     """Residuals of pixels left out, in standard deviations: however flexible a model, they are normal."""
     inversion, symbolic = assemble(fit.tracer, fit.dataset)
     data = fit.dataset.data_fitted
     arrays = (data, *evaluate_once(list(symbolic)))
-    normals = pixel_normals(inversion, arrays, np.random.default_rng(0))
-    return (data - normals.mean) / normals.deviation
+    predicted = leave_out(inversion, arrays, np.random.default_rng(0))
+    return (data - predicted.mean) / predicted.deviation
 
 
 @pytest.mark.slow
