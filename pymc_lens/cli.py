@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("Stopped. What is finished stays: the same command goes on from there.", file=sys.stderr)
         raise SystemExit(130) from None
-    except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
+    except (BrokenProcessPool, ImportError, OSError, TypeError, ValueError) as error:
         print(f"{type(error).__name__}: {error}".replace("\n", " "), file=sys.stderr)
         raise SystemExit(1) from None
 

@@ -51,7 +51,7 @@ def shared_work(
 
     Raises
     ------
-    RuntimeError
+    BrokenProcessPool
         If a process dies, as it does where memory runs out.
     """
     processes = n_workers(cores)
@@ -116,7 +116,7 @@ def _forked(
                     pending[pool.submit(_evaluate, task)] = k
                 yield pending.pop(future), future.result()
     except BrokenProcessPool as error:
-        raise RuntimeError(
+        raise BrokenProcessPool(
             "A process ended before its work was done, as when memory runs out."
             + (" Use fewer (cores=1)." if processes > 1 else "")
         ) from error

@@ -25,6 +25,7 @@ import pymc_lens
 from pymc_lens.convert import axis_ratio_and_angle_from_ell_comps, effective_einstein_radius
 from pymc_lens.data.imaging import Imaging
 from pymc_lens.fit import FitImaging
+from pymc_lens.inference.datatree import has_draws
 from pymc_lens.inference.mode import Mode
 from pymc_lens.inference.sample import sample
 from pymc_lens.ops.release import release_ops
@@ -174,6 +175,9 @@ def fit_lens(
         stages of another dataset or model, a number is too small, or there is no such figure.
     OSError
         If ``out`` cannot be written to: before anything else is done.
+    KeyboardInterrupt
+        After Ctrl-C. With ``out`` the same call goes on, from the last batch of draws; without it draws are
+        returned as they are, if there are some.
 
     Examples
     --------
@@ -232,6 +236,8 @@ def _drawn(
             progressbar=progressbar, checkpoint=stages.path(_DRAWS),
         ),
     )  # fmt: skip
+    if _is_interrupted(idata, draws, chains) and (stages.folder is not None or not has_draws(idata)):
+        raise KeyboardInterrupt(f"Sampling was interrupted. What was drawn is in {stages.folder}.")
     add_effective_radius(idata)
     stages.timed(
         "reconstruction",
@@ -244,6 +250,16 @@ def _drawn(
         ),
     )
     return idata
+
+
+def _is_interrupted(idata: DataTree, draws: int, chains: int) -> bool:
+    """Whether Ctrl-C ended sampling: by weights that ends with all draws alone, NUTS with whole pieces."""
+    if not has_draws(idata):
+        return True
+    posterior = idata["posterior"]
+    if "pareto_k" in posterior.attrs:
+        return bool(posterior.attrs["effective_draws"] < draws * chains)
+    return posterior.sizes["draw"] % draws != 0
 
 
 def _judged(stages: _Stages, found: Search, fitted: list[Joint], idata: DataTree, wanted: int) -> LensFit:

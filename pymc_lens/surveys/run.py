@@ -17,7 +17,7 @@ from pymc_lens.inference.workers import n_workers
 from pymc_lens.pipeline.fit_lens import fit_lens
 from pymc_lens.storage import make_folder
 from pymc_lens.surveys.catalogue import Catalogue
-from pymc_lens.surveys.lock import only_one
+from pymc_lens.surveys.lock import only_one, require_same
 from pymc_lens.validation import integer, require_instance
 
 _log = logging.getLogger(__name__)
@@ -52,8 +52,8 @@ def survey(
     out : path
         Receives ``lenses.parquet`` and ``lenses.csv``, a row a lens, and ``report.html``, all of which are
         made anew now and then; a folder a lens with its ``posterior.nc``, ``summary.json``, ``page.png`` and
-        ``log.txt``; and ``journal.jsonl``, a line for each fit that ended. Workers on other machines must see
-        it under the same path.
+        ``log.txt``; ``journal.jsonl``, a line for each fit that ended; and ``options.json``, how they are
+        fitted. Workers on other machines must see it under the same path.
     client : distributed.Client, optional
         Of any cluster of Dask, whose workers have one thread each; a lens is fitted on one core. By default
         this machine is used.
@@ -91,7 +91,8 @@ def survey(
     ImportError
         If Dask or PyArrow is not installed.
     TypeError, ValueError
-        If an argument or the catalogue is wrong, see `Catalogue`, or a worker has several threads.
+        If an argument or the catalogue is wrong, see `Catalogue`, ``out`` holds lenses that were fitted with
+        other options, or a worker has several threads.
     OSError
         If ``out`` cannot be written to, which is found before anything is done, or any more; if another
         survey writes to it; or if the scheduler is lost. What is finished stays.
@@ -120,6 +121,7 @@ def survey(
     lenses = catalogue if isinstance(catalogue, Catalogue) else Catalogue.read(catalogue, pixel_scale)
     out = make_folder(out).resolve()
     with only_one(out):
+        require_same(out, fit, options)
         journal = Journal(out)
         finished = journal.fitted()
         left = [entry for entry in lenses.entries if entry.name not in finished]

@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import arviz as az
 import numpy as np
 import pymc as pm
 import pytest
 import xarray as xr
 from astropy.io import fits
+from xarray import DataTree
 
 import pymc_lens as pl
 from pymc_lens import cli
@@ -22,6 +24,7 @@ from pymc_lens.pipeline import stages
 from pymc_lens.pipeline.models import Redshifts
 from pymc_lens.pipeline.stages import (
     FirstSource,
+    Joint,
     Lens,
     Search,
     around_the_arcs,
@@ -212,6 +215,30 @@ def test_an_interrupted_climb_is_no_mode(monkeypatch):
     lens = Lens({"einstein_radius": np.array(1.0)}, 0.0, np.zeros(2))
     with pytest.raises(KeyboardInterrupt):
         joint_mode(pm.Model(), FirstSource(None, 1.0), lens, None, False)
+
+
+def some_draws(n: int, **attrs: float) -> DataTree:
+    idata = az.from_dict({"posterior": {"einstein_radius": np.ones((2, n))}})
+    idata["posterior"].attrs.update(attrs)
+    return idata
+
+
+@pytest.mark.parametrize(
+    "idata",
+    [
+        some_draws(200, effective_draws=212.0, pareto_k=0.5),
+        some_draws(230, effective_draws=390.0, r_hat=1.02),
+        DataTree(children={"warmup_posterior": DataTree()}),
+    ],
+    ids=["importance", "NUTS", "tuning"],
+)
+def test_interrupted_draws_are_no_posterior(idata, monkeypatch, tmp_path):
+    """A survey would take what is written of them for a fit that has ended."""
+    module = sys.modules["pymc_lens.pipeline.fit_lens"]
+    monkeypatch.setattr(module, "sample", lambda *_, **__: idata)
+    joint = Joint(None, pm.Model(), None)
+    with pytest.raises(KeyboardInterrupt, match="What was drawn is in"):
+        module._drawn(module._Stages(tmp_path, SimpleNamespace(digest="")), joint, 200, 2, None, 1, False)
 
 
 @pytest.mark.filterwarnings("ignore:noise_map. the data scatter")

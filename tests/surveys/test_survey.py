@@ -115,9 +115,13 @@ def test_each_lens_is_fitted_once_and_has_a_row(client, tmp_path):
     assert (rows["random_seed"] == 7).all()
     assert (rows["version"] == pl.__version__).all()
     assert (rows["peak_memory_mb"] > 50.0).all()
-    again = pl.survey(table, out, client=client, fit=fit, progressbar=False)
+    again = pl.survey(table, out, client=client, fit=fit, draws=3, random_seed=7, progressbar=False)
     pd.testing.assert_frame_equal(again, rows)
     assert [calls(out / name) for name in NAMES] == [1] * 6
+    with pytest.raises(
+        ValueError, match=r"out: .* fitted with draws=3, random_seed=7, now .*=None, random_s.*=1"
+    ):
+        pl.survey(table, out, client=client, fit=fit, progressbar=False)
     assert not list(out.glob("*/stage_*.pickle"))
     assert pd.read_parquet(out / "lenses.parquet").columns.tolist() == SCHEMA.names
     with (out / "lenses.csv").open() as file:
