@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import solve_triangular
-from scipy.special import logsumexp
 
 from pymc_lens.errors import InadmissibleError
 from pymc_lens.inversion.inversion import Arrays, Inversion, Solution
@@ -53,30 +52,30 @@ class PixelMixtures:
     ----------
     log_density : (n_data,) float64
         Of each datum.
-    means, log_weights : (n_data, n_components) float64
+    means, weights : (n_data, n_components) float64
     spread : (n_data,) float64
         Deviation of a component.
     """
 
     log_density: np.ndarray
     means: np.ndarray
-    log_weights: np.ndarray
+    weights: np.ndarray
     spread: np.ndarray
 
     @property
     def mean(self) -> np.ndarray:
         """(n_data,)."""
-        return np.asarray((np.exp(self.log_weights) * self.means).sum(axis=1))
+        return np.asarray(np.einsum("ik,ik->i", self.weights, self.means))
 
     @property
     def deviation(self) -> np.ndarray:
         """(n_data,)."""
         off = self.means - self.mean[:, None]
-        return np.sqrt(self.spread**2 + (np.exp(self.log_weights) * off**2).sum(axis=1))
+        return np.sqrt(self.spread**2 + np.einsum("ik,ik,ik->i", self.weights, off, off))
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """Draw data (n_data,)."""
-        below = np.cumsum(np.exp(self.log_weights), axis=1)
+        below = np.cumsum(self.weights, axis=1)
         chosen = (below < rng.random((len(below), 1)) * below[:, -1:]).sum(axis=1, keepdims=True)
         means = np.take_along_axis(self.means, chosen, axis=1)[:, 0]
         return means + self.spread * rng.standard_normal(means.size)
@@ -172,20 +171,25 @@ def _mixtures(inversion: Inversion, data: np.ndarray, solution: Solution) -> Pix
     left, slopes = residual / (unexplained * spread), slopes / (unexplained * spread)[:, None]
     confinement = rest.confinement
     off = left[:, None] - slopes @ confinement.draws.values
-    log_weights = _normalised(confinement.draws.log_weights) + 0.5 * off**2
-    log_density = -logsumexp(log_weights, axis=1)
-    log_weights += log_density[:, None]
+    log_total, _ = _normalised(confinement.draws.log_weights)
+    log_inverse, weights = _normalised(confinement.draws.log_weights - log_total + 0.5 * off**2)
+    log_density = -log_inverse
     for i in np.flatnonzero(_unevenness(confinement, left, slopes) > _UNEVEN):
         without = confinement.without(slopes[i], left[i])
         log_density[i] = confinement.log_mass - without.log_mass - 0.5 * left[i] ** 2
         off[i] = left[i] - slopes[i] @ without.draws.values
-        log_weights[i] = _normalised(without.draws.log_weights)
+        weights[i] = _normalised(without.draws.log_weights)[1]
     log_density -= np.log(np.sqrt(2.0 * np.pi) * spread)
-    return PixelMixtures(log_density, data[:, None] - spread[:, None] * off, log_weights, spread)
+    return PixelMixtures(log_density, data[:, None] - spread[:, None] * off, weights, spread)
 
 
-def _normalised(log_weights: np.ndarray) -> np.ndarray:
-    return np.asarray(log_weights - logsumexp(log_weights))
+def _normalised(log_weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Logarithms (...) of the sums of weights (..., n), and these over their sums."""
+    highest = log_weights.max(axis=-1)
+    weights = np.exp(log_weights - highest[..., None])
+    totals = weights.sum(axis=-1)
+    weights /= totals[..., None]
+    return highest + np.log(totals), weights
 
 
 def _unevenness(confinement: Confinement, left: np.ndarray, slopes: np.ndarray) -> np.ndarray:
