@@ -14,7 +14,9 @@ from pymc_lens.linalg.blas import mirror_in_place, symmetric
 from pymc_lens.linear.mapping import MappingMatrix, apply_mapping, apply_mapping_transposed
 from pymc_lens.response.base import Observed, Response
 from pymc_lens.response.pairs import (
+    PairedRows,
     PairWeights,
+    complete,
     n_pair_weights,
     paired_rows,
     prepare_pair_weights,
@@ -222,13 +224,13 @@ class PairedColumns(Observed):
     mapping: MappingMatrix
     n_mapped: int
     dense: np.ndarray
-    paired: np.ndarray
+    paired: PairedRows
     workspace: Workspace
 
     @override
     def normal_equations(self, whitened: np.ndarray, matrix: np.ndarray, vector: np.ndarray) -> None:
         n_mapped = self.n_mapped
-        write_curvature(self.mapping, self.paired, matrix[:n_mapped])
+        write_curvature(self.mapping, self.paired.rows, matrix[:n_mapped])
         matrix[n_mapped:, n_mapped:] = self.dense @ self.dense.T
         (unblurred,) = self.response.blur_weighted(whitened[None])
         vector[:n_mapped] = apply_mapping_transposed(self.mapping, unblurred, n_mapped)
@@ -256,12 +258,18 @@ class PairedColumns(Observed):
         (unblurred,) = self.response.blur_weighted(residual[None])
         mapping_bar = np.repeat(unblurred, np.diff(self.mapping.indptr)) * mean[self.mapping.indices]
         mirror_in_place(covariance)
-        weights_pullback(self.mapping, self.paired, covariance, mapping_bar)
+        weights_pullback(self.mapping, self._completed, covariance, mapping_bar)
         dense_bar = np.outer(mean[n_mapped:], residual)
         if len(dense_bar):
             dense_bar -= self._whitened_images(covariance[n_mapped:, :n_mapped])
             dense_bar -= covariance[n_mapped:, n_mapped:] @ self.dense
         return mapping_bar, dense_bar * self.response.root_weights
+
+    @cached_property
+    def _completed(self) -> np.ndarray:
+        """``B' W L`` (n_pixels, n) of pixels that see a source."""
+        complete(self.response.pairs, self.mapping, self.paired, self.n_mapped, self.workspace)
+        return self.paired.rows
 
     def _whitened_images(self, sources: np.ndarray) -> np.ndarray:
         """Whitened, blurred images (n, n_pixels) of sources (n, n_mapped)."""

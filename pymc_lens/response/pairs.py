@@ -4,8 +4,8 @@ With the blur B, the weights W of the data and the mapping matrix M the curvatur
 matrix in the middle (PyAutoArray's "w-tilde") depends on the image alone and couples pixels that scatter
 light into a common one: it is prepared once. What is left at every evaluation are products with the sparse M,
 which cost less than the dense blocks of `tiles` wherever a tile of the image sees many source pixels, that is
-where these are finer than the image's. The product ``B' W B M`` is kept: with it the gradient takes no more
-than one scalar product an entry of M.
+where these are finer than the image's. Of the product ``B' W B M`` the curvature, which is symmetric, needs
+about two thirds; the gradient completes it, and takes then no more than one scalar product an entry of M.
 """
 
 from __future__ import annotations
@@ -74,10 +74,26 @@ def prepare_pair_weights(
     return PairWeights(cut.pixels, cut.window_indptr, cut.window_pixels, pairs)
 
 
+class PairedRows(NamedTuple):
+    """``B' W L``, as far as it is computed.
+
+    Attributes
+    ----------
+    rows : (n_pixels, n) float64
+        Those of pixels that see no source are not written, nor, until `complete` is called, the columns
+        before ``first`` of a pixel's tile.
+    first : (n_tiles,) int64
+        No pixel of the tile sees a source pixel before.
+    """
+
+    rows: np.ndarray
+    first: np.ndarray
+
+
 def paired_rows(
     pairs: PairWeights, mapping: MappingMatrix, dense: np.ndarray, n_source: int, workspace: Workspace
-) -> np.ndarray:
-    """``B' W L``, (n_pixels, n); only rows of pixels that see a source are written.
+) -> PairedRows:
+    """``B' W L``, as far as the upper triangle of the curvature needs it.
 
     Parameters
     ----------
@@ -90,9 +106,19 @@ def paired_rows(
         Owns the result until the next call.
     """
     rows = workspace.array("paired_rows", mapping.indptr.size - 1, n_source + len(dense))
+    rows[:, n_source:] = dense.T
+    first = _first_seen(pairs.pixels, mapping, n_source)
     lanes = workspace.array("lanes", n_source, AREA)
-    _multiply(pairs, mapping, dense, lanes, rows)
-    return rows
+    _multiply(pairs, mapping, first, np.full(first.size, n_source), lanes, rows)
+    return PairedRows(rows, first)
+
+
+def complete(
+    pairs: PairWeights, mapping: MappingMatrix, paired: PairedRows, n_source: int, workspace: Workspace
+) -> None:
+    """Write the columns that `paired_rows` left out."""
+    lanes = workspace.array("lanes", n_source, AREA)
+    _multiply(pairs, mapping, np.zeros_like(paired.first), paired.first, lanes, paired.rows)
 
 
 def write_curvature(mapping: MappingMatrix, rows: np.ndarray, curvature_matrix: np.ndarray) -> None:
@@ -123,6 +149,21 @@ def _weigh_pairs(tile_pixels, window_indptr, window_pixels, rows, cols, psf, fra
 
 
 @kernel()
+def _first_seen(tile_pixels, mapping, n_source):
+    """Whole groups of eight source pixels before any that a pixel of each tile sees."""
+    indptr, indices, _, _ = mapping
+    first = np.empty(tile_pixels.shape[0], np.int64)
+    for tile in range(first.size):
+        lowest = n_source
+        for pixel in tile_pixels[tile]:
+            if pixel >= 0:
+                for k in range(indptr[pixel], indptr[pixel + 1]):
+                    lowest = min(lowest, indices[k])
+        first[tile] = lowest // 8 * 8
+    return first
+
+
+@kernel()
 def _seeing(tile_pixels, indptr):
     """Return places in a tile of pixels that see a source."""
     places = np.empty(AREA, np.int64)
@@ -136,33 +177,36 @@ def _seeing(tile_pixels, indptr):
 
 
 @kernel(fastmath={"contract"})
-def _multiply(pairs, mapping, dense, lanes, rows):
+def _multiply(pairs, mapping, first, last, lanes, rows):
+    """Write, for the pixels of each tile, the columns of source pixels from one on and before another."""
     tile_pixels, window_indptr, window_pixels, weights_of_pairs = pairs
     indptr, indices, weights, _ = mapping
-    n_source = lanes.shape[0]
+    counting = np.empty(lanes.shape[0] + 1, np.int64)
     for tile in range(window_indptr.size - 1):
-        seeing = _seeing(tile_pixels[tile], indptr)
-        if seeing.size == 0:
+        seeing, begin, end = _seeing(tile_pixels[tile], indptr), first[tile], last[tile]
+        if seeing.size == 0 or begin == end:
             continue
-        lanes[:] = 0.0
+        lanes[begin:end] = 0.0
         for entry in range(window_indptr[tile], window_indptr[tile + 1]):
             pixel, of_pairs = window_pixels[entry], weights_of_pairs[entry]
+            # Not to have the processor guess which of them count.
+            n = 0
             for k in range(indptr[pixel], indptr[pixel + 1]):
+                counting[n] = k
+                n += (indices[k] >= begin) & (indices[k] < end)
+            for k in counting[:n]:
                 # Unsigned: a negative index would have to be wrapped around.
                 weight, lane = weights[k], lanes[np.uint32(indices[k])]
                 for a in range(AREA):
                     lane[a] += weight * of_pairs[a]
-        _transpose(lanes, seeing, tile_pixels[tile], rows)
-        for pixel in tile_pixels[tile][seeing]:
-            for k in range(dense.shape[0]):
-                rows[pixel, n_source + k] = dense[k, pixel]
+        _transpose(lanes, begin, end, seeing, tile_pixels[tile], rows)
 
 
 @kernel()
-def _transpose(lanes, places, tile_pixels, rows):
+def _transpose(lanes, begin, end, places, tile_pixels, rows):
     """Write some columns of lanes into rows, a line of the cache at a time."""
-    whole = lanes.shape[0] // 8 * 8
-    for i in range(0, whole, 8):
+    whole = begin + (end - begin) // 8 * 8
+    for i in range(begin, whole, 8):
         lane0, lane1, lane2, lane3 = lanes[i], lanes[i + 1], lanes[i + 2], lanes[i + 3]
         lane4, lane5, lane6, lane7 = lanes[i + 4], lanes[i + 5], lanes[i + 6], lanes[i + 7]
         for place in places:
@@ -171,7 +215,7 @@ def _transpose(lanes, places, tile_pixels, rows):
             row[4], row[5], row[6], row[7] = lane4[place], lane5[place], lane6[place], lane7[place]
     for place in places:
         row = rows[tile_pixels[place]]
-        for i in range(whole, lanes.shape[0]):
+        for i in range(whole, end):
             row[i] = lanes[i, place]
 
 
