@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -332,13 +333,13 @@ def test_the_command_says_what_is_wrong_at_once(image, tmp_path, capsys):
 
 def test_the_command_says_in_a_line_that_memory_ran_out(image, tmp_path, capsys, monkeypatch):
     def died(*_, **__):
-        raise RuntimeError("A process ended before its work was done.")
+        raise BrokenProcessPool("A process ended before its work was done.")
 
     monkeypatch.setattr(pl, "fit_lens", died)
     lens = written(image, tmp_path / "lens")
     code, said = run(capsys, "fit", lens, "--out", tmp_path / "out")
     assert code == 1
-    assert said == "RuntimeError: A process ended before its work was done.\n"
+    assert said == "BrokenProcessPool: A process ended before its work was done.\n"
 
 
 def test_fits_of_the_simulator_are_read(image, tmp_path):
