@@ -86,6 +86,7 @@ def _told(value: Any) -> str:
     if isinstance(value, partial):
         given = [*map(_told, value.args), *(f"{name}={_told(each)}" for name, each in value.keywords.items())]
         return f"{_told(value.func)}({', '.join(given)})"
-    if type(value).__repr__ is object.__repr__:  # has its address
-        value = type(value)
-    return f"{value.__module__}.{value.__qualname__}" if hasattr(value, "__qualname__") else repr(value)
+    if hasattr(value, "__qualname__"):
+        return f"{value.__module__}.{value.__qualname__}"
+    said = repr(value)
+    return _told(type(value)) if " at 0x" in said else said
