@@ -61,7 +61,7 @@ def loo_moment_match(
     Returns
     -------
     ELPDDataLOO
-        ``loo`` with the numbers of these pixels replaced. Each takes a few times as many values of the model
+        ``loo`` with the numbers of these pixels replaced, or as it is, if there are none. Each takes a few times as many values of the model
         as there are draws.
 
     Raises
@@ -89,6 +89,8 @@ def loo_moment_match(
         raise ValueError(
             f"idata: its log_likelihood of {image.name!r} is not of pl.compute_log_likelihood: call that."
         )
+    if not (loo.pareto_k > loo.good_k).any():
+        return loo
     pixels, values = PixelDensities(model, image, int(seed), cores), Values(model, point_info(model), cores)
     shape = tuple(draws.indexes["sample"].unique(name).size for name in ("chain", "draw"))
     points = points_of(model, draws).reshape(*shape, -1)
