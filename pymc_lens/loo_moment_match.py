@@ -61,8 +61,8 @@ def loo_moment_match(
     Returns
     -------
     ELPDDataLOO
-        ``loo`` with the numbers of these pixels replaced, or as it is, if there are none. Each takes a few times as many values of the model
-        as there are draws.
+        ``loo`` with the numbers of these pixels replaced, or as it is, if there are none. Each takes a few
+        times as many values of the model as there are draws.
 
     Raises
     ------
