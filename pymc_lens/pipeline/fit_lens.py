@@ -237,7 +237,8 @@ def _drawn(
         ),
     )  # fmt: skip
     if _is_interrupted(idata, draws, chains) and (stages.folder is not None or not has_draws(idata)):
-        raise KeyboardInterrupt(f"Sampling was interrupted. What was drawn is in {stages.folder}.")
+        kept = "Nothing was drawn" if stages.folder is None else f"What was drawn is in {stages.folder}"
+        raise KeyboardInterrupt(f"Sampling was interrupted. {kept}.")
     add_effective_radius(idata)
     stages.timed(
         "reconstruction",
